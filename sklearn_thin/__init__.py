@@ -1,0 +1,26 @@
+"""THIN: classifiers that use a nuisance variable, then throw it away.
+
+Reading order, which is also the order of the data flow:
+
+1. :class:`ExogenousEncoder` learns the nuisance (*exogenous*) variable.
+2. :class:`THINClassifier` gates experts by it and dispels it.
+3. :class:`MLPBackbone`, :class:`ConvNetBackbone` and :class:`TorchvisionBackbone` say
+   what both networks are made of.
+4. :mod:`sklearn_thin.modules` and :mod:`sklearn_thin.losses` are the parts in torch alone.
+"""
+
+from sklearn_thin._backbones import ConvNetBackbone, MLPBackbone, TorchvisionBackbone
+from sklearn_thin._classifier import THINClassifier
+from sklearn_thin._encoder import ExogenousEncoder
+from sklearn_thin._version import __version__
+
+
+
+__all__ = [
+    "ConvNetBackbone",
+    "ExogenousEncoder",
+    "MLPBackbone",
+    "THINClassifier",
+    "TorchvisionBackbone",
+    "__version__",
+]

@@ -1,0 +1,249 @@
+"""What a user says of the backbone -> a torch module and the width of its output.
+
+The specifications are estimators only in having `get_params`, so that a grid search can
+tune `backbone__channels` or `backbone__hidden_layer_sizes`.
+"""
+
+import copy
+import difflib
+from numbers import Integral
+
+import torch
+from sklearn.base import BaseEstimator
+from torch import nn
+
+from sklearn_thin._compat import import_torchvision
+from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures
+
+__all__ = ["ConvNetBackbone", "MLPBackbone", "TorchvisionBackbone", "build_backbone"]
+
+
+class MLPBackbone(BaseEstimator):
+    """Backbone for tables: linear → BatchNorm → ReLU blocks.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : sequence of int, default=(256,)
+        Width of each block; the last is the width of h_endo.
+    dropout : float, default=0.0
+        Probability of zeroing a unit after each block, in [0, 1).
+
+    Examples
+    --------
+    >>> from sklearn_thin import MLPBackbone
+    >>> MLPBackbone(hidden_layer_sizes=(128, 64))
+    MLPBackbone(hidden_layer_sizes=(128, 64))
+    """
+
+    def __init__(self, hidden_layer_sizes=(256,), dropout=0.0):
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.dropout = dropout
+
+    def build(self, input_shape):
+        """Module for rows of `input_shape`; images are flattened first."""
+        in_features = torch.Size(input_shape).numel()
+        module = MLP(in_features, _widths(self, "hidden_layer_sizes"), self.dropout)
+        return module if len(input_shape) == 1 else nn.Sequential(nn.Flatten(), module)
+
+
+class ConvNetBackbone(BaseEstimator):
+    """Backbone for images: convolution → BatchNorm → ReLU → max-pooling blocks.
+
+    The defaults are the paper's network for digits.
+
+    Parameters
+    ----------
+    channels : sequence of int, default=(16, 16)
+        Filters of each block.
+    kernel_size : int, default=3
+        Side of the filters, in pixels.
+    pool : int, default=2
+        Side of the pooling windows, in pixels; 1 for none.
+    dropout : float, default=0.0
+        Probability of zeroing a feature of h_endo, in [0, 1).
+    image_shape : tuple (height, width) or (channels, height, width), default=None
+        How rows of X are folded into images, for pipelines that hold flattened images;
+        None takes the shape of X.
+
+    Examples
+    --------
+    >>> from sklearn_thin import ConvNetBackbone
+    >>> ConvNetBackbone(channels=(32, 64), image_shape=(28, 28))
+    ConvNetBackbone(channels=(32, 64), image_shape=(28, 28))
+    """
+
+    def __init__(self, channels=(16, 16), kernel_size=3, pool=2, dropout=0.0, image_shape=None):
+        self.channels = channels
+        self.kernel_size = kernel_size
+        self.pool = pool
+        self.dropout = dropout
+        self.image_shape = image_shape
+
+    def build(self, input_shape):
+        """Module for images of `input_shape`, (channels, height, width)."""
+        _check_image(self, input_shape)
+        channels = _widths(self, "channels")
+        shrunk = self.pool ** len(channels)
+        if min(input_shape[1:]) < shrunk:
+            raise ValueError(
+                f"images of shape {tuple(input_shape)} are too small for {len(channels)} "
+                f"poolings of {self.pool}: at least {shrunk} pixels a side are needed. "
+                "Use fewer channels or pool=1."
+            )
+        return ConvNet(input_shape[0], channels, self.kernel_size, self.pool, self.dropout)
+
+
+class TorchvisionBackbone(BaseEstimator):
+    """Backbone from torchvision, without its last layer.
+
+    Parameters
+    ----------
+    name : str, default="resnet18"
+        A classification network of `torchvision.models`, such as "vgg16".
+    weights : str or path, default=None
+        None trains from scratch. A file is read as a state dict of the whole network;
+        any other string is one of torchvision's weight names, such as "DEFAULT" or
+        "IMAGENET1K_V1", which torchvision downloads. With weights, images are
+        normalised as ImageNet's.
+    image_shape : tuple (height, width) or (channels, height, width), default=None
+        How rows of X are folded into images; None takes the shape of X.
+
+    Examples
+    --------
+    >>> from sklearn_thin import TorchvisionBackbone
+    >>> TorchvisionBackbone("vgg16")
+    TorchvisionBackbone(name='vgg16')
+    """
+
+    def __init__(self, name="resnet18", weights=None, image_shape=None):
+        self.name = name
+        self.weights = weights
+        self.image_shape = image_shape
+
+    def build(self, input_shape):
+        """Module for images of `input_shape`, (1 or 3, height, width)."""
+        models = import_torchvision().models
+        known = models.list_models(module=models)
+        if self.name not in known:
+            raise ValueError(_unknown_name(self.name, known))
+        _check_image(self, input_shape)
+        if self.weights is None:
+            return TorchvisionFeatures(models.get_model(self.name))
+        try:
+            state = torch.load(self.weights, map_location="cpu", weights_only=True)
+        except FileNotFoundError:
+            network = models.get_model(self.name, weights=self.weights)
+        else:
+            network = models.get_model(self.name)
+            network.load_state_dict(state)
+        return TorchvisionFeatures(network, normalize=True)
+
+
+def module_input_shape(backbone, sample_shape):
+    """Shape of one input of the backbone, from that of one sample of X.
+
+    Parameters
+    ----------
+    backbone : any value of the `backbone` parameter
+    sample_shape : tuple of int
+        (features,), (height, width) or (channels, height, width).
+
+    Returns
+    -------
+    tuple of int
+        (features,) or (channels, height, width).
+    """
+    folded = getattr(backbone, "image_shape", None)
+    if folded is not None:
+        if torch.Size(folded).numel() != torch.Size(sample_shape).numel():
+            raise ValueError(
+                f"image_shape={tuple(folded)} of the backbone holds "
+                f"{torch.Size(folded).numel()} values, but a sample of X has "
+                f"{torch.Size(sample_shape).numel()} (shape {tuple(sample_shape)})"
+            )
+        sample_shape = folded
+    sample_shape = tuple(int(side) for side in sample_shape)
+    return (1, *sample_shape) if len(sample_shape) == 2 else sample_shape
+
+
+def build_backbone(backbone, input_shape):
+    """Module and width of its output.
+
+    Parameters
+    ----------
+    backbone : {"auto"}, str, specification, Module or callable
+        See `THINClassifier`.
+    input_shape : tuple of int
+        (features,) or (channels, height, width).
+
+    Returns
+    -------
+    module : Module
+        Never the object that the user holds: a given module is copied.
+    width : int
+        Features of the flattened output.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a module that does not take inputs of `input_shape`.
+    TypeError
+        For a factory that does not return a module.
+    """
+    module = _resolve(backbone, input_shape)
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"backbone must give a torch.nn.Module for inputs of shape {input_shape}, "
+            f"got {type(module).__name__} from {backbone!r}"
+        )
+    module = nn.Sequential(module, nn.Flatten())
+    try:
+        with torch.no_grad():
+            width = module.eval()(torch.zeros(2, *input_shape)).shape[1]
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"the backbone does not take inputs of shape {input_shape}, one sample of X: {error}"
+        ) from error
+    return module, width
+
+
+def _resolve(backbone, input_shape):
+    if isinstance(backbone, str):
+        if backbone == "auto":
+            backbone = MLPBackbone() if len(input_shape) == 1 else ConvNetBackbone()
+        else:
+            backbone = TorchvisionBackbone(backbone)
+    if isinstance(backbone, nn.Module):
+        return copy.deepcopy(backbone)
+    if hasattr(backbone, "build"):
+        return backbone.build(input_shape)
+    return backbone(input_shape)
+
+
+def _check_image(backbone, input_shape):
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"{type(backbone).__name__} needs images, X of shape (n, height, width) or "
+            f"(n, channels, height, width), got samples of shape {tuple(input_shape)}. "
+            "For flattened images give the backbone image_shape=(height, width)."
+        )
+
+
+def _widths(backbone, name):
+    widths = tuple(getattr(backbone, name))
+    if not widths or not all(isinstance(w, Integral) and w > 0 for w in widths):
+        raise ValueError(
+            f"{name} of {type(backbone).__name__} must be a sequence of positive ints, "
+            f"got {getattr(backbone, name)!r}"
+        )
+    return widths
+
+
+def _unknown_name(name, known):
+    close = difflib.get_close_matches(name, ["auto", *known])
+    hint = f" Did you mean {', '.join(map(repr, close))}?" if close else ""
+    return (
+        f"backbone={name!r} is not known.{hint} It must be 'auto', the name of a "
+        "torchvision classifier such as 'resnet18', a backbone object such as "
+        "ConvNetBackbone(), a torch.nn.Module, or a callable from an input shape to one."
+    )

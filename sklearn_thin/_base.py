@@ -1,0 +1,383 @@
+"""What the encoder and the classifier share: reading rows, training a net, predicting."""
+
+import copy
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from skorch.callbacks import EarlyStopping, LRScheduler, PrintLog
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils.validation import _num_samples, check_is_fitted
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from sklearn_thin._backbones import build_backbone, module_input_shape
+from sklearn_thin._callbacks import EpochBar, SklearnCallbacks
+from sklearn_thin._compat import CallbackSupportMixin
+from sklearn_thin._net import THINNet, as_float, infer_rows
+from sklearn_thin._random import torch_seed
+from sklearn_thin._validation import (
+    as_tensor,
+    check_device,
+    check_rows,
+    check_weights,
+    encode_labels,
+    held_out_indices,
+    mean_one_weights,
+    take,
+)
+from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
+
+_OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+@dataclass
+class Rows:
+    """Rows of a fit on their way to the net."""
+
+    raw: Any  # as the user passed them, for the transformers
+    x: np.ndarray | None  # as the backbone sees them; None until `endogenous` is fitted
+    codes: np.ndarray  # class codes, (n,)
+    weight: np.ndarray | None = None  # sample weights, (n,)
+    target: Any = None  # exogenous labels, (n,) or (n, n_exogenous)
+
+    def __getitem__(self, index):
+        fields = (self.raw, self.x, self.codes, self.weight, self.target)
+        return Rows(*(take(field, index) for field in fields))
+
+
+class NetEstimator(
+    ClassNamePrefixFeaturesOutMixin,
+    CallbackSupportMixin,
+    TransformerMixin,
+    ClassifierMixin,
+    BaseEstimator,
+):
+    """A classifier that is one THINModule, trained by one THINNet."""
+
+    _parameter_constraints: dict = {
+        "backbone": [str, HasMethods("build"), torch.nn.Module, callable],
+        "hidden_units": [Interval(Integral, 0, None, closed="left")],
+        "optimizer": [StrOptions(set(_OPTIMIZERS)), callable],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [StrOptions({"cosine", "constant"})],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "early_stopping": [
+            "boolean",
+            Interval(RealNotInt, 0, 1, closed="neither"),
+            Interval(Integral, 2, None, closed="left"),
+        ],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "callbacks": [list, None],
+        "warm_start": ["boolean"],
+        "device": [str, torch.device],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    # ------------------------------------------------------------------ reading rows
+
+    def _read(self, X, y, sample_weight=None, *, reset=True, classes=None, target=None):
+        """Checked rows; `classes_` and the input's shape and names are set on `reset`."""
+        x = self._backbone_array(X, reset=reset)
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        known = np.unique(classes) if classes is not None else None
+        known = known if reset else self.classes_
+        self.classes_, codes = encode_labels(y, _num_samples(X), known=known)
+        rows = Rows(X, x, codes, check_weights(sample_weight, codes), target)
+        if rows.weight is None or rows.weight.all():
+            return rows
+        # A row of weight zero counts for nothing, BatchNorm's statistics included.
+        return rows[np.flatnonzero(rows.weight)]
+
+    def _backbone_array(self, X, *, reset):
+        """X as the backbone sees it."""
+        return check_rows(X, self, reset=reset, images=self._folds_images())
+
+    def _folds_images(self):
+        return getattr(self.backbone, "image_shape", None) is not None
+
+    def _split(self, rows, seed, groups, X_val, y_val):
+        """Training rows and held-out rows; the latter None where nothing is held out."""
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val must be passed together, got only one of them")
+        if X_val is not None:
+            return rows, self._read(X_val, y_val, reset=False)
+        if self.early_stopping is False:
+            return rows, None
+        train, held_out = held_out_indices(self.early_stopping, rows.codes, groups, seed)
+        return rows[train], rows[held_out]
+
+    # ------------------------------------------------------------------ building
+
+    def _input_shape(self, x):
+        return module_input_shape(self.backbone, x.shape[1:])
+
+    def _build_module(self, input_shape, seed, *, gate_width=None, depth=0, n_experts=None):
+        """A THINModule, initialised under `seed` alone; `gate_width` None reads h_endo."""
+        with torch_seed(seed, torch.device("cpu")):
+            backbone, width = build_backbone(self.backbone, input_shape)
+            gate = TreeGate(gate_width or width, depth, n_experts)
+            # one budget of hidden units, shared: as wide as the baseline, however many
+            units = -(-self.hidden_units // gate.n_experts)
+            experts = ExpertEnsemble(width, len(self.classes_), gate.n_experts, units)
+            return THINModule(backbone, experts, gate)
+
+    def _dataset(self, rows, **tensors):
+        """Tensors of the rows for the net; rows of None give None."""
+        if rows is None:
+            return None
+        x = as_tensor(rows.x)
+        tensors["x"] = x.reshape(len(x), *self._input_shape(rows.x))
+        weight = mean_one_weights(self.class_weight, rows.codes, self.classes_, rows.weight)
+        if weight is not None:
+            tensors["weight"] = torch.from_numpy(weight)
+        return Dataset(tensors, torch.from_numpy(rows.codes))
+
+    # ------------------------------------------------------------------ training
+
+    def _train(self, module, train, valid, seed, *, epochs=None, **net_params):
+        """Train `module`, or go on with the one that is there; sets `net_`."""
+        device = check_device(self.device)
+        before = vars(self).get("net_")
+        warm = before is not None and before.module_ is module
+        seed += len(before.history) if warm else 0
+        net = THINNet(
+            module,
+            lr=self.lr,
+            max_epochs=epochs or self.max_epochs,
+            batch_size=self.batch_size,
+            iterator_train__generator=torch.Generator().manual_seed(seed),
+            train_split=None if valid is None else predefined_split(valid),
+            callbacks=[*self._own_callbacks(valid, epochs), *self._user_callbacks()],
+            record_batches=bool(self.callbacks),
+            device=str(device),
+            verbose=int(self.verbose > 1),
+            **self._optimizer_params(device),
+            **net_params,
+        )
+        with torch_seed(seed, device):
+            net.initialize()
+            if warm:
+                _carry_over(before, net)
+            self.net_ = net
+            try:
+                net.partial_fit(train)
+            finally:
+                self._tidy(net, keep_optimizer=self.warm_start or epochs is not None)
+
+    def _optimizer_params(self, device):
+        params = {"optimizer__weight_decay": self.weight_decay}
+        if callable(self.optimizer):
+            return {"optimizer": self.optimizer, **params}
+        if device.type in ("cpu", "cuda"):
+            params["optimizer__fused"] = True
+        return {"optimizer": _OPTIMIZERS[self.optimizer], **params}
+
+    def _own_callbacks(self, valid, epochs):
+        callbacks = []
+        if self.lr_schedule == "cosine" and epochs is None:
+            cosine = LRScheduler(policy=CosineAnnealingLR, T_max=self.max_epochs)
+            callbacks.append(("lr_schedule", cosine))
+        if self.verbose == 1:
+            bar = EpochBar(type(self).__name__, epochs or self.max_epochs)
+            callbacks.append(("progress_bar", bar))
+        if self.verbose > 1:
+            callbacks.append(("print_log", PrintLog()))
+        if hasattr(self, "_init_callback_context") and epochs is None:
+            context = self._init_callback_context(max_subtasks=self.max_epochs)
+            context.call_on_fit_task_begin(estimator=self)
+            attributes = partial(_fitted_attributes, self)
+            callbacks.append(("sklearn", SklearnCallbacks(self, context, attributes)))
+        if self.early_stopping is not False and valid is not None:
+            patience = self.n_iter_no_change
+            stopping = EarlyStopping(patience=patience, load_best=True)
+            callbacks.append(("early_stopping", stopping))
+        return callbacks
+
+    def _user_callbacks(self):
+        return copy.deepcopy(self.callbacks or [])
+
+    def _tidy(self, net, *, keep_optimizer):
+        """Leave the net with what prediction needs, and the user's callbacks."""
+        own = {"lr_schedule", "progress_bar", "print_log", "sklearn", "early_stopping"}
+        for name, callback in net.callbacks_:
+            if name == "progress_bar":
+                callback.close()
+        net.callbacks_ = [(name, cb) for name, cb in net.callbacks_ if name not in own]
+        net.callbacks = net.train_split = None
+        net.dispeller = net.augmentation = None
+        if not keep_optimizer:
+            net.optimizer_ = None
+
+    @contextmanager
+    def _all_or_nothing(self, *, keep_progress=False):
+        """Fitted attributes are those of a whole fit, or those of before it.
+
+        Two exceptions keep what was learnt: a loss that turns NaN (the last good
+        weights), and Ctrl-C where the fit is to be continued anyway (`keep_progress`).
+        """
+        before = _fitted_attributes(self)
+        try:
+            yield
+        except BaseException as error:
+            learnt = vars(self).get("net_") is not None and len(self.net_.history) > 0
+            stopped = isinstance(error, KeyboardInterrupt) and keep_progress
+            if not (learnt and (stopped or isinstance(error, FloatingPointError))):
+                for name in _fitted_attributes(self):
+                    delattr(self, name)
+                vars(self).update(before)
+            raise
+
+    # ------------------------------------------------------------------ predicting
+
+    @property
+    def module_(self):
+        """The trained :class:`~sklearn_thin.modules.THINModule`."""
+        return self.net_.module_
+
+    @property
+    def history_(self):
+        """skorch's history: losses, learning rate and seconds of every epoch."""
+        return self.net_.history
+
+    @property
+    def n_iter_(self):
+        """Epochs trained."""
+        return len(self.net_.history)
+
+    @property
+    def _n_features_out(self):
+        return self.module_.experts.in_features
+
+    def _tensors(self, X):
+        """What the module reads of X, by name."""
+        x = self._backbone_array(X, reset=False)
+        return {"x": as_tensor(x).reshape(len(x), *self._input_shape(x))}
+
+    def _infer(self, X, function):
+        """`function(module, x, gate_input)` over all rows of X."""
+        check_is_fitted(self, "net_")
+        tensors = self._tensors(X)
+        module = self.module_.eval()
+
+        def block(x, gate_input=None):
+            return function(module, as_float(x), gate_input)
+
+        return infer_rows(block, tensors, next(module.parameters()).device)
+
+    def _logits(self, X):
+        return self._infer(X, lambda module, x, gate_input: module(x, gate_input).logits)
+
+    def predict(self, X):
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels as they were passed to `fit`.
+        """
+        check_is_fitted(self, "net_")
+        return self.classes_[self._logits(X).argmax(1)]
+
+    def predict_proba(self, X):
+        """Probability of every class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float32
+            Columns in the order of `classes_`.
+        """
+        return softmax(self._logits(X), axis=1)
+
+    def predict_log_proba(self, X):
+        """Logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float32
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def decision_function(self, X):
+        """Logits of the classes; their difference for two classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes; float32
+        """
+        logits = self._logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def transform(self, X):
+        """Representation that the backbone gives: h_endo, or h_exo of an encoder.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, width), float32
+        """
+        return self._infer(X, lambda module, x, gate_input: module.backbone(x))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _fitted_attributes(estimator):
+    return {
+        name: value
+        for name, value in vars(estimator).items()
+        if name.endswith("_") and not name.startswith("_")
+    }
+
+
+def _carry_over(before, net):
+    """History and optimizer of an earlier fit, at the learning rate of this one."""
+    net.history_ = before.history_
+    if before.optimizer_ is None:
+        return
+    net.optimizer_ = before.optimizer_
+    for group in net.optimizer_.param_groups:
+        group["lr"] = net.lr
+        group.pop("initial_lr", None)  # the schedule begins anew

@@ -1,0 +1,65 @@
+"""skorch callbacks of our own: the progress bar, and the bridge to scikit-learn's."""
+
+from skorch.callbacks import Callback
+
+
+class EpochBar(Callback):
+    """One progress bar over all epochs of a fit, a tick a training batch."""
+
+    def __init__(self, description, max_epochs):
+        self.description = description
+        self.max_epochs = max_epochs
+
+    def on_train_begin(self, net, **kwargs):
+        from tqdm.auto import tqdm  # slow to import, and most fits are silent
+
+        self.bar_ = tqdm(desc=self.description, unit="batch", leave=True)
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        if self.bar_.total is None:
+            n_batches = len(net.get_iterator(dataset_train, training=True))
+            self.bar_.reset(total=n_batches * self.max_epochs)
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            self.bar_.update()
+
+    def on_epoch_end(self, net, **kwargs):
+        last = net.history[-1]
+        losses = {k: f"{last[k]:.4f}" for k in ("train_loss", "valid_loss") if k in last}
+        self.bar_.set_postfix(epoch=last["epoch"], **losses)
+
+    def close(self):
+        """Leave the bar as it is: after the last epoch, or where the fit broke off."""
+        if hasattr(self, "bar_"):
+            self.bar_.close()
+
+
+class SklearnCallbacks(Callback):
+    """Tells scikit-learn's own callbacks (version 1.9) of every epoch.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The one being fitted.
+    context : sklearn.callback.CallbackContext
+        Its root task.
+    fitted_attributes : callable
+        Gives the attributes that make a copy of the estimator ready to predict.
+    """
+
+    def __init__(self, estimator, context, fitted_attributes):
+        self.estimator = estimator
+        self.context = context
+        self.fitted_attributes = fitted_attributes
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.epoch_ = self.context.subcontext(task_name="epoch")
+        self.epoch_.call_on_fit_task_begin(estimator=self.estimator)
+
+    def on_epoch_end(self, net, **kwargs):
+        stop = self.epoch_.call_on_fit_task_end(
+            estimator=self.estimator, reconstruction_attributes=self.fitted_attributes
+        )
+        if stop:
+            raise KeyboardInterrupt  # how a skorch callback ends a training

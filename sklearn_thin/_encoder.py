@@ -1,0 +1,173 @@
+"""Stage 1: the network of the exogenous variable, trained first and then frozen."""
+
+from sklearn_thin._base import NetEstimator
+from sklearn_thin._compat import with_callbacks
+from sklearn_thin._heads import ExpertHead
+from sklearn_thin._random import draw_seeds
+from sklearn_thin._validation import check_device
+
+
+class ExogenousEncoder(NetEstimator):
+    """Classifier of the exogenous variable, whose hidden layer steers THIN.
+
+    Stage 1 of THIN: the network γ: X ↦ h_exo and the predictor c: h_exo ↦ z_exo are
+    trained on labels of the exogenous variable (a rotation bin, an identity, a site), then
+    frozen. `transform` gives h_exo, `predictor_` is c.
+
+    Parameters
+    ----------
+    backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
+        γ. See :class:`THINClassifier`; both must agree where `lam` > 0, as c also reads
+        h_endo.
+    hidden_units : int, default=256
+        Hidden units of c; 0 makes it linear.
+    optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
+        A callable is called as `optimizer(parameters, lr=..., weight_decay=...)`.
+    lr : float, default=1e-3
+        Learning rate at the start.
+    lr_schedule : {"cosine", "constant"}, default="cosine"
+        Cosine goes to 0 over `max_epochs`, stepping once an epoch.
+    weight_decay : float, default=0.0
+        As the optimizer understands it.
+    batch_size : int, default=32
+        Rows in a batch, at least 2; a single row left over joins the batch before.
+    max_epochs : int, default=50
+        Passes over the training rows.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes.
+    early_stopping : bool, float or int, default=False
+        Whether to hold out rows and stop when their loss no longer improves: True for a
+        tenth, a float for a fraction, an int for a number of rows. The best weights are
+        restored.
+    n_iter_no_change : int, default=10
+        Epochs without improvement after which to stop.
+    callbacks : list of skorch callbacks, default=None
+        Copied before use; found in `net_.callbacks_` afterwards.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the weights that are there.
+    device : str or torch.device, default="auto"
+        "auto" is the GPU where there is one, else the CPU.
+    verbose : int, default=0
+        1 shows a progress bar, 2 a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Governs initialisation, order of rows, dropout and the held-out rows. The global
+        generators are not touched.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels of the exogenous variable.
+    predictor_ : Module
+        c, from (n_samples, width) to logits (n_samples, n_classes).
+    net_ : THINNet
+        The skorch net.
+    module_ : THINModule
+        Its network: `module_.backbone` is γ.
+    history_ : skorch.history.History
+        Losses of every epoch.
+    n_iter_ : int
+        Epochs trained.
+    n_features_in_ : int
+        Values in one sample.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+    input_shape_ : tuple of int
+        Shape of one sample.
+
+    See Also
+    --------
+    THINClassifier : Reads this encoder's output.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_thin import ExogenousEncoder
+    >>> digits = load_digits()
+    >>> dark = digits.data.mean(1) > 5  # a nuisance: how much ink there is
+    >>> encoder = ExogenousEncoder(max_epochs=5, random_state=0).fit(digits.data / 16, dark)
+    >>> encoder.transform(digits.data[:3] / 16).shape
+    (3, 256)
+    """
+
+    _parameter_constraints: dict = NetEstimator._parameter_constraints
+
+    def __init__(
+        self,
+        backbone="auto",
+        *,
+        hidden_units=256,
+        optimizer="adam",
+        lr=1e-3,
+        lr_schedule="cosine",
+        weight_decay=0.0,
+        batch_size=32,
+        max_epochs=50,
+        class_weight=None,
+        early_stopping=False,
+        n_iter_no_change=10,
+        callbacks=None,
+        warm_start=False,
+        device="auto",
+        verbose=0,
+        random_state=None,
+    ):
+        self.backbone = backbone
+        self.hidden_units = hidden_units
+        self.optimizer = optimizer
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.n_iter_no_change = n_iter_no_change
+        self.callbacks = callbacks
+        self.warm_start = warm_start
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+
+    @with_callbacks
+    def fit(self, X, y, *, sample_weight=None, groups=None, X_val=None, y_val=None):
+        """Train γ and c.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+            Finite; uint8 images are scaled from 0..255 to [0, 1].
+        y : array-like of shape (n_samples,)
+            Labels of the exogenous variable, of any type.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group are held out together by `early_stopping`.
+        X_val, y_val : array-like, default=None
+            Held-out rows and labels, instead of a part of X.
+
+        Returns
+        -------
+        self : ExogenousEncoder
+
+        Raises
+        ------
+        ValueError
+            For data that cannot be learnt from; says what was expected and what came.
+        FloatingPointError
+            When the loss turns NaN; the last good weights are kept.
+        """
+        self._validate_params()
+        check_device(self.device)
+        warm = self.warm_start and hasattr(self, "net_")
+        with self._all_or_nothing(keep_progress=self.warm_start):
+            seeds = draw_seeds(self.random_state)
+            rows = self._read(X, y, sample_weight, reset=not warm)
+            rows, held_out = self._split(rows, seeds.split, groups, X_val, y_val)
+            module = self.module_ if warm else self._build_module(self._input_shape(rows.x), seeds.module)
+            self._train(module, self._dataset(rows), self._dataset(held_out), seeds.batches)
+        return self
+
+    @property
+    def predictor_(self):
+        """c: h_exo ↦ z_exo, the logits of the exogenous classes."""
+        return ExpertHead(self.module_.experts)

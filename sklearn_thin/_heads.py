@@ -1,0 +1,97 @@
+"""Exogenous predictors c, whatever they came from, as frozen torch heads."""
+
+import copy
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from sklearn.frozen import FrozenEstimator
+from torch import nn
+
+_ACTIVATIONS = {
+    "identity": nn.Identity,
+    "logistic": nn.Sigmoid,
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+}
+
+
+class ExpertHead(nn.Module):
+    """The one expert of an encoder as c: h -> logits, (n, width) -> (n, classes)."""
+
+    def __init__(self, experts):
+        super().__init__()
+        self.experts = experts
+
+    def forward(self, h):
+        return self.experts(h).squeeze(1)
+
+
+class BinaryLogits(nn.Module):
+    """One decision value as the logits of two classes: (n, 1) -> (n, 2).
+
+    ∓s/2 has the softmax of (0, s), and a direction that means something to a cosine.
+    """
+
+    def forward(self, s):
+        return torch.cat([-s / 2, s / 2], dim=1)
+
+
+def frozen_head(predictor):
+    """A frozen torch copy of a fitted classifier of h_exo.
+
+    Parameters
+    ----------
+    predictor : Module, skorch net, FrozenEstimator, linear classifier or MLPClassifier
+        Fitted. Of a linear one-versus-rest classifier the decision values are read as
+        logits.
+
+    Returns
+    -------
+    Module
+        In eval mode, no parameter of which asks for a gradient.
+
+    Raises
+    ------
+    TypeError
+        For any other classifier.
+    """
+    if isinstance(predictor, FrozenEstimator):
+        predictor = predictor.estimator
+    if isinstance(predictor, nn.Module):
+        head = copy.deepcopy(predictor)
+    elif isinstance(predictor, NeuralNet):
+        head = copy.deepcopy(predictor.module_)
+    elif hasattr(predictor, "coefs_") and hasattr(predictor, "out_activation_"):
+        head = _multilayer(predictor)
+    elif np.ndim(getattr(predictor, "coef_", None)) == 2 and hasattr(predictor, "classes_"):
+        head = _with_class_logits([_affine(predictor.coef_, predictor.intercept_)])
+    else:
+        raise TypeError(
+            "exogenous_predictor must be a linear scikit-learn classifier, an MLPClassifier, "
+            "a skorch net or a torch.nn.Module, so that gradients can pass through it; got "
+            f"{type(predictor).__name__}"
+        )
+    return head.eval().requires_grad_(False)
+
+
+def _affine(weight, bias):
+    """h ↦ W·h + b with W of shape (out, in)."""
+    weight = torch.tensor(np.asarray(weight), dtype=torch.float32)
+    bias = torch.tensor(np.broadcast_to(bias, len(weight)).copy(), dtype=torch.float32)
+    layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": weight, "bias": bias})
+    return layer
+
+
+def _with_class_logits(layers):
+    """The layers as one module; a single output becomes the logits of two classes."""
+    binary = [BinaryLogits()] if layers[-1].out_features == 1 else []
+    return nn.Sequential(*layers, *binary)
+
+
+def _multilayer(classifier):
+    layers = []
+    for weight, bias in zip(classifier.coefs_, classifier.intercepts_, strict=True):
+        layers += [_affine(weight.T, bias), _ACTIVATIONS[classifier.activation]()]
+    return _with_class_logits(layers[:-1])  # the last activation is the softmax's

@@ -1,0 +1,244 @@
+"""The training: batches -> module -> weighted loss terms -> gradient, epoch by epoch."""
+
+import math
+
+import torch
+from skorch import NeuralNetClassifier
+from skorch.callbacks import EpochTimer
+from skorch.utils import to_device
+
+from sklearn_thin._batches import TensorBatches
+from sklearn_thin._pickling import pack, unpack
+from sklearn_thin._validation import check_device
+from sklearn_thin.losses import cross_entropy
+
+
+class StopTraining(Exception):
+    """A callback ended the training before the last epoch."""
+
+
+class THINNet(NeuralNetClassifier):
+    """skorch's net for batches of tensors with THIN's loss.
+
+    A batch is a dict: "x", and where they exist "gate_input", "exogenous_logits" and
+    "weight"; labels are class codes. Differs from skorch's in that
+
+    - losses are summed on the device and read once an epoch;
+    - Ctrl-C is raised instead of handing back a half-trained net;
+    - a loss that turns NaN or infinite raises, after the last good weights are restored.
+
+    Parameters
+    ----------
+    module : THINModule
+        An instance.
+    lam : float, default=0.0
+        λ, weight of the dispelling term.
+    dispeller : callable, default=None
+        (exogenous_logits, h_endo) -> values of shape (n_samples,); None for no such term.
+    augmentation : callable, default=None
+        Batch -> batch, in training only.
+    record_batches : bool, default=False
+        Whether the history holds every batch, as some skorch callbacks need.
+    **kwargs
+        skorch's own.
+    """
+
+    def __init__(
+        self, module, *, lam=0.0, dispeller=None, augmentation=None, record_batches=False, **kwargs
+    ):
+        super().__init__(
+            module,
+            criterion=torch.nn.CrossEntropyLoss,  # tells skorch's callbacks of the softmax
+            iterator_train=TensorBatches,
+            iterator_valid=TensorBatches,
+            **kwargs,
+        )
+        self.lam = lam
+        self.dispeller = dispeller
+        self.augmentation = augmentation
+        self.record_batches = record_batches
+
+    @property
+    def _default_callbacks(self):
+        return [("epoch_timer", EpochTimer())]
+
+    def infer(self, x, **fit_params):
+        return self.module_(as_float(x["x"]), x.get("gate_input"))
+
+    def loss_terms(self, output, y, X):
+        """Values of each term, (n_samples,) each."""
+        terms = {"cross_entropy": cross_entropy(output.logits, y)}
+        if self.dispeller is not None and "exogenous_logits" in X:
+            terms["dispelling"] = self.dispeller(X["exogenous_logits"], output.h)
+        return terms
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        return self.reduce(self.loss_terms(y_pred, y_true, X), X)[0]
+
+    def reduce(self, terms, X):
+        """The loss CE + λ·dispelling and the mean of each term, over weighted samples."""
+        weight = X.get("weight")
+        means = {
+            name: (values if weight is None else values * weight).mean()
+            for name, values in terms.items()
+        }
+        loss = means["cross_entropy"]
+        if "dispelling" in means:
+            loss = loss + self.lam * means["dispelling"]
+        return loss, means
+
+    def train_step_single(self, batch, **fit_params):
+        X, y = to_device(batch, self.device)
+        if self.augmentation is not None:
+            X = self.augmentation(X)
+        output = self.infer(X)
+        loss, means = self.reduce(self.loss_terms(output, y, X), X)
+        loss.backward()
+        return {"loss": loss.detach(), "y_pred": output, "means": means}
+
+    @torch.no_grad()
+    def validation_step(self, batch, **fit_params):
+        X, y = to_device(batch, self.device)
+        output = self.infer(X)
+        loss, means = self.reduce(self.loss_terms(output, y, X), X)
+        return {"loss": loss, "y_pred": output, "means": means}
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        if iterator is None:
+            return
+        self._set_training(training)
+        sums, n_rows = {}, 0
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch)
+            size = len(batch[1])
+            n_rows += size
+            parts = {"loss": step["loss"], "dispelling": step["means"].get("dispelling")}
+            for name, value in parts.items():
+                if value is not None:
+                    sums[name] = sums.get(name, 0.0) + value.detach() * size
+            if self.record_batches:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+                self.history.record_batch(f"{prefix}_batch_size", size)
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        means = {name: float(total) / n_rows for name, total in sums.items()}
+        if training:
+            self._check_progress(means["loss"])
+        for name, mean in means.items():
+            self.history.record(f"{prefix}_{name}", mean)
+        self.history.record(f"{prefix}_batch_count", len(iterator))
+
+    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+        if self.record_batches:
+            super().on_batch_begin(net, batch=batch, training=training, **kwargs)
+
+    def notify(self, method_name, **cb_kwargs):
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            if method_name != "on_epoch_end" or not _raised_in("on_epoch_end", stop):
+                raise
+            raise StopTraining from stop
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        if not self.initialized_:
+            self.initialize()
+        self._keep_weights()
+        try:
+            self.notify("on_train_begin", X=X, y=y)
+            try:
+                self.fit_loop(X, y)
+            except StopTraining:
+                pass
+            self.notify("on_train_end", X=X, y=y)
+        except BaseException as error:
+            if self.history and "train_loss" not in self.history[-1]:
+                self.history.pop()  # the epoch that did not end
+            if isinstance(error, FloatingPointError):
+                self.module_.load_state_dict(self.good_weights_)
+            raise
+        finally:
+            self.good_weights_ = None
+            self._set_training(False)
+        return self
+
+    def _check_progress(self, loss):
+        """Keep this epoch's weights if it went well, else say at which epoch it did not."""
+        weights = self.module_.parameters()
+        if not math.isfinite(loss) or not all(bool(w.isfinite().all()) for w in weights):
+            raise FloatingPointError(
+                f"the training loss became {loss} at epoch {self.history[-1, 'epoch']}; the "
+                f"weights of the epoch before are kept. Try a lower lr (got {self.lr}), or "
+                "bring the columns of X to a common scale."
+            )
+        self._keep_weights()
+
+    def _keep_weights(self):
+        state = self.module_.state_dict()
+        self.good_weights_ = {name: tensor.clone() for name, tensor in state.items()}
+
+    def __getstate__(self):
+        # The optimizer refers to the tensors themselves, which do not travel.
+        left_out = {"module": None, "module_": None, "optimizer_": None, "criterion_": None}
+        return {**vars(self), **left_out, "packed_module_": pack(self.module_)}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        skeleton, arrays = state.pop("packed_module_")
+        try:
+            device = check_device(state["device"])
+        except ValueError:  # trained on a device that this machine does not have
+            device = torch.device("cpu")
+        vars(self).update(state, device=str(device))
+        module = unpack(skeleton, arrays, device)
+        vars(self).update(module=module, module_=module)
+
+
+def as_float(x):
+    """Floats as they are; uint8 from 0..255 to float32 in [0, 1]."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
+@torch.inference_mode()
+def infer_rows(function, tensors, device):
+    """`function` over blocks of rows, so that memory is bounded by the block.
+
+    Parameters
+    ----------
+    function : callable
+        Takes one block of every tensor, as keywords, and returns a tensor.
+    tensors : dict of Tensor with the same number of rows
+    device : torch.device
+
+    Returns
+    -------
+    ndarray
+    """
+    first = next(iter(tensors.values()))
+    size = max(1, 2**20 // max(1, first[:1].numel()))  # rows in about a million values
+    outputs = []
+    for start in range(0, len(first), size):
+        block = {name: rows[start : start + size].to(device) for name, rows in tensors.items()}
+        outputs.append(_padded(function, block))
+    return torch.cat(outputs).cpu().numpy()
+
+
+def _padded(function, block, least=8):
+    """Output of a block; a short one is padded with its first row and cut again.
+
+    Matrix products of one to three rows take another path through the libraries, and
+    round otherwise: a row's prediction would depend on how many come with it.
+    """
+    n_rows = len(next(iter(block.values())))
+    if n_rows >= least:
+        return function(**block)
+    index = torch.arange(least).where(torch.arange(least) < n_rows, 0)
+    return function(**{name: rows[index] for name, rows in block.items()})[:n_rows]
+
+
+def _raised_in(name, error):
+    """Whether `error` was raised by a function of this name itself, not below it."""
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace.tb_frame.f_code.co_name == name

@@ -1,0 +1,57 @@
+"""A torch module as a skeleton and NumPy arrays, so that it pickles as they do.
+
+joblib maps NumPy arrays over 1 MB into the memory of its workers, but pickles torch
+tensors anew for every task: a frozen encoder travels with every candidate of a search.
+"""
+
+import copy
+from itertools import chain
+
+import torch
+from torch import nn
+
+
+def pack(module):
+    """Skeleton without data, and the arrays that fill it.
+
+    Returns
+    -------
+    skeleton : Module
+        A copy of `module`, its parameters and buffers on the "meta" device.
+    arrays : list of (skeleton tensor, ndarray)
+        A tensor that several layers share comes once.
+    """
+    empty = {}
+    for tensor in chain(module.parameters(), module.buffers()):
+        hollow = torch.empty_like(tensor, device="meta")
+        if isinstance(tensor, nn.Parameter):
+            hollow = nn.Parameter(hollow, requires_grad=tensor.requires_grad)
+        empty[id(tensor)] = (hollow, tensor.detach().cpu().numpy())
+    memo = {key: hollow for key, (hollow, _) in empty.items()}
+    return copy.deepcopy(module, memo), list(empty.values())
+
+
+def unpack(skeleton, arrays, device):
+    """Fill the skeleton that :func:`pack` made, in place.
+
+    Parameters
+    ----------
+    skeleton : Module
+    arrays : list of (skeleton tensor, ndarray)
+        Copied: joblib's memory maps cannot be written to.
+    device : torch.device
+
+    Returns
+    -------
+    Module
+    """
+    filled = {}
+    for hollow, array in arrays:
+        tensor = torch.tensor(array, device=device)
+        if isinstance(hollow, nn.Parameter):
+            tensor = nn.Parameter(tensor, requires_grad=hollow.requires_grad)
+        filled[id(hollow)] = tensor
+    for layer in skeleton.modules():
+        for tensors in (layer._parameters, layer._buffers):
+            tensors.update({k: filled[id(t)] for k, t in tensors.items() if t is not None})
+    return skeleton

@@ -1,0 +1,130 @@
+"""Backbones: from a batch of inputs to the representation h, flat and fixed in width."""
+
+import torch
+from torch import nn
+
+
+class MLP(nn.Sequential):
+    """Linear → BatchNorm → ReLU blocks for rows of features.
+
+    Parameters
+    ----------
+    in_features : int
+        Width of the rows.
+    hidden_layer_sizes : sequence of int, default=(256,)
+        Width of each block; the last is the width of the representation.
+    dropout : float, default=0.0
+        Probability of zeroing a unit after each block.
+
+    Shape
+    -----
+    - Input: (n_samples, in_features)
+    - Output: (n_samples, hidden_layer_sizes[-1])
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_thin.modules import MLP
+    >>> MLP(64, (128, 32))(torch.randn(4, 64)).shape
+    torch.Size([4, 32])
+    """
+
+    def __init__(self, in_features, hidden_layer_sizes=(256,), dropout=0.0):
+        layers = []
+        for width in hidden_layer_sizes:
+            layers += [nn.Linear(in_features, width), nn.BatchNorm1d(width), nn.ReLU()]
+            if dropout:
+                layers.append(nn.Dropout(dropout))
+            in_features = width
+        super().__init__(*layers)
+
+
+class ConvNet(nn.Sequential):
+    """Convolution → BatchNorm → ReLU → max-pooling blocks, then flattened.
+
+    With the defaults this is the paper's network for digits: two blocks of 16 filters of
+    3×3, 784 features from a 28×28 image.
+
+    Parameters
+    ----------
+    in_channels : int
+        Channels of the images.
+    channels : sequence of int, default=(16, 16)
+        Filters of each block.
+    kernel_size : int, default=3
+        Side of the filters, in pixels; borders are padded, so that only pooling shrinks.
+    pool : int, default=2
+        Side of the pooling windows, in pixels; 1 for none.
+    dropout : float, default=0.0
+        Probability of zeroing a feature of the flattened output.
+
+    Shape
+    -----
+    - Input: (n_samples, in_channels, height, width)
+    - Output: (n_samples, channels[-1] · (height // pool^blocks) · (width // pool^blocks))
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_thin.modules import ConvNet
+    >>> ConvNet(1)(torch.randn(4, 1, 28, 28)).shape
+    torch.Size([4, 784])
+    """
+
+    def __init__(self, in_channels, channels=(16, 16), kernel_size=3, pool=2, dropout=0.0):
+        layers = []
+        for width in channels:
+            layers += [
+                nn.Conv2d(in_channels, width, kernel_size, padding="same"),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+                nn.MaxPool2d(pool) if pool > 1 else nn.Identity(),
+            ]
+            in_channels = width
+        layers.append(nn.Flatten())
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+        super().__init__(*layers)
+
+
+class TorchvisionFeatures(nn.Module):
+    """A torchvision classifier without its last linear layer.
+
+    Parameters
+    ----------
+    network : Module
+        One of `torchvision.models`: its last `torch.nn.Linear` becomes the identity.
+    normalize : bool, default=False
+        Whether to centre and scale the channels as ImageNet weights expect.
+
+    Shape
+    -----
+    - Input: (n_samples, 1 or 3, height, width), gray images are repeated three times
+    - Output: (n_samples, width of the last hidden layer)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from sklearn_thin.modules import TorchvisionFeatures
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> TorchvisionFeatures(network)(torch.randn(5, 1, 4, 4)).shape
+    torch.Size([5, 8])
+    """
+
+    def __init__(self, network, normalize=False):
+        super().__init__()
+        last = [name for name, m in network.named_modules() if isinstance(m, nn.Linear)][-1]
+        network.set_submodule(last, nn.Identity())
+        self.network = network
+        mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+        std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+        self.register_buffer("mean", mean if normalize else None)
+        self.register_buffer("std", std if normalize else None)
+
+    def forward(self, x):
+        if x.shape[1] == 1:
+            x = x.expand(-1, 3, -1, -1)  # (n, 3, H, W)
+        if self.mean is not None:
+            x = (x - self.mean) / self.std
+        return self.network(x)  # (n, width)

@@ -1,0 +1,80 @@
+"""The experts: L small classifiers of one representation, packed as one network."""
+
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class ExpertEnsemble(nn.Module):
+    """L independent classifiers, each hidden layer → BatchNorm → ReLU → linear.
+
+    The experts' weights lie in one tensor a layer, in `torch.nn.Linear`'s (out, in)
+    layout. As every expert reads the same input, the first layers of all are one matrix
+    product over a view; the last layers are one batched product. Each expert is
+    initialised on its own, as `torch.nn.Linear` does: identical experts would leave the
+    gate without a gradient.
+
+    Parameters
+    ----------
+    in_features : int
+        Width of the representation.
+    n_outputs : int
+        K, the number of classes.
+    n_experts : int, default=1
+        L.
+    hidden_units : int, default=0
+        Hidden units of *each* expert; 0 makes every expert linear. The paper uses 256
+        for one classifier and 32 for each of 8.
+
+    Shape
+    -----
+    - Input: (n_samples, in_features)
+    - Output: (n_samples, n_experts, n_outputs), logits
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_thin.modules import ExpertEnsemble
+    >>> experts = ExpertEnsemble(784, 10, n_experts=8, hidden_units=32)
+    >>> experts(torch.randn(2, 784)).shape
+    torch.Size([2, 8, 10])
+    """
+
+    def __init__(self, in_features, n_outputs, n_experts=1, hidden_units=0):
+        super().__init__()
+        self.in_features = in_features
+        self.n_outputs = n_outputs
+        self.n_experts = n_experts
+        self.hidden_units = hidden_units
+        if hidden_units:
+            self.hidden_weight = _uniform((n_experts, hidden_units, in_features), in_features)
+            self.hidden_bias = _uniform((n_experts, hidden_units), in_features)
+            self.norm = nn.BatchNorm1d(n_experts * hidden_units)
+        last = hidden_units or in_features
+        self.weight = _uniform((n_experts, n_outputs, last), last)
+        self.bias = _uniform((n_experts, n_outputs), last)
+
+    def forward(self, h):
+        if not self.hidden_units:
+            logits = F.linear(h, self.weight.flatten(0, 1), self.bias.flatten())  # (n, L·K)
+            return logits.unflatten(1, (self.n_experts, self.n_outputs))  # (n, L, K)
+        h = F.linear(h, self.hidden_weight.flatten(0, 1), self.hidden_bias.flatten())
+        h = F.relu(self.norm(h))  # (n, L·hidden)
+        h = h.unflatten(1, (self.n_experts, self.hidden_units)).transpose(0, 1)
+        # (L, n, hidden) × (L, hidden, K) + (L, 1, K)
+        logits = torch.baddbmm(self.bias.unsqueeze(1), h, self.weight.transpose(1, 2))
+        return logits.transpose(0, 1)  # (n, L, K)
+
+    def extra_repr(self):
+        return (
+            f"in_features={self.in_features}, n_outputs={self.n_outputs}, "
+            f"n_experts={self.n_experts}, hidden_units={self.hidden_units}"
+        )
+
+
+def _uniform(shape, fan_in):
+    """A parameter drawn as `torch.nn.Linear` draws its own."""
+    bound = 1 / math.sqrt(fan_in)
+    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))

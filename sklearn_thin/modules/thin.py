@@ -1,0 +1,59 @@
+"""The whole network: backbone, experts and gate, from inputs to mixed logits."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+
+class THINOutput(NamedTuple):
+    """What one forward pass gives the loss.
+
+    logits : Tensor of shape (n_samples, n_outputs)
+    h : Tensor of shape (n_samples, width), the endogenous representation h_endo
+    """
+
+    logits: torch.Tensor
+    h: torch.Tensor
+
+
+class THINModule(nn.Module):
+    """z = Z·g: logits of L experts on h_endo, mixed by a gate before one softmax.
+
+    Parameters
+    ----------
+    backbone : Module
+        From inputs to h_endo of shape (n_samples, width).
+    experts : Module
+        From h_endo to Z of shape (n_samples, n_experts, n_outputs), such as
+        :class:`ExpertEnsemble`.
+    gate : Module
+        From its input to g of shape (n_samples, n_experts), such as :class:`TreeGate`.
+
+    Shape
+    -----
+    - Input: x of the backbone's shape; gate_input (n_samples, gate width), or None for a
+      gate that reads h_endo
+    - Output: :class:`THINOutput`, logits (n_samples, n_outputs) and h (n_samples, width)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_thin.modules import ConvNet, ExpertEnsemble, THINModule, TreeGate
+    >>> module = THINModule(ConvNet(1), ExpertEnsemble(784, 10, 8, 32), TreeGate(18, 3))
+    >>> logits, h = module(torch.randn(4, 1, 28, 28), torch.rand(4, 18))
+    >>> logits.shape, h.shape
+    (torch.Size([4, 10]), torch.Size([4, 784]))
+    """
+
+    def __init__(self, backbone, experts, gate):
+        super().__init__()
+        self.backbone = backbone
+        self.experts = experts
+        self.gate = gate
+
+    def forward(self, x, gate_input=None):
+        h = self.backbone(x)  # (n, width)
+        g = self.gate(h if gate_input is None else gate_input)  # (n, L)
+        z = self.experts(h)  # (n, L, K)
+        return THINOutput(torch.einsum("nl,nlk->nk", g, z), h)

@@ -79,7 +79,9 @@ def run_seed(seed, train, test, common, lam, progress):
         seconds = time.perf_counter() - start
         accuracy = 100 * estimator.score(X_test, y_test)
         results[name] = {
-            "accuracy": accuracy, "parameters": n_parameters(estimator), "seconds": seconds
+            "accuracy": accuracy,
+            "parameters": n_parameters(estimator),
+            "seconds": seconds,
         }
         progress.update()
         return estimator
@@ -90,7 +92,8 @@ def run_seed(seed, train, test, common, lam, progress):
     )
     off = np.abs(encoder.predict(test[0]) - test[2])
     results["encoder (within one bin)"] = {
-        **results["encoder (exact bin)"], "accuracy": 100 * np.mean(off <= 1)
+        **results["encoder (exact bin)"],
+        "accuracy": 100 * np.mean(off <= 1),
     }
     frozen = FrozenEstimator(encoder)
     models = {
@@ -101,7 +104,12 @@ def run_seed(seed, train, test, common, lam, progress):
     for name, model in models.items():
         record(name, model, images, digits, test[0], test[1])
     record(
-        "oracle", oracle(common), with_bin(images, bins), digits, with_bin(test[0], test[2]), test[1]
+        "oracle",
+        oracle(common),
+        with_bin(images, bins),
+        digits,
+        with_bin(test[0], test[2]),
+        test[1],
     )
     return results
 
@@ -138,14 +146,20 @@ def main():
 
     train, test = load_mnist_r(args.data, "train"), load_mnist_r(args.data, "test")
     train = tuple(part[: args.rows] for part in train)
-    common = {"max_epochs": args.epochs, "batch_size": 32, "device": args.device,
-              "backbone": ConvNetBackbone()}
+    common = {
+        "max_epochs": args.epochs,
+        "batch_size": 32,
+        "device": args.device,
+        "backbone": ConvNetBackbone(),
+    }
     with tqdm(total=5 * args.seeds, unit="fit") as progress:
         runs = [
             run_seed(seed, train, test, common, args.lam, progress) for seed in range(args.seeds)
         ]
-    print(f"MNIST-R, {len(train[0]):,} training and {len(test[0]):,} test images, {args.epochs} "
-          f"epochs, {args.seeds} seeds, λ = {args.lam}, torch {torch.__version__}")
+    print(
+        f"MNIST-R, {len(train[0]):,} training and {len(test[0]):,} test images, {args.epochs} "
+        f"epochs, {args.seeds} seeds, λ = {args.lam}, torch {torch.__version__}"
+    )
     print(table(runs))
     if args.json:
         with open(args.json, "w") as file:

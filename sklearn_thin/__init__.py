@@ -14,8 +14,6 @@ from sklearn_thin._classifier import THINClassifier
 from sklearn_thin._encoder import ExogenousEncoder
 from sklearn_thin._version import __version__
 
-
-
 __all__ = [
     "ConvNetBackbone",
     "ExogenousEncoder",

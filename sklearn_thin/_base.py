@@ -2,7 +2,7 @@
 
 import copy
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 from scipy.special import softmax
-from skorch.callbacks import EarlyStopping, LRScheduler, PrintLog
-from skorch.dataset import Dataset
-from skorch.helper import predefined_split
 from sklearn.base import (
     BaseEstimator,
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
+from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
+from skorch.callbacks import EarlyStopping, LRScheduler, PrintLog
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._backbones import build_backbone, module_input_shape
@@ -51,11 +52,13 @@ class Rows:
     x: np.ndarray | None  # as the backbone sees them; None until `endogenous` is fitted
     codes: np.ndarray  # class codes, (n,)
     weight: np.ndarray | None = None  # sample weights, (n,)
+    groups: Any = None  # what early stopping holds out together, (n,)
     target: Any = None  # exogenous labels, (n,) or (n, n_exogenous)
 
     def __getitem__(self, index):
-        fields = (self.raw, self.x, self.codes, self.weight, self.target)
-        return Rows(*(take(field, index) for field in fields))
+        return Rows(
+            **{field.name: take(getattr(self, field.name), index) for field in fields(self)}
+        )
 
 
 class NetEstimator(
@@ -92,7 +95,9 @@ class NetEstimator(
 
     # ------------------------------------------------------------------ reading rows
 
-    def _read(self, X, y, sample_weight=None, *, reset=True, classes=None, target=None):
+    def _read(
+        self, X, y, sample_weight=None, groups=None, target=None, *, reset=True, classes=None
+    ):
         """Checked rows; `classes_` and the input's shape and names are set on `reset`."""
         x = self._backbone_array(X, reset=reset)
         if y is None:
@@ -102,7 +107,8 @@ class NetEstimator(
         known = np.unique(classes) if classes is not None else None
         known = known if reset else self.classes_
         self.classes_, codes = encode_labels(y, _num_samples(X), known=known)
-        rows = Rows(X, x, codes, check_weights(sample_weight, codes), target)
+        check_consistent_length(codes, groups)
+        rows = Rows(X, x, codes, check_weights(sample_weight, codes), groups, target)
         if rows.weight is None or rows.weight.all():
             return rows
         # A row of weight zero counts for nothing, BatchNorm's statistics included.
@@ -115,7 +121,7 @@ class NetEstimator(
     def _folds_images(self):
         return getattr(self.backbone, "image_shape", None) is not None
 
-    def _split(self, rows, seed, groups, X_val, y_val):
+    def _split(self, rows, seed, X_val, y_val):
         """Training rows and held-out rows; the latter None where nothing is held out."""
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be passed together, got only one of them")
@@ -123,7 +129,7 @@ class NetEstimator(
             return rows, self._read(X_val, y_val, reset=False)
         if self.early_stopping is False:
             return rows, None
-        train, held_out = held_out_indices(self.early_stopping, rows.codes, groups, seed)
+        train, held_out = held_out_indices(self.early_stopping, rows.codes, rows.groups, seed)
         return rows[train], rows[held_out]
 
     # ------------------------------------------------------------------ building
@@ -204,7 +210,6 @@ class NetEstimator(
             callbacks.append(("print_log", PrintLog()))
         if hasattr(self, "_init_callback_context") and epochs is None:
             context = self._init_callback_context(max_subtasks=self.max_epochs)
-            context.call_on_fit_task_begin(estimator=self)
             attributes = partial(_fitted_attributes, self)
             callbacks.append(("sklearn", SklearnCallbacks(self, context, attributes)))
         if self.early_stopping is not False and valid is not None:
@@ -270,8 +275,11 @@ class NetEstimator(
 
     def _tensors(self, X):
         """What the module reads of X, by name."""
-        x = self._backbone_array(X, reset=False)
+        x = self._checked_input(X)
         return {"x": as_tensor(x).reshape(len(x), *self._input_shape(x))}
+
+    def _checked_input(self, X):
+        return self._backbone_array(X, reset=False)
 
     def _infer(self, X, function):
         """`function(module, x, gate_input)` over all rows of X."""

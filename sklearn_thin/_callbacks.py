@@ -10,15 +10,11 @@ class EpochBar(Callback):
         self.description = description
         self.max_epochs = max_epochs
 
-    def on_train_begin(self, net, **kwargs):
+    def on_train_begin(self, net, X=None, **kwargs):
         from tqdm.auto import tqdm  # slow to import, and most fits are silent
 
-        self.bar_ = tqdm(desc=self.description, unit="batch", leave=True)
-
-    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
-        if self.bar_.total is None:
-            n_batches = len(net.get_iterator(dataset_train, training=True))
-            self.bar_.reset(total=n_batches * self.max_epochs)
+        n_batches = len(net.get_iterator(X, training=True))
+        self.bar_ = tqdm(total=n_batches * self.max_epochs, desc=self.description, unit="batch")
 
     def on_batch_end(self, net, training=False, **kwargs):
         if training:
@@ -53,6 +49,9 @@ class SklearnCallbacks(Callback):
         self.context = context
         self.fitted_attributes = fitted_attributes
 
+    def on_train_begin(self, net, **kwargs):
+        self.context.call_on_fit_task_begin(estimator=self.estimator)
+
     def on_epoch_begin(self, net, **kwargs):
         self.epoch_ = self.context.subcontext(task_name="epoch")
         self.epoch_.call_on_fit_task_begin(estimator=self.estimator)
@@ -63,3 +62,8 @@ class SklearnCallbacks(Callback):
         )
         if stop:
             raise KeyboardInterrupt  # how a skorch callback ends a training
+
+    def on_train_end(self, net, **kwargs):
+        self.context.call_on_fit_task_end(
+            estimator=self.estimator, reconstruction_attributes=self.fitted_attributes
+        )

@@ -1,33 +1,20 @@
 """Stage 2: THINClassifier, the story of fit and predict from arrays to probabilities."""
 
-from dataclasses import replace
 from numbers import Integral, Real
 
-import numpy as np
 import torch
-from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.validation import validate_data
 
-from sklearn_thin._backbones import build_backbone, module_input_shape
-from sklearn_thin._base import NetEstimator
 from sklearn_thin._compat import with_callbacks
-from sklearn_thin._exogenous import (
-    DISPELLING,
-    Augmentation,
-    Dispeller,
-    check_exogenous,
-    fit_exogenous,
-    named_exogenous,
-    width_message,
-)
-from sklearn_thin._random import draw_seeds, set_missing_random_states, torch_seed
-from sklearn_thin._validation import check_device, check_target, check_transformed, take
+from sklearn_thin._exogenous import DISPELLING
+from sklearn_thin._inside import InsideViews
+from sklearn_thin._random import draw_seeds
+from sklearn_thin._sides import TwoSidedEstimator
+from sklearn_thin._validation import check_target
 
 
-class THINClassifier(NetEstimator, _BaseComposition):
+class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
     """Classifier that uses a nuisance variable twice, then throws it away.
 
     THIN (THrowable Information Networks; Arnaud, Dapogny and Bailly) serves where a
@@ -59,7 +46,7 @@ class THINClassifier(NetEstimator, _BaseComposition):
         What the backbone sees of X; cloned and fitted in `fit`. None is X as it is.
     gate_input : {"auto", "probabilities", "logits", "representation"}, default="auto"
         What the gate reads of each exogenous variable: the predictor's probabilities, its
-        logits, or h_exo; the last two are centred and scaled by the training rows.
+        logits, or h_exo; centred and scaled by the training rows.
         "auto" takes the probabilities where there is a predictor, else h_exo.
     depth : int, default=3
         D, levels of the tree, 0 to 12.
@@ -117,8 +104,10 @@ class THINClassifier(NetEstimator, _BaseComposition):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels.
-    exogenous_ : ExogenousSide or None
-        The frozen exogenous variables; `exogenous_.variables[0].transformer` is the first.
+    exogenous_ : transformer, list of (name, transformer) or None
+        The fitted, frozen `exogenous`.
+    exogenous_side_ : ExogenousSide
+        The same with the predictors, as the gate and the dispelling term read it.
     endogenous_ : transformer or None
         The fitted `endogenous`.
     net_ : THINNet
@@ -164,7 +153,7 @@ class THINClassifier(NetEstimator, _BaseComposition):
     __metadata_request__partial_fit = {"exogenous_target": True}
 
     _parameter_constraints: dict = {
-        **NetEstimator._parameter_constraints,
+        **TwoSidedEstimator._parameter_constraints,
         "exogenous": [HasMethods(["fit", "transform"]), list, None],
         "exogenous_predictor": [
             HasMethods(["fit", "predict"]),
@@ -278,7 +267,8 @@ class THINClassifier(NetEstimator, _BaseComposition):
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together by `early_stopping`.
         X_val, y_val : array-like, default=None
-            Held-out rows and labels, instead of a part of X.
+            Held-out rows and labels, instead of a part of X. Without `early_stopping`
+            their loss is only recorded.
 
         Returns
         -------
@@ -328,229 +318,34 @@ class THINClassifier(NetEstimator, _BaseComposition):
         classes=None,
         epochs=None,
     ):
-        """Both ways to fit; `epochs` None is a whole fit, else a continued one."""
+        """Both ways to fit: `epochs` None is a whole fit, a number goes on from before."""
         self._validate_params()
-        target = check_target(exogenous_target, X)
         go_on = self.warm_start or epochs is not None
         warm = go_on and hasattr(self, "net_")
+        target = check_target(exogenous_target, X)
         self._check_sides(target, warm)
         seeds = draw_seeds(self.random_state)
         with self._all_or_nothing(keep_progress=go_on):
-            rows = self._read(
-                X, y, sample_weight, reset=not warm, classes=classes, target=target
-            )
+            rows = self._read(X, y, sample_weight, groups, target, reset=not warm, classes=classes)
+            held_out = None
             if epochs is None:
-                rows, held_out = self._split(rows, seeds.split, groups, X_val, y_val)
-            else:
-                held_out = None
+                rows, held_out = self._split(rows, seeds.split, X_val, y_val)
             if not warm:
                 self._fit_endogenous(rows, seeds.exogenous)
-            rows, held_out = self._as_backbone_sees(rows), self._as_backbone_sees(held_out)
-            frozen = self._exogenous_outputs(rows, seeds.exogenous, fit=not warm)
-            held_out_frozen = self._exogenous_outputs(held_out)
-            module = self.module_ if warm else self._build_thin(rows, frozen, seeds.module)
-            self._train(
-                module,
-                self._dataset(rows, **frozen),
-                self._dataset(held_out, **held_out_frozen),
-                seeds.batches,
-                epochs=epochs,
-                lam=self.lam,
-                dispeller=self._dispeller(module),
-                augmentation=self._augmentation(),
-            )
+            train = self._frozen_dataset(rows, seeds.exogenous, fit=not warm)
+            valid = self._frozen_dataset(held_out)
+            module = self.module_ if warm else self._build_thin(train, seeds.module)
+            loss = {"lam": self.lam, "dispeller": self._dispeller(module)}
+            loss["augmentation"] = self._augmentation(train)
+            self._train(module, train, valid, seeds.batches, epochs=epochs, **loss)
         return self
 
-    def _check_sides(self, target, warm):
-        """What can be said of both sides before anything is read or fitted."""
-        check_device(self.device)
-        if self.augment is not None and self.endogenous is not None:
-            raise ValueError(
-                "augment changes the images that both sides see, but with "
-                f"endogenous={self.endogenous!r} they do not see the same X; augment inside "
-                "the backbone, or set endogenous=None"
-            )
-        if self.exogenous is not None:
-            if not warm:
-                check_exogenous(
-                    self.exogenous, self.exogenous_predictor, self.gate_input, self.lam, target
-                )
-        elif self.lam > 0 or self.exogenous_predictor is not None:
-            given = "exogenous_predictor" if self.lam == 0 else f"lam={self.lam}"
-            raise ValueError(
-                f"{given} needs an exogenous side to dispel, but exogenous is None. Pass an "
-                "ExogenousEncoder or another transformer, or set lam=0."
-            )
-
-    # ------------------------------------------------------------------ the two sides
-
-    def _backbone_array(self, X, *, reset):
-        if self.endogenous is None:
-            return super()._backbone_array(X, reset=reset)
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        return None if reset else self._endogenous_array(X)
-
-    def _endogenous_array(self, X):
-        """Output of the endogenous transformer as the backbone sees it."""
-        x = self.endogenous_.transform(X)
-        x = check_transformed(x, "endogenous", images=self._folds_images())
-        if x.shape[1:] != getattr(self, "input_shape_", x.shape[1:]):
-            raise ValueError(
-                f"endogenous gives samples of shape {x.shape[1:]}, but gave "
-                f"{self.input_shape_} in fit"
-            )
-        return x
-
-    def _fit_endogenous(self, rows, seed):
-        self.endogenous_ = self.endogenous
-        if self.endogenous is None:
-            return
-        if not isinstance(self.endogenous, FrozenEstimator):
-            self.endogenous_ = set_missing_random_states(clone(self.endogenous), seed)
-            self.endogenous_.fit(rows.raw, self.classes_[rows.codes])
-        self.input_shape_ = check_transformed(
-            self.endogenous_.transform(take(rows.raw, [0])), "endogenous"
-        ).shape[1:]
-
-    def _as_backbone_sees(self, rows):
-        if rows is None or rows.x is not None:
-            return rows
-        return replace(rows, x=self._endogenous_array(rows.raw))
-
-    def _exogenous_outputs(self, rows, seed=None, *, fit=False):
-        """The frozen side's tensors for these rows, the side being fitted first on `fit`."""
-        if fit:
-            self.exogenous_ = None
-        if self.exogenous is None or rows is None:
-            return {}
-        logits = seed is not None and self.lam > 0
-        if not fit:
-            return self.exogenous_.outputs(rows.raw, logits=logits)
-        self._check_widths(rows)
-        self.exogenous_, outputs = fit_exogenous(
-            self.exogenous,
-            self.exogenous_predictor,
-            self.gate_input,
-            rows.raw,
-            rows.target,
-            seed,
-            logits=logits,
-        )
-        return outputs
-
-    def _check_widths(self, rows):
-        """Compare h_endo with what an encoder yet to be trained will read, before that."""
-        encoders = [t for _, t in named_exogenous(self.exogenous) if isinstance(t, NetEstimator)]
-        if not self.lam or not encoders:
-            return
-        with torch_seed(0, torch.device("cpu")):
-            _, width = build_backbone(self.backbone, self._input_shape(rows.x))
-            for encoder in encoders:
-                shape = module_input_shape(encoder.backbone, np.shape(rows.raw)[1:])
-                _, read = build_backbone(encoder.backbone, shape)
-                if read != width:
-                    raise ValueError(width_message(width, read))
-
-    # ------------------------------------------------------------------ the net
-
-    def _build_thin(self, rows, frozen, seed):
-        gate_width = frozen["gate_input"].shape[1] if frozen else None
+    def _build_thin(self, train, seed):
+        gate_input = train.X.get("gate_input")
         return self._build_module(
-            self._input_shape(rows.x),
+            train.X["x"].shape[1:],
             seed,
-            gate_width=gate_width,
+            gate_width=None if gate_input is None else gate_input.shape[1],
             depth=self.depth,
             n_experts=self.n_experts,
         )
-
-    def _dispeller(self, module):
-        if self.lam == 0:
-            return None
-        heads = [variable.head for variable in self.exogenous_.variables]
-        width = module.experts.in_features
-        return Dispeller(heads, self.dispelling, width, check_device(self.device))
-
-    def _augmentation(self):
-        if self.augment is None:
-            return None
-        if len(self._input_shape(np.empty((1, *self.input_shape_)))) == 1:
-            raise ValueError(
-                f"augment takes images, but samples of X have shape {self.input_shape_}; give "
-                "X as images, or the backbone an image_shape"
-            )
-        return Augmentation(self.augment, self.exogenous_, self.input_shape_)
-
-    # ------------------------------------------------------------------ predict
-
-    def _tensors(self, X):
-        return {**super()._tensors(X), **self._gate_tensors(X)}
-
-    def _gate_tensors(self, X):
-        return {} if self.exogenous_ is None else self.exogenous_.outputs(X)
-
-    def _infer_gate(self, X, function):
-        """`function(gate, what it reads)` over all rows of X."""
-
-        def read(module, x, gate_input):
-            return function(module.gate, module.backbone(x) if gate_input is None else gate_input)
-
-        return self._infer(X, read)
-
-    def gate_proba(self, X):
-        """Mixture weights g of the experts.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_experts), float32
-            Rows sum to 1.
-        """
-        return self._infer_gate(X, lambda gate, h: gate(h))
-
-    def apply(self, X):
-        """Index of the most probable leaf, counted from left to right.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), int64
-            In [0, 2^depth).
-        """
-        return self._infer_gate(X, lambda gate, h: gate.leaf_log_proba(h).argmax(1))
-
-    def decision_path(self, X):
-        """Probability of going left at every node of the tree, d_n.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, 2^depth - 1), float32
-            Nodes level by level from the root.
-        """
-        return self._infer_gate(X, lambda gate, h: gate.decisions(h))
-
-    def expert_proba(self, X):
-        """Class probabilities of every single expert.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_experts, n_classes), float32
-        """
-
-        def experts(module, x, gate_input):
-            return module.experts(module.backbone(x)).softmax(2)
-
-        return self._infer(X, experts)

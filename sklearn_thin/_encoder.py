@@ -143,7 +143,8 @@ class ExogenousEncoder(NetEstimator):
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together by `early_stopping`.
         X_val, y_val : array-like, default=None
-            Held-out rows and labels, instead of a part of X.
+            Held-out rows and labels, instead of a part of X. Without `early_stopping`
+            their loss is only recorded.
 
         Returns
         -------
@@ -161,10 +162,12 @@ class ExogenousEncoder(NetEstimator):
         warm = self.warm_start and hasattr(self, "net_")
         with self._all_or_nothing(keep_progress=self.warm_start):
             seeds = draw_seeds(self.random_state)
-            rows = self._read(X, y, sample_weight, reset=not warm)
-            rows, held_out = self._split(rows, seeds.split, groups, X_val, y_val)
-            module = self.module_ if warm else self._build_module(self._input_shape(rows.x), seeds.module)
-            self._train(module, self._dataset(rows), self._dataset(held_out), seeds.batches)
+            rows = self._read(X, y, sample_weight, groups, reset=not warm)
+            rows, held_out = self._split(rows, seeds.split, X_val, y_val)
+            train, valid = self._dataset(rows), self._dataset(held_out)
+            shape = train.X["x"].shape[1:]
+            module = self.module_ if warm else self._build_module(shape, seeds.module)
+            self._train(module, train, valid, seeds.batches)
         return self
 
     @property

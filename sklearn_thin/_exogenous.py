@@ -48,14 +48,23 @@ class ExogenousVariable:
 
     def gate_features(self, h, logits, *, fit=False):
         """What the gate reads of this variable: (n, classes) or (n, width of h_exo)."""
-        if self.gate_input == "probabilities":
-            return logits.softmax(1)
-        features = logits if self.gate_input == "logits" else h
-        if fit:  # neither has a scale of its own, so the training rows give one
-            std = features.std(0, correction=0)
-            self.centre = features.mean(0)
-            self.scale = torch.where(std > 1e-6, std, 1.0)
+        read = {"probabilities": None, "logits": logits, "representation": h}[self.gate_input]
+        features = logits.softmax(1) if read is None else read
+        if fit:
+            self._fit_scale(features)
         return (features - self.centre) / self.scale
+
+    def _fit_scale(self, features):
+        """Centre and scale of the training rows, so that the gate's decisions can be sharp.
+
+        Probabilities have one scale in common: of its own, a class that is next to never
+        predicted would get a huge one.
+        """
+        variance = features.var(0, correction=0)
+        if self.gate_input == "probabilities":
+            variance = variance.mean().expand_as(variance)
+        self.centre = features.mean(0)
+        self.scale = torch.where(variance > 1e-12, variance.sqrt(), 1.0)
 
 
 class ExogenousSide:
@@ -90,11 +99,13 @@ class ExogenousSide:
             side by side.
         """
         hs = representations or [represent(v.transformer, X) for v in self.variables]
-        zs = [v.logits(h) if v.head is not None else None for v, h in zip(self.variables, hs)]
-        gate = [v.gate_features(h, z, fit=fit) for v, h, z in zip(self.variables, hs, zs)]
+        pairs = list(zip(self.variables, hs, strict=True))
+        zs = [None if v.head is None else v.logits(h) for v, h in pairs]
+        gate = [v.gate_features(h, z, fit=fit) for (v, h), z in zip(pairs, zs, strict=True)]
         outputs = {"gate_input": torch.cat(gate, dim=1)}
         if logits:
             outputs["exogenous_logits"] = torch.cat(zs, dim=1)
+        # clones are no inference tensors, and so may take part in training
         return {name: tensor.clone() for name, tensor in outputs.items()}
 
 
@@ -196,8 +207,6 @@ def check_exogenous(exogenous, predictor, gate_input, lam, target):
     """
     named = named_exogenous(exogenous)
     names = [name for name, _ in named]
-    if not named or len(set(names)) < len(names):
-        raise ValueError(f"exogenous must have at least one name and no name twice, got {names}")
     if isinstance(predictor, dict) and not set(predictor) <= set(names):
         raise ValueError(
             f"exogenous_predictor names {sorted(predictor)}, but exogenous has {names}"

@@ -4,8 +4,8 @@ import copy
 
 import numpy as np
 import torch
-from skorch import NeuralNet
 from sklearn.frozen import FrozenEstimator
+from skorch import NeuralNet
 from torch import nn
 
 _ACTIVATIONS = {

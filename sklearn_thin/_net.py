@@ -1,6 +1,7 @@
 """The training: batches -> module -> weighted loss terms -> gradient, epoch by epoch."""
 
 import math
+from contextlib import suppress
 
 import torch
 from skorch import NeuralNetClassifier
@@ -13,7 +14,7 @@ from sklearn_thin._validation import check_device
 from sklearn_thin.losses import cross_entropy
 
 
-class StopTraining(Exception):
+class StopTraining(Exception):  # noqa: N818 -- no error: it says that the training is done
     """A callback ended the training before the last epoch."""
 
 
@@ -146,10 +147,8 @@ class THINNet(NeuralNetClassifier):
         self._keep_weights()
         try:
             self.notify("on_train_begin", X=X, y=y)
-            try:
+            with suppress(StopTraining):
                 self.fit_loop(X, y)
-            except StopTraining:
-                pass
             self.notify("on_train_end", X=X, y=y)
         except BaseException as error:
             if self.history and "train_loss" not in self.history[-1]:

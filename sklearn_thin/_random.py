@@ -37,7 +37,8 @@ def torch_seed(seed, device):
     """Seed torch's generators of the CPU and of `device` inside the block alone.
 
     `torch.manual_seed` is not used: it seeds every GPU of the machine, and only those
-    named here are given their state back.
+    named here are given their state back. The generators are the process's own: fits that
+    run in threads of one process draw from one another, those in processes do not.
     """
     forked = [] if device.type == "cpu" else [device]
     with torch.random.fork_rng(forked, device_type=device.type if forked else "cuda"):

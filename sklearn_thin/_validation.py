@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
-from sklearn.utils import _safe_indexing, check_consistent_length, compute_sample_weight
+from sklearn.utils import _safe_indexing, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -179,9 +179,7 @@ def mean_one_weights(class_weight, codes, classes, sample_weight):
     if sample_weight is not None:
         weight = weight * sample_weight
     if not weight.any():
-        raise ValueError(
-            f"class_weight={class_weight!r} leaves no row with a weight above zero"
-        )
+        raise ValueError(f"class_weight={class_weight!r} leaves no row with a weight above zero")
     return (weight / weight.mean()).astype(np.float32)
 
 
@@ -224,11 +222,8 @@ def held_out_indices(early_stopping, codes, groups, seed):
     size = 0.1 if early_stopping is True else early_stopping
     fraction = size if size < 1 else size / n_rows
     if fraction >= 1:
-        raise ValueError(
-            f"early_stopping={early_stopping!r} rows cannot be held out of {n_rows}"
-        )
+        raise ValueError(f"early_stopping={early_stopping!r} rows cannot be held out of {n_rows}")
     if groups is not None:
-        check_consistent_length(codes, groups)
         folds = StratifiedGroupKFold(max(2, round(1 / fraction)), shuffle=True, random_state=seed)
         return next(folds.split(codes, codes, groups))
     try:

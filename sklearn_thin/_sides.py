@@ -1,0 +1,151 @@
+"""How X reaches both sides: the endogenous and the exogenous one, in fit and predict."""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import validate_data
+
+from sklearn_thin._backbones import build_backbone, module_input_shape
+from sklearn_thin._base import NetEstimator
+from sklearn_thin._exogenous import (
+    Augmentation,
+    Dispeller,
+    check_exogenous,
+    fit_exogenous,
+    named_exogenous,
+    width_message,
+)
+from sklearn_thin._random import set_missing_random_states, torch_seed
+from sklearn_thin._validation import check_device, check_transformed, take
+
+
+class TwoSidedEstimator(NetEstimator):
+    """A net estimator whose backbone reads `endogenous` of X, and whose gate `exogenous`."""
+
+    def _check_sides(self, target, warm):
+        """What can be said of both sides before anything is read or fitted."""
+        check_device(self.device)
+        if self.augment is not None and self.endogenous is not None:
+            raise ValueError(
+                "augment changes the images that both sides see, but with "
+                f"endogenous={self.endogenous!r} they do not see the same X; augment inside "
+                "the backbone, or set endogenous=None"
+            )
+        if isinstance(self.exogenous, list):
+            self._validate_names([name for name, _ in self.exogenous])
+        if self.exogenous is not None:
+            if not warm:
+                check_exogenous(
+                    self.exogenous, self.exogenous_predictor, self.gate_input, self.lam, target
+                )
+        elif self.lam > 0 or self.exogenous_predictor is not None:
+            given = "exogenous_predictor" if self.lam == 0 else f"lam={self.lam}"
+            raise ValueError(
+                f"{given} needs an exogenous side to dispel, but exogenous is None. Pass an "
+                "ExogenousEncoder or another transformer, or set lam=0."
+            )
+
+    def _backbone_array(self, X, *, reset):
+        if self.endogenous is None:
+            return super()._backbone_array(X, reset=reset)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return None  # what `endogenous` makes of it comes once that is fitted
+
+    def _endogenous_array(self, X):
+        """Output of the endogenous transformer as the backbone sees it."""
+        x = self.endogenous_.transform(X)
+        x = check_transformed(x, "endogenous", images=self._folds_images())
+        if x.shape[1:] != getattr(self, "input_shape_", x.shape[1:]):
+            raise ValueError(
+                f"endogenous gives samples of shape {x.shape[1:]}, but gave "
+                f"{self.input_shape_} in fit"
+            )
+        return x
+
+    def _fit_endogenous(self, rows, seed):
+        self.endogenous_ = self.endogenous
+        if self.endogenous is None:
+            return
+        if not isinstance(self.endogenous, FrozenEstimator):
+            self.endogenous_ = set_missing_random_states(clone(self.endogenous), seed)
+            self.endogenous_.fit(rows.raw, self.classes_[rows.codes])
+        self.input_shape_ = check_transformed(
+            self.endogenous_.transform(take(rows.raw, [0])), "endogenous"
+        ).shape[1:]
+
+    def _frozen_dataset(self, rows, seed=None, *, fit=False):
+        """Tensors of the rows with the frozen side's outputs; None for None.
+
+        On `fit` the exogenous side is fitted first. A `seed` says that these are training
+        rows, which the dispelling term reads as well.
+        """
+        if rows is None:
+            return None
+        if rows.x is None:
+            rows = replace(rows, x=self._endogenous_array(rows.raw))
+        logits = seed is not None and self.lam > 0
+        if self.exogenous is None:
+            self.exogenous_side_, frozen = None, {}
+        elif fit:
+            self._check_widths(rows)
+            self.exogenous_side_, frozen = fit_exogenous(
+                self.exogenous,
+                self.exogenous_predictor,
+                self.gate_input,
+                rows.raw,
+                rows.target,
+                seed,
+                logits=logits,
+            )
+        else:
+            frozen = self.exogenous_side_.outputs(rows.raw, logits=logits)
+        return self._dataset(rows, **frozen)
+
+    def _check_widths(self, rows):
+        """Compare h_endo with what an encoder yet to be trained will read, before that."""
+        encoders = [t for _, t in named_exogenous(self.exogenous) if isinstance(t, NetEstimator)]
+        if not self.lam or not encoders:
+            return
+        with torch_seed(0, torch.device("cpu")):
+            _, width = build_backbone(self.backbone, self._input_shape(rows.x))
+            for encoder in encoders:
+                shape = module_input_shape(encoder.backbone, np.shape(rows.raw)[1:])
+                _, read = build_backbone(encoder.backbone, shape)
+                if read != width:
+                    raise ValueError(width_message(width, read))
+
+    def _dispeller(self, module):
+        if self.lam == 0:
+            return None
+        heads = [variable.head for variable in self.exogenous_side_.variables]
+        width = module.experts.in_features
+        return Dispeller(heads, self.dispelling, width, check_device(self.device))
+
+    def _augmentation(self, train):
+        if self.augment is None:
+            return None
+        if train.X["x"].ndim == 2:
+            raise ValueError(
+                f"augment takes images, but samples of X have shape {self.input_shape_}; give "
+                "X as images, or the backbone an image_shape"
+            )
+        return Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
+
+    @property
+    def exogenous_(self):
+        """The frozen transformer, the list of (name, transformer), or None."""
+        if self.exogenous_side_ is None:
+            return None
+        named = [(v.name, v.transformer) for v in self.exogenous_side_.variables]
+        return named if isinstance(self.exogenous, list) else named[0][1]
+
+    def _tensors(self, X):
+        frozen = {} if self.exogenous is None else self.exogenous_side_.outputs(X)
+        return {**super()._tensors(X), **frozen}
+
+    def _checked_input(self, X):
+        x = super()._checked_input(X)
+        return self._endogenous_array(X) if x is None else x

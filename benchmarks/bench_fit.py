@@ -77,12 +77,13 @@ def thin_fit(encoder, images, y, epochs):
 class Logits(nn.Module):
     """Logits alone, as skorch's losses expect."""
 
-    def __init__(self):
+    def __init__(self, thin):
         super().__init__()
-        self.thin = paper_module()
+        self.thin = thin
 
-    def forward(self, x, gate_input):
-        return self.thin(x.float().div_(255), gate_input).logits
+    def forward(self, x, gate_input=None):
+        x = x.float().div_(255) if x.dtype == torch.uint8 else x
+        return self.thin(x, gate_input).logits
 
 
 def skorch_fit(encoder, images, y, epochs):
@@ -90,7 +91,7 @@ def skorch_fit(encoder, images, y, epochs):
     x = torch.from_numpy(images).unsqueeze(1)
     gate_input, _ = frozen_outputs(encoder, x)
     net = NeuralNetClassifier(
-        Logits,
+        Logits(paper_module()),
         criterion=nn.CrossEntropyLoss,
         optimizer=torch.optim.Adam,
         optimizer__fused=True,
@@ -108,8 +109,8 @@ def compare_fit(rounds, rows, epochs):
     """Seconds of every contender in every round."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (rows, 28, 28), dtype=np.uint8)
-    y, z = rng.integers(0, 10, rows), rng.integers(0, 18, rows)
-    encoder = ExogenousEncoder(max_epochs=1, device="cpu").fit(images[:2048], z[:2048])
+    y, z = np.arange(rows) % 10, np.arange(rows) % 18  # every class, however few rows
+    encoder = ExogenousEncoder(max_epochs=1, device="cpu").fit(images, z)
     contenders = {"hand": hand_written_fit, "thin": thin_fit, "skorch": skorch_fit}
     calls = {
         name: (lambda fit=fit: fit(encoder, images, y, epochs)) for name, fit in contenders.items()
@@ -124,7 +125,7 @@ def compare_predict(rounds, rows=8192, features=64):
     y = rng.integers(0, 10, rows)
     thin = THINClassifier(max_epochs=1, device="cpu").fit(X, y)
     module = thin.module_.eval()
-    net = NeuralNetClassifier(thin.module_, criterion=nn.CrossEntropyLoss).initialize()
+    net = NeuralNetClassifier(Logits(thin.module_), criterion=nn.CrossEntropyLoss).initialize()
 
     @torch.inference_mode()
     def bare():

@@ -6,8 +6,11 @@ tune `backbone__channels` or `backbone__hidden_layer_sizes`.
 
 import copy
 import difflib
+import pickle
 from numbers import Integral
+from pathlib import Path
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
@@ -83,6 +86,11 @@ class ConvNetBackbone(BaseEstimator):
         """Module for images of `input_shape`, (channels, height, width)."""
         _check_image(self, input_shape)
         channels = _widths(self, "channels")
+        for name in ("kernel_size", "pool"):
+            if not _is_positive_int(getattr(self, name)):
+                raise ValueError(
+                    f"{name} of ConvNetBackbone must be a positive int, got {getattr(self, name)!r}"
+                )
         shrunk = self.pool ** len(channels)
         if min(input_shape[1:]) < shrunk:
             raise ValueError(
@@ -101,10 +109,10 @@ class TorchvisionBackbone(BaseEstimator):
     name : str, default="resnet18"
         A classification network of `torchvision.models`, such as "vgg16".
     weights : str or path, default=None
-        None trains from scratch. A file is read as a state dict of the whole network;
-        any other string is one of torchvision's weight names, such as "DEFAULT" or
-        "IMAGENET1K_V1", which torchvision downloads. With weights, images are
-        normalised as ImageNet's.
+        None trains from scratch. A path, or a string with a suffix such as ".pth", is a
+        file with the state dict of the whole network; any other string is one of
+        torchvision's weight names, such as "DEFAULT" or "IMAGENET1K_V1", which torchvision
+        downloads. With weights, images are normalised as ImageNet's.
     image_shape : tuple (height, width) or (channels, height, width), default=None
         How rows of X are folded into images; None takes the shape of X.
 
@@ -129,14 +137,17 @@ class TorchvisionBackbone(BaseEstimator):
         _check_image(self, input_shape)
         if self.weights is None:
             return TorchvisionFeatures(models.get_model(self.name))
-        try:
-            state = torch.load(self.weights, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
+        if isinstance(self.weights, str) and not Path(self.weights).suffix:
             network = models.get_model(self.name, weights=self.weights)
         else:
             network = models.get_model(self.name)
-            network.load_state_dict(state)
+            _load_weights(network, self.weights)
         return TorchvisionFeatures(network, normalize=True)
+
+
+def folds_images(backbone):
+    """Whether this backbone folds rows of X into images."""
+    return getattr(backbone, "image_shape", None) is not None
 
 
 def module_input_shape(backbone, sample_shape):
@@ -153,8 +164,8 @@ def module_input_shape(backbone, sample_shape):
     tuple of int
         (features,) or (channels, height, width).
     """
-    folded = getattr(backbone, "image_shape", None)
-    if folded is not None:
+    if folds_images(backbone):
+        folded = backbone.image_shape
         if torch.Size(folded).numel() != torch.Size(sample_shape).numel():
             raise ValueError(
                 f"image_shape={tuple(folded)} of the backbone holds "
@@ -196,11 +207,18 @@ def build_backbone(backbone, input_shape):
             f"backbone must give a torch.nn.Module for inputs of shape {input_shape}, "
             f"got {type(module).__name__} from {backbone!r}"
         )
-    module = nn.Sequential(module, nn.Flatten())
+    module = nn.Sequential(module, nn.Flatten()).cpu()
     try:
         with torch.no_grad():
             width = module.eval()(torch.zeros(2, *input_shape)).shape[1]
-    except (RuntimeError, ValueError, IndexError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        IndexError,
+        TypeError,
+        AssertionError,
+        AttributeError,
+    ) as error:
         raise ValueError(
             f"the backbone does not take inputs of shape {input_shape}, one sample of X: {error}"
         ) from error
@@ -215,6 +233,8 @@ def _resolve(backbone, input_shape):
             backbone = TorchvisionBackbone(backbone)
     if isinstance(backbone, nn.Module):
         return copy.deepcopy(backbone)
+    if isinstance(backbone, type) and hasattr(backbone, "build"):
+        raise TypeError(f"backbone must be an object, such as {backbone.__name__}(), not its class")
     if hasattr(backbone, "build"):
         return backbone.build(input_shape)
     return backbone(input_shape)
@@ -230,13 +250,31 @@ def _check_image(backbone, input_shape):
 
 
 def _widths(backbone, name):
-    widths = tuple(getattr(backbone, name))
-    if not widths or not all(isinstance(w, Integral) and w > 0 for w in widths):
+    widths = getattr(backbone, name)
+    widths = tuple(widths) if np.iterable(widths) else ()
+    if not widths or not all(map(_is_positive_int, widths)):
         raise ValueError(
             f"{name} of {type(backbone).__name__} must be a sequence of positive ints, "
             f"got {getattr(backbone, name)!r}"
         )
     return widths
+
+
+def _is_positive_int(value):
+    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+
+
+def _load_weights(network, file):
+    """Fill a torchvision network from a file, or say what is wrong with the file."""
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"weights of the backbone: there is no file {str(file)!r}")
+    try:
+        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    except (RuntimeError, EOFError, pickle.UnpicklingError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"weights of the backbone: {str(file)!r} does not hold a state dict of "
+            f"torchvision's {type(network).__name__}: {error}"
+        ) from error
 
 
 def _unknown_name(name, known):

@@ -19,12 +19,12 @@ from sklearn.base import (
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
-from skorch.callbacks import EarlyStopping, LRScheduler, PrintLog
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler, PrintLog
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sklearn_thin._backbones import build_backbone, module_input_shape
+from sklearn_thin._backbones import build_backbone, folds_images, module_input_shape
 from sklearn_thin._callbacks import EpochBar, SklearnCallbacks
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._net import THINNet, as_float, infer_rows
@@ -92,6 +92,7 @@ class NetEstimator(
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+    _architecture = ("backbone", "hidden_units")  # what a fit that goes on cannot change
 
     # ------------------------------------------------------------------ reading rows
 
@@ -116,10 +117,11 @@ class NetEstimator(
 
     def _backbone_array(self, X, *, reset):
         """X as the backbone sees it."""
-        return check_rows(X, self, reset=reset, images=self._folds_images())
-
-    def _folds_images(self):
-        return getattr(self.backbone, "image_shape", None) is not None
+        images = folds_images(self.backbone) if reset else len(self.module_input_shape_) > 1
+        x = check_rows(X, self, reset=reset, images=images)
+        if reset:
+            self.module_input_shape_ = module_input_shape(self.backbone, x.shape[1:])
+        return x
 
     def _split(self, rows, seed, X_val, y_val):
         """Training rows and held-out rows; the latter None where nothing is held out."""
@@ -134,13 +136,11 @@ class NetEstimator(
 
     # ------------------------------------------------------------------ building
 
-    def _input_shape(self, x):
-        return module_input_shape(self.backbone, x.shape[1:])
-
-    def _build_module(self, input_shape, seed, *, gate_width=None, depth=0, n_experts=None):
+    def _build_module(self, seed, *, gate_width=None, depth=0, n_experts=None):
         """A THINModule, initialised under `seed` alone; `gate_width` None reads h_endo."""
+        self.architecture_ = {name: getattr(self, name) for name in self._architecture}
         with torch_seed(seed, torch.device("cpu")):
-            backbone, width = build_backbone(self.backbone, input_shape)
+            backbone, width = build_backbone(self.backbone, self.module_input_shape_)
             gate = TreeGate(gate_width or width, depth, n_experts)
             # one budget of hidden units, shared: as wide as the baseline, however many
             units = -(-self.hidden_units // gate.n_experts)
@@ -151,21 +151,35 @@ class NetEstimator(
         """Tensors of the rows for the net; rows of None give None."""
         if rows is None:
             return None
-        x = as_tensor(rows.x)
-        tensors["x"] = x.reshape(len(x), *self._input_shape(rows.x))
+        tensors["x"] = self._module_input(rows.x)
         weight = mean_one_weights(self.class_weight, rows.codes, self.classes_, rows.weight)
         if weight is not None:
             tensors["weight"] = torch.from_numpy(weight)
         return Dataset(tensors, torch.from_numpy(rows.codes))
 
+    def _module_input(self, x):
+        return as_tensor(x).reshape(len(x), *self.module_input_shape_)
+
     # ------------------------------------------------------------------ training
 
-    def _train(self, module, train, valid, seed, *, epochs=None, **net_params):
-        """Train `module`, or go on with the one that is there; sets `net_`."""
+    def _to_go_on_from(self, go_on=True):
+        """The net of the fit before where this one goes on from it, else None."""
+        if not (go_on and hasattr(self, "net_")):
+            return None
+        for name, built in self.architecture_.items():
+            value = getattr(self, name)
+            if value is not built and value != built:
+                raise ValueError(
+                    f"{name} was {built!r} when the network was built, and is {value!r} now: "
+                    "a fit that goes on cannot change it. Set it back, or start anew with "
+                    "warm_start=False and fit."
+                )
+        return self.net_
+
+    def _train(self, module, rows, train, valid, seed, *, before=None, epochs=None, **net_params):
+        """Train `module`, a copy of that of the net `before` if any; sets `net_`."""
         device = check_device(self.device)
-        before = vars(self).get("net_")
-        warm = before is not None and before.module_ is module
-        seed += len(before.history) if warm else 0
+        seed += 0 if before is None else len(before.history)
         net = THINNet(
             module,
             lr=self.lr,
@@ -173,7 +187,7 @@ class NetEstimator(
             batch_size=self.batch_size,
             iterator_train__generator=torch.Generator().manual_seed(seed),
             train_split=None if valid is None else predefined_split(valid),
-            callbacks=[*self._own_callbacks(valid, epochs), *self._user_callbacks()],
+            callbacks=[*self._own_callbacks(rows, valid, epochs), *self._user_callbacks()],
             record_batches=bool(self.callbacks),
             device=str(device),
             verbose=int(self.verbose > 1),
@@ -182,7 +196,7 @@ class NetEstimator(
         )
         with torch_seed(seed, device):
             net.initialize()
-            if warm:
+            if before is not None:
                 _carry_over(before, net)
             self.net_ = net
             try:
@@ -198,10 +212,11 @@ class NetEstimator(
             params["optimizer__fused"] = True
         return {"optimizer": _OPTIMIZERS[self.optimizer], **params}
 
-    def _own_callbacks(self, valid, epochs):
+    def _own_callbacks(self, rows, valid, epochs):
         callbacks = []
         if self.lr_schedule == "cosine" and epochs is None:
-            cosine = LRScheduler(policy=CosineAnnealingLR, T_max=self.max_epochs)
+            # last_epoch=-1: anew in each fit, also where the history goes on
+            cosine = LRScheduler(policy=CosineAnnealingLR, T_max=self.max_epochs, last_epoch=-1)
             callbacks.append(("lr_schedule", cosine))
         if self.verbose == 1:
             bar = EpochBar(type(self).__name__, epochs or self.max_epochs)
@@ -210,8 +225,13 @@ class NetEstimator(
             callbacks.append(("print_log", PrintLog()))
         if hasattr(self, "_init_callback_context") and epochs is None:
             context = self._init_callback_context(max_subtasks=self.max_epochs)
-            attributes = partial(_fitted_attributes, self)
-            callbacks.append(("sklearn", SklearnCallbacks(self, context, attributes)))
+            told = {
+                "X": rows.raw,
+                "y": self.classes_[rows.codes],
+                "metadata": None if rows.weight is None else {"sample_weight": rows.weight},
+                "reconstruction_attributes": partial(_fitted_attributes, self),
+            }
+            callbacks.append(("sklearn", SklearnCallbacks(self, context, told)))
         if self.early_stopping is not False and valid is not None:
             patience = self.n_iter_no_change
             stopping = EarlyStopping(patience=patience, load_best=True)
@@ -219,7 +239,15 @@ class NetEstimator(
         return callbacks
 
     def _user_callbacks(self):
-        return copy.deepcopy(self.callbacks or [])
+        callbacks = self.callbacks or []
+        for callback in callbacks:
+            named = isinstance(callback, tuple) and len(callback) == 2
+            if not isinstance(callback[1] if named else callback, (Callback, type)):
+                raise TypeError(
+                    "callbacks must be a list of skorch callbacks, or of (name, callback), "
+                    f"got {callback!r} in it"
+                )
+        return copy.deepcopy(callbacks)
 
     def _tidy(self, net, *, keep_optimizer):
         """Leave the net with what prediction needs, and the user's callbacks."""
@@ -228,8 +256,9 @@ class NetEstimator(
             if name == "progress_bar":
                 callback.close()
         net.callbacks_ = [(name, cb) for name, cb in net.callbacks_ if name not in own]
-        net.callbacks = net.train_split = None
+        net.callbacks = net.train_split = net.iterator_train__generator = None
         net.dispeller = net.augmentation = None
+        net.module_.zero_grad(set_to_none=True)
         if not keep_optimizer:
             net.optimizer_ = None
 
@@ -244,7 +273,8 @@ class NetEstimator(
         try:
             yield
         except BaseException as error:
-            learnt = vars(self).get("net_") is not None and len(self.net_.history) > 0
+            net = vars(self).get("net_")
+            learnt = net is not before.get("net_") and len(net.history) > 0
             stopped = isinstance(error, KeyboardInterrupt) and keep_progress
             if not (learnt and (stopped or isinstance(error, FloatingPointError))):
                 for name in _fitted_attributes(self):
@@ -275,8 +305,7 @@ class NetEstimator(
 
     def _tensors(self, X):
         """What the module reads of X, by name."""
-        x = self._checked_input(X)
-        return {"x": as_tensor(x).reshape(len(x), *self._input_shape(x))}
+        return {"x": self._module_input(self._checked_input(X))}
 
     def _checked_input(self, X):
         return self._backbone_array(X, reset=False)
@@ -381,11 +410,9 @@ def _fitted_attributes(estimator):
 
 
 def _carry_over(before, net):
-    """History and optimizer of an earlier fit, at the learning rate of this one."""
-    net.history_ = before.history_
-    if before.optimizer_ is None:
-        return
-    net.optimizer_ = before.optimizer_
-    for group in net.optimizer_.param_groups:
-        group["lr"] = net.lr
-        group.pop("initial_lr", None)  # the schedule begins anew
+    """Copies of the history and of the optimizer's moments; its settings are this fit's."""
+    net.history_ = type(before.history_)(dict(epoch) for epoch in before.history_)
+    if type(before.optimizer_) is type(net.optimizer_):
+        state = copy.deepcopy(before.optimizer_.state_dict()["state"])
+        groups = net.optimizer_.state_dict()["param_groups"]
+        net.optimizer_.load_state_dict({"state": state, "param_groups": groups})

@@ -40,30 +40,25 @@ class SklearnCallbacks(Callback):
         The one being fitted.
     context : sklearn.callback.CallbackContext
         Its root task.
-    fitted_attributes : callable
-        Gives the attributes that make a copy of the estimator ready to predict.
+    told : dict
+        What they are told of the fit: X, y, metadata, reconstruction_attributes.
     """
 
-    def __init__(self, estimator, context, fitted_attributes):
+    def __init__(self, estimator, context, told):
         self.estimator = estimator
         self.context = context
-        self.fitted_attributes = fitted_attributes
+        self.told = told
 
     def on_train_begin(self, net, **kwargs):
-        self.context.call_on_fit_task_begin(estimator=self.estimator)
+        self.context.call_on_fit_task_begin(estimator=self.estimator, **self.told)
 
     def on_epoch_begin(self, net, **kwargs):
         self.epoch_ = self.context.subcontext(task_name="epoch")
-        self.epoch_.call_on_fit_task_begin(estimator=self.estimator)
+        self.epoch_.call_on_fit_task_begin(estimator=self.estimator, **self.told)
 
     def on_epoch_end(self, net, **kwargs):
-        stop = self.epoch_.call_on_fit_task_end(
-            estimator=self.estimator, reconstruction_attributes=self.fitted_attributes
-        )
-        if stop:
+        if self.epoch_.call_on_fit_task_end(estimator=self.estimator, **self.told):
             raise KeyboardInterrupt  # how a skorch callback ends a training
 
     def on_train_end(self, net, **kwargs):
-        self.context.call_on_fit_task_end(
-            estimator=self.estimator, reconstruction_attributes=self.fitted_attributes
-        )
+        self.context.call_on_fit_task_end(estimator=self.estimator, **self.told)

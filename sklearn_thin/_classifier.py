@@ -1,5 +1,6 @@
 """Stage 2: THINClassifier, the story of fit and predict from arrays to probabilities."""
 
+from copy import deepcopy
 from numbers import Integral, Real
 
 import torch
@@ -169,6 +170,15 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         "dispelling": [StrOptions(set(DISPELLING))],
         "augment": [callable, None],
     }
+    _architecture = (
+        *TwoSidedEstimator._architecture,
+        "exogenous",
+        "exogenous_predictor",
+        "endogenous",
+        "gate_input",
+        "depth",
+        "n_experts",
+    )
 
     def __init__(
         self,
@@ -321,12 +331,14 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         """Both ways to fit: `epochs` None is a whole fit, a number goes on from before."""
         self._validate_params()
         go_on = self.warm_start or epochs is not None
-        warm = go_on and hasattr(self, "net_")
+        before = self._to_go_on_from(go_on)
+        warm = before is not None
         target = check_target(exogenous_target, X)
         self._check_sides(target, warm)
         seeds = draw_seeds(self.random_state)
         with self._all_or_nothing(keep_progress=go_on):
             rows = self._read(X, y, sample_weight, groups, target, reset=not warm, classes=classes)
+            self._check_augment()
             held_out = None
             if epochs is None:
                 rows, held_out = self._split(rows, seeds.split, X_val, y_val)
@@ -334,16 +346,16 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
                 self._fit_endogenous(rows, seeds.exogenous)
             train = self._frozen_dataset(rows, seeds.exogenous, fit=not warm)
             valid = self._frozen_dataset(held_out)
-            module = self.module_ if warm else self._build_thin(train, seeds.module)
+            module = deepcopy(self.module_) if warm else self._build_thin(train, seeds.module)
             loss = {"lam": self.lam, "dispeller": self._dispeller(module)}
-            loss["augmentation"] = self._augmentation(train)
-            self._train(module, train, valid, seeds.batches, epochs=epochs, **loss)
+            loss["augmentation"] = self._augmentation()
+            go_on = {"before": before, "epochs": epochs}
+            self._train(module, rows, train, valid, seeds.batches, **go_on, **loss)
         return self
 
     def _build_thin(self, train, seed):
         gate_input = train.X.get("gate_input")
         return self._build_module(
-            train.X["x"].shape[1:],
             seed,
             gate_width=None if gate_input is None else gate_input.shape[1],
             depth=self.depth,

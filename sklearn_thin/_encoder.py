@@ -1,5 +1,7 @@
 """Stage 1: the network of the exogenous variable, trained first and then frozen."""
 
+from copy import deepcopy
+
 from sklearn_thin._base import NetEstimator
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._heads import ExpertHead
@@ -159,15 +161,15 @@ class ExogenousEncoder(NetEstimator):
         """
         self._validate_params()
         check_device(self.device)
-        warm = self.warm_start and hasattr(self, "net_")
+        before = self._to_go_on_from(self.warm_start)
+        warm = before is not None
         with self._all_or_nothing(keep_progress=self.warm_start):
             seeds = draw_seeds(self.random_state)
             rows = self._read(X, y, sample_weight, groups, reset=not warm)
             rows, held_out = self._split(rows, seeds.split, X_val, y_val)
             train, valid = self._dataset(rows), self._dataset(held_out)
-            shape = train.X["x"].shape[1:]
-            module = self.module_ if warm else self._build_module(shape, seeds.module)
-            self._train(module, train, valid, seeds.batches)
+            module = deepcopy(self.module_) if warm else self._build_module(seeds.module)
+            self._train(module, rows, train, valid, seeds.batches, before=before)
         return self
 
     @property

@@ -17,6 +17,7 @@ from torch import nn
 
 from sklearn_thin._heads import frozen_head
 from sklearn_thin._net import as_float
+from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._random import set_missing_random_states
 from sklearn_thin._validation import as_tensor, encode_labels
 from sklearn_thin.losses import cosine_dispelling
@@ -35,6 +36,14 @@ class ExogenousVariable:
     gate_input: str  # what the gate reads: "probabilities", "logits", "representation"
     centre: torch.Tensor | None = None  # of what the gate reads, over the training rows
     scale: torch.Tensor | None = None
+
+    def __getstate__(self):
+        return {**vars(self), "head": None if self.head is None else pack(self.head)}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        if self.head is not None:
+            self.head = unpack(*self.head, torch.device("cpu"))
 
     @torch.inference_mode()
     def logits(self, h):
@@ -73,10 +82,13 @@ class ExogenousSide:
     Parameters
     ----------
     variables : list of ExogenousVariable
+    listed : bool, default=False
+        Whether the user passed a list of them.
     """
 
-    def __init__(self, variables):
+    def __init__(self, variables, listed=False):
         self.variables = variables
+        self.listed = listed
 
     def outputs(self, X, *, logits=False, representations=None, fit=False):
         """Tensors of the frozen side, each row evaluated once.
@@ -193,6 +205,17 @@ def head_outputs(head, width, device):
 def named_exogenous(exogenous):
     """`exogenous` as a list of (name, transformer)."""
     return exogenous if isinstance(exogenous, list) else [("exogenous", exogenous)]
+
+
+def check_named(exogenous):
+    """Raise where a list of `exogenous` does not hold pairs of a name and a transformer."""
+    if not exogenous:
+        raise ValueError("exogenous is an empty list; pass None where there is no such side")
+    for item in exogenous:
+        if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
+            raise TypeError(
+                f"a list of exogenous must hold (name, transformer) tuples, got {item!r} in it"
+            )
 
 
 def check_exogenous(exogenous, predictor, gate_input, lam, target):
@@ -319,6 +342,7 @@ def fit_exogenous(exogenous, predictor, gate_input, X, target, seed, *, logits):
         z = None
         if needs_target(transformer) or is_to_fit(c):
             z = target_column(target, index, len(named))
+            encode_labels(z, len(z), name="exogenous_target")  # of the training rows alone
         if not isinstance(transformer, FrozenEstimator):
             transformer = set_missing_random_states(clone(transformer), seed + index)
             transformer.fit(X, z) if needs_target(transformer) else transformer.fit(X)
@@ -332,7 +356,7 @@ def fit_exogenous(exogenous, predictor, gate_input, X, target, seed, *, logits):
         head = None if c is None else frozen_head(c).cpu()
         variables.append(ExogenousVariable(name, transformer, head, reads))
         hs.append(h)
-    side = ExogenousSide(variables)
+    side = ExogenousSide(variables, listed=isinstance(exogenous, list))
     return side, side.outputs(X, logits=logits, representations=hs, fit=True)
 
 

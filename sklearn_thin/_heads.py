@@ -5,7 +5,9 @@ import copy
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
-from skorch import NeuralNet
+from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNet, NeuralNetClassifier
 from torch import nn
 
 _ACTIVATIONS = {
@@ -37,6 +39,13 @@ class BinaryLogits(nn.Module):
         return torch.cat([-s / 2, s / 2], dim=1)
 
 
+class LogProbabilities(nn.Module):
+    """Probabilities as logits."""
+
+    def forward(self, proba):
+        return torch.log(proba + torch.finfo(proba.dtype).eps)
+
+
 def frozen_head(predictor):
     """A frozen torch copy of a fitted classifier of h_exo.
 
@@ -61,11 +70,12 @@ def frozen_head(predictor):
     if isinstance(predictor, nn.Module):
         head = copy.deepcopy(predictor)
     elif isinstance(predictor, NeuralNet):
-        head = copy.deepcopy(predictor.module_)
+        head = _skorch(predictor)
     elif hasattr(predictor, "coefs_") and hasattr(predictor, "out_activation_"):
         head = _multilayer(predictor)
-    elif np.ndim(getattr(predictor, "coef_", None)) == 2 and hasattr(predictor, "classes_"):
-        head = _with_class_logits([_affine(predictor.coef_, predictor.intercept_)])
+    elif isinstance(predictor, LinearClassifierMixin):
+        check_is_fitted(predictor)
+        head = _with_class_logits([_affine(_dense(predictor.coef_), predictor.intercept_)])
     else:
         raise TypeError(
             "exogenous_predictor must be a linear scikit-learn classifier, an MLPClassifier, "
@@ -73,6 +83,18 @@ def frozen_head(predictor):
             f"{type(predictor).__name__}"
         )
     return head.eval().requires_grad_(False)
+
+
+def _dense(coef):
+    """Coefficients as a 2-D array: some classifiers have them sparse, or flat for two classes."""
+    return np.atleast_2d(coef.toarray() if hasattr(coef, "toarray") else coef)
+
+
+def _skorch(net):
+    head = copy.deepcopy(net.module_)
+    if isinstance(net, NeuralNetClassifier) and isinstance(net.criterion_, nn.NLLLoss):
+        return nn.Sequential(head, LogProbabilities())  # as skorch itself does in its loss
+    return head
 
 
 def _affine(weight, bias):

@@ -64,13 +64,15 @@ class THINNet(NeuralNetClassifier):
         return [("epoch_timer", EpochTimer())]
 
     def infer(self, x, **fit_params):
-        return self.module_(as_float(x["x"]), x.get("gate_input"))
+        # a plain tuple, as skorch cannot move a named one between devices
+        return tuple(self.module_(as_float(x["x"]), x.get("gate_input")))
 
     def loss_terms(self, output, y, X):
         """Values of each term, (n_samples,) each."""
-        terms = {"cross_entropy": cross_entropy(output.logits, y)}
+        logits, h = output
+        terms = {"cross_entropy": cross_entropy(logits, y)}
         if self.dispeller is not None and "exogenous_logits" in X:
-            terms["dispelling"] = self.dispeller(X["exogenous_logits"], output.h)
+            terms["dispelling"] = self.dispeller(X["exogenous_logits"], h)
         return terms
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
@@ -123,8 +125,7 @@ class THINNet(NeuralNetClassifier):
                 self.history.record_batch(f"{prefix}_batch_size", size)
             self.notify("on_batch_end", batch=batch, training=training, **step)
         means = {name: float(total) / n_rows for name, total in sums.items()}
-        if training:
-            self._check_progress(means["loss"])
+        self._check_finite(means["loss"], prefix)
         for name, mean in means.items():
             self.history.record(f"{prefix}_{name}", mean)
         self.history.record(f"{prefix}_batch_count", len(iterator))
@@ -151,28 +152,32 @@ class THINNet(NeuralNetClassifier):
                 self.fit_loop(X, y)
             self.notify("on_train_end", X=X, y=y)
         except BaseException as error:
-            if self.history and "train_loss" not in self.history[-1]:
+            if self.history and "dur" not in self.history[-1]:
                 self.history.pop()  # the epoch that did not end
             if isinstance(error, FloatingPointError):
                 self.module_.load_state_dict(self.good_weights_)
+                self.optimizer_.state.clear()  # its moments are spoilt as well
             raise
         finally:
             self.good_weights_ = None
             self._set_training(False)
         return self
 
-    def _check_progress(self, loss):
-        """Keep this epoch's weights if it went well, else say at which epoch it did not."""
+    def _check_finite(self, loss, prefix):
         weights = self.module_.parameters()
         if not math.isfinite(loss) or not all(bool(w.isfinite().all()) for w in weights):
             raise FloatingPointError(
-                f"the training loss became {loss} at epoch {self.history[-1, 'epoch']}; the "
+                f"the {prefix}_loss became {loss} at epoch {self.history[-1, 'epoch']}; the "
                 f"weights of the epoch before are kept. Try a lower lr (got {self.lr}), or "
                 "bring the columns of X to a common scale."
             )
+
+    def on_epoch_end(self, net, **kwargs):
+        super().on_epoch_end(net, **kwargs)
         self._keep_weights()
 
     def _keep_weights(self):
+        """To go back to where the loss of the next epoch is not finite."""
         state = self.module_.state_dict()
         self.good_weights_ = {name: tensor.clone() for name, tensor in state.items()}
 

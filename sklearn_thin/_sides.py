@@ -14,6 +14,7 @@ from sklearn_thin._exogenous import (
     Augmentation,
     Dispeller,
     check_exogenous,
+    check_named,
     fit_exogenous,
     named_exogenous,
     width_message,
@@ -35,6 +36,7 @@ class TwoSidedEstimator(NetEstimator):
                 "the backbone, or set endogenous=None"
             )
         if isinstance(self.exogenous, list):
+            check_named(self.exogenous)
             self._validate_names([name for name, _ in self.exogenous])
         if self.exogenous is not None:
             if not warm:
@@ -49,7 +51,9 @@ class TwoSidedEstimator(NetEstimator):
             )
 
     def _backbone_array(self, X, *, reset):
-        if self.endogenous is None:
+        if reset:
+            self.endogenous_ = self.endogenous  # a copy is fitted when all rows are read
+        if self.endogenous_ is None:
             return super()._backbone_array(X, reset=reset)
         validate_data(self, X, reset=reset, skip_check_array=True)
         return None  # what `endogenous` makes of it comes once that is fitted
@@ -57,8 +61,8 @@ class TwoSidedEstimator(NetEstimator):
     def _endogenous_array(self, X):
         """Output of the endogenous transformer as the backbone sees it."""
         x = self.endogenous_.transform(X)
-        x = check_transformed(x, "endogenous", images=self._folds_images())
-        if x.shape[1:] != getattr(self, "input_shape_", x.shape[1:]):
+        x = check_transformed(x, "endogenous", images=len(self.module_input_shape_) > 1)
+        if x.shape[1:] != self.input_shape_:
             raise ValueError(
                 f"endogenous gives samples of shape {x.shape[1:]}, but gave "
                 f"{self.input_shape_} in fit"
@@ -66,7 +70,6 @@ class TwoSidedEstimator(NetEstimator):
         return x
 
     def _fit_endogenous(self, rows, seed):
-        self.endogenous_ = self.endogenous
         if self.endogenous is None:
             return
         if not isinstance(self.endogenous, FrozenEstimator):
@@ -75,6 +78,7 @@ class TwoSidedEstimator(NetEstimator):
         self.input_shape_ = check_transformed(
             self.endogenous_.transform(take(rows.raw, [0])), "endogenous"
         ).shape[1:]
+        self.module_input_shape_ = module_input_shape(self.backbone, self.input_shape_)
 
     def _frozen_dataset(self, rows, seed=None, *, fit=False):
         """Tensors of the rows with the frozen side's outputs; None for None.
@@ -87,22 +91,20 @@ class TwoSidedEstimator(NetEstimator):
         if rows.x is None:
             rows = replace(rows, x=self._endogenous_array(rows.raw))
         logits = seed is not None and self.lam > 0
-        if self.exogenous is None:
-            self.exogenous_side_, frozen = None, {}
-        elif fit:
-            self._check_widths(rows)
-            self.exogenous_side_, frozen = fit_exogenous(
-                self.exogenous,
-                self.exogenous_predictor,
-                self.gate_input,
-                rows.raw,
-                rows.target,
-                seed,
-                logits=logits,
-            )
+        if fit:
+            self.exogenous_side_, frozen = self._fit_exogenous(rows, seed, logits=logits)
+        elif self.exogenous_side_ is None:
+            frozen = {}
         else:
             frozen = self.exogenous_side_.outputs(rows.raw, logits=logits)
         return self._dataset(rows, **frozen)
+
+    def _fit_exogenous(self, rows, seed, *, logits):
+        if self.exogenous is None:
+            return None, {}
+        self._check_widths(rows)
+        given = self.exogenous, self.exogenous_predictor, self.gate_input
+        return fit_exogenous(*given, rows.raw, rows.target, seed, logits=logits)
 
     def _check_widths(self, rows):
         """Compare h_endo with what an encoder yet to be trained will read, before that."""
@@ -110,9 +112,10 @@ class TwoSidedEstimator(NetEstimator):
         if not self.lam or not encoders:
             return
         with torch_seed(0, torch.device("cpu")):
-            _, width = build_backbone(self.backbone, self._input_shape(rows.x))
+            _, width = build_backbone(self.backbone, self.module_input_shape_)
+            raw_shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
             for encoder in encoders:
-                shape = module_input_shape(encoder.backbone, np.shape(rows.raw)[1:])
+                shape = module_input_shape(encoder.backbone, raw_shape)
                 _, read = build_backbone(encoder.backbone, shape)
                 if read != width:
                     raise ValueError(width_message(width, read))
@@ -124,14 +127,16 @@ class TwoSidedEstimator(NetEstimator):
         width = module.experts.in_features
         return Dispeller(heads, self.dispelling, width, check_device(self.device))
 
-    def _augmentation(self, train):
-        if self.augment is None:
-            return None
-        if train.X["x"].ndim == 2:
+    def _check_augment(self):
+        if self.augment is not None and len(self.module_input_shape_) == 1:
             raise ValueError(
                 f"augment takes images, but samples of X have shape {self.input_shape_}; give "
                 "X as images, or the backbone an image_shape"
             )
+
+    def _augmentation(self):
+        if self.augment is None:
+            return None
         return Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
 
     @property
@@ -140,10 +145,10 @@ class TwoSidedEstimator(NetEstimator):
         if self.exogenous_side_ is None:
             return None
         named = [(v.name, v.transformer) for v in self.exogenous_side_.variables]
-        return named if isinstance(self.exogenous, list) else named[0][1]
+        return named if self.exogenous_side_.listed else named[0][1]
 
     def _tensors(self, X):
-        frozen = {} if self.exogenous is None else self.exogenous_side_.outputs(X)
+        frozen = {} if self.exogenous_side_ is None else self.exogenous_side_.outputs(X)
         return {**super()._tensors(X), **frozen}
 
     def _checked_input(self, X):

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
-from sklearn.utils import _safe_indexing, compute_sample_weight
+from sklearn.utils import _safe_indexing, assert_all_finite, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -134,6 +134,7 @@ def encode_labels(y, n_samples, *, known=None, name="y"):
             f"{name} must have one label for each of the {n_samples} rows of X, got {len(y)} "
             "(inconsistent numbers of samples)"
         )
+    assert_all_finite(y, input_name=name)
     check_classification_targets(y)
     classes, codes = np.unique(y, return_inverse=True)
     if known is not None:
@@ -224,7 +225,14 @@ def held_out_indices(early_stopping, codes, groups, seed):
     if fraction >= 1:
         raise ValueError(f"early_stopping={early_stopping!r} rows cannot be held out of {n_rows}")
     if groups is not None:
-        folds = StratifiedGroupKFold(max(2, round(1 / fraction)), shuffle=True, random_state=seed)
+        n_groups = len(np.unique(groups))
+        if n_groups < 2:
+            raise ValueError(
+                f"early_stopping={early_stopping!r} cannot hold out a whole group: groups has "
+                "only one. Pass X_val and y_val, or no groups."
+            )
+        n_folds = min(max(2, round(1 / fraction)), n_groups)
+        folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
         return next(folds.split(codes, codes, groups))
     try:
         return train_test_split(

@@ -46,6 +46,8 @@ def make_rotated(images, *, max_angle=90.0, n_bins=18, random_state=None):
     images = np.asarray(images)
     if images.ndim != 3:
         raise ValueError(f"images must have shape (n_samples, height, width), got {images.shape}")
+    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"images must be uint8 or floating, got {images.dtype}; convert them")
     if not 0 < max_angle <= 180:
         raise ValueError(f"max_angle must be in (0, 180] degrees, got {max_angle!r}")
     if n_bins < 1:
@@ -61,7 +63,8 @@ def rotate(images, angles):
     """Rotate images (n, height, width) counter-clockwise by `angles` (n,) in degrees."""
     rotated = np.empty_like(images)
     for start in range(0, len(images), 4096):  # bounds the memory of the float copies
-        block = torch.tensor(images[start : start + 4096]).float().unsqueeze(1)  # (b, 1, H, W)
+        block = torch.tensor(np.ascontiguousarray(images[start : start + 4096])).float()
+        block = block.unsqueeze(1)  # (b, 1, H, W)
         radians = torch.deg2rad(torch.tensor(angles[start : start + 4096]).float())
         cos, sin, zero = radians.cos(), radians.sin(), torch.zeros_like(radians)
         height, width = images.shape[1:]

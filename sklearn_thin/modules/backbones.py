@@ -114,8 +114,13 @@ class TorchvisionFeatures(nn.Module):
 
     def __init__(self, network, normalize=False):
         super().__init__()
-        last = [name for name, m in network.named_modules() if isinstance(m, nn.Linear)][-1]
-        network.set_submodule(last, nn.Identity())
+        linear = [name for name, m in network.named_modules() if isinstance(m, nn.Linear)]
+        if not linear:
+            raise ValueError(
+                f"{type(network).__name__} has no torch.nn.Linear to take off; of torchvision's "
+                "classifiers use one that ends in a linear layer, such as 'resnet18'"
+            )
+        network.set_submodule(linear[-1], nn.Identity())
         self.network = network
         mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
         std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)

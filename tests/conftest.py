@@ -1,0 +1,55 @@
+"""Shared fixtures: the digits, the folder of downloaded data, and one torch thread a worker."""
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+torch.set_num_threads(1)
+
+
+class Digits(SimpleNamespace):
+    """Named arrays that also unpack, in the order X, images, y, z."""
+
+    def __iter__(self):
+        return iter((self.X, self.images, self.y, self.z))
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """Folder of the real data sets, from the environment variable SKLEARN_THIN_DATA."""
+    folder = os.environ.get("SKLEARN_THIN_DATA")
+    if not folder:
+        pytest.skip("SKLEARN_THIN_DATA does not name a folder with the data sets")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """scikit-learn's digits, with the quartile of the ink as the exogenous label.
+
+    X : float32 array of shape (1797, 64) in [0, 1]; images : the same as (1797, 8, 8);
+    y : the digit; z : int array in 0..3, four balanced classes. Read-only arrays: a test that
+    writes takes a copy. Unpacks as ``X, images, y, z = digits`` too.
+    """
+    images, y = load_digits().images, load_digits().target
+    images = (images / 16).astype(np.float32)
+    X = images.reshape(len(images), -1)
+    ink = X.sum(axis=1)
+    z = np.searchsorted(np.quantile(ink, [0.25, 0.5, 0.75]), ink, side="right")
+    for array in (X, images, y, z):
+        array.flags.writeable = False
+    return Digits(X=X, images=images, y=y, z=z)

@@ -1,0 +1,154 @@
+"""Rotated images turn counter-clockwise by the angle that is reported and binned."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from sklearn.datasets import load_digits
+from sklearn.utils import check_random_state
+
+from sklearn_thin.datasets import load_rotated_digits, make_rotated
+from sklearn_thin.datasets._rotated import rotate
+
+
+def random_images(n_images=4, height=8, width=8, dtype=np.float32):
+    values = np.random.RandomState(0).randint(256, size=(n_images, height, width))
+    return values.astype(dtype) if dtype == np.uint8 else (values / 255).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+@pytest.mark.parametrize("side", [1, 7, 8])
+@pytest.mark.parametrize("quarters", [-1, 0, 1, 2, 3])
+def test_quarter_turns_are_exact_and_counter_clockwise(quarters, side, dtype):
+    images = random_images(4, side, side, dtype)
+    rotated = rotate(images, np.full(4, 90.0 * quarters))
+    assert rotated.dtype == dtype
+    np.testing.assert_allclose(rotated, np.rot90(images, quarters, axes=(1, 2)), atol=1e-5)
+
+
+def test_a_dot_above_the_centre_turns_to_the_left():
+    images = np.zeros((1, 5, 5), dtype=np.uint8)
+    images[0, 0, 2] = 200
+    rotated = rotate(images, np.array([90.0]))
+    assert rotated[0, 2, 0] == 200
+    assert rotated.sum() == 200
+
+
+def test_half_a_turn_of_images_that_are_not_square():
+    images = random_images(2, 5, 9)
+    expected = images[:, ::-1, ::-1]
+    np.testing.assert_allclose(rotate(images, np.full(2, 180.0)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 12)])
+@pytest.mark.parametrize("angle", [-75.0, 10.0, 33.3, 135.0])
+def test_pixels_are_interpolated_bilinearly_with_zeros_outside(angle, height, width):
+    images = random_images(2, height, width)
+    expected = ndimage.rotate(
+        images, angle, axes=(2, 1), reshape=False, order=1, mode="grid-constant"
+    )
+    np.testing.assert_allclose(rotate(images, np.full(2, angle)), expected, atol=1e-5)
+
+
+def test_every_image_turns_by_its_own_angle():
+    images = random_images(3)
+    angles = np.array([20.0, -40.0, 0.0])
+    rotated = rotate(images, angles)
+    for index in range(3):
+        alone = rotate(images[[index]], angles[[index]])[0]
+        np.testing.assert_allclose(rotated[index], alone, atol=1e-6)
+    np.testing.assert_allclose(rotated[2], images[2], atol=1e-6)
+
+
+def test_uint8_is_rounded_and_not_cut():
+    images = random_images(50, dtype=np.uint8)
+    angles = np.linspace(-90, 90, 50)
+    exact = rotate(images.astype(np.float32), angles)
+    assert np.abs(rotate(images, angles) - exact).max() <= 0.5 + 1e-3
+
+
+def test_more_images_than_one_block_are_all_turned():
+    images = np.tile(random_images(1, 3, 3, np.uint8), (5000, 1, 1))
+    rotated = rotate(images, np.full(5000, 90.0))
+    np.testing.assert_array_equal(rotated, np.rot90(images, axes=(1, 2)))
+
+
+def test_images_are_those_that_came_turned_by_the_angles_reported():
+    images = random_images(20)
+    before = images.copy()
+    data = make_rotated(images, random_state=0)
+    np.testing.assert_array_equal(images, before)
+    np.testing.assert_allclose(data.images, rotate(images, data.angles), atol=1e-6)
+
+
+@pytest.mark.parametrize(("max_angle", "n_bins"), [(90.0, 18), (180.0, 7), (15, 1), (0.1, 3)])
+def test_bins_are_equal_parts_of_the_range_of_angles(max_angle, n_bins):
+    data = make_rotated(np.zeros((2000, 2, 2)), max_angle=max_angle, n_bins=n_bins, random_state=0)
+    assert data.angles.min() >= -max_angle
+    assert data.angles.max() < max_angle
+    edges = np.linspace(-max_angle, max_angle, n_bins + 1)
+    np.testing.assert_array_equal(data.angle_bins, np.digitize(data.angles, edges) - 1)
+    assert set(data.angle_bins) == set(range(n_bins))
+
+
+def test_the_same_random_state_gives_the_same_data_and_another_does_not():
+    images = random_images(20)
+    first, again, other = (make_rotated(images, random_state=seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.angles, again.angles)
+    assert not np.allclose(first.angles, other.angles)
+
+
+def test_a_random_state_leaves_numpys_global_generator_alone():
+    before = check_random_state(None).get_state()[1].copy()
+    make_rotated(random_images(), random_state=0)
+    np.testing.assert_array_equal(check_random_state(None).get_state()[1], before)
+
+
+def test_images_that_cannot_be_written_to_are_read():
+    images = random_images()
+    images.flags.writeable = False
+    assert make_rotated(images, random_state=0).images.shape == images.shape
+
+
+def test_images_seen_backwards_are_read():
+    images = random_images()
+    turned = make_rotated(images[::-1], random_state=0).images
+    expected = make_rotated(images[::-1].copy(), random_state=0).images
+    np.testing.assert_array_equal(turned, expected)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, bool])
+def test_integers_other_than_uint8_are_refused(dtype):
+    with pytest.raises(ValueError, match="must be uint8 or floating"):
+        make_rotated(np.zeros((2, 8, 8), dtype))
+
+
+@pytest.mark.parametrize("shape", [(4, 64), (8,), (4, 1, 8, 8)])
+def test_images_of_another_shape_are_refused(shape):
+    with pytest.raises(ValueError, match=r"\(n_samples, height, width\), got \("):
+        make_rotated(np.zeros(shape))
+
+
+@pytest.mark.parametrize("max_angle", [0, -5, 180.1, np.nan])
+def test_angles_out_of_range_are_refused(max_angle):
+    with pytest.raises(ValueError, match=r"max_angle must be in \(0, 180\] degrees, got"):
+        make_rotated(random_images(), max_angle=max_angle)
+
+
+def test_no_bins_are_refused():
+    with pytest.raises(ValueError, match="n_bins must be at least 1, got 0"):
+        make_rotated(random_images(), n_bins=0)
+
+
+def test_rotated_digits_are_the_digits_turned():
+    digits = load_digits()
+    data = load_rotated_digits(max_angle=30, n_bins=6, random_state=0)
+    assert data.images.shape == (1797, 8, 8)
+    assert data.images.dtype == np.float32
+    assert data.images.min() >= 0
+    assert data.images.max() <= 1
+    np.testing.assert_array_equal(data.target, digits.target)
+    assert np.abs(data.angles).max() <= 30
+    assert set(data.angle_bins) == set(range(6))
+    turned = rotate((digits.images / 16).astype(np.float32), data.angles)
+    np.testing.assert_allclose(data.images, turned, atol=1e-6)

@@ -19,14 +19,14 @@ from sklearn.base import (
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler, PrintLog
+from skorch.callbacks import Callback, EarlyStopping, PrintLog
 from skorch.dataset import Dataset
 from skorch.helper import predefined_split
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._backbones import build_backbone, folds_images, module_input_shape
-from sklearn_thin._callbacks import EpochBar, SklearnCallbacks
+from sklearn_thin._callbacks import CosineRate, EpochBar, SklearnCallbacks
 from sklearn_thin._compat import CallbackSupportMixin
+from sklearn_thin._erasure import RefitEraser
 from sklearn_thin._net import THINNet, as_float, infer_rows
 from sklearn_thin._random import torch_seed
 from sklearn_thin._validation import (
@@ -176,8 +176,23 @@ class NetEstimator(
                 )
         return self.net_
 
-    def _train(self, module, rows, train, valid, seed, *, before=None, epochs=None, **net_params):
-        """Train `module`, a copy of that of the net `before` if any; sets `net_`."""
+    def _train(
+        self,
+        module,
+        rows,
+        train,
+        valid,
+        seed,
+        *,
+        before=None,
+        epochs=None,
+        erased=None,
+        **net_params,
+    ):
+        """Train `module`, a copy of that of the net `before` if any; sets `net_`.
+
+        `erased` are labels (n_samples, n_labels) that the module's eraser is fitted to.
+        """
         device = check_device(self.device)
         seed += 0 if before is None else len(before.history)
         net = THINNet(
@@ -187,7 +202,7 @@ class NetEstimator(
             batch_size=self.batch_size,
             iterator_train__generator=torch.Generator().manual_seed(seed),
             train_split=None if valid is None else predefined_split(valid),
-            callbacks=[*self._own_callbacks(rows, valid, epochs), *self._user_callbacks()],
+            callbacks=[*self._own_callbacks(rows, valid, epochs, erased), *self._user_callbacks()],
             record_batches=bool(self.callbacks),
             device=str(device),
             verbose=int(self.verbose > 1),
@@ -212,12 +227,10 @@ class NetEstimator(
             params["optimizer__fused"] = True
         return {"optimizer": _OPTIMIZERS[self.optimizer], **params}
 
-    def _own_callbacks(self, rows, valid, epochs):
+    def _own_callbacks(self, rows, valid, epochs, erased):
         callbacks = []
         if self.lr_schedule == "cosine" and epochs is None:
-            # last_epoch=-1: anew in each fit, also where the history goes on
-            cosine = LRScheduler(policy=CosineAnnealingLR, T_max=self.max_epochs, last_epoch=-1)
-            callbacks.append(("lr_schedule", cosine))
+            callbacks.append(("lr_schedule", CosineRate()))
         if self.verbose == 1:
             bar = EpochBar(type(self).__name__, epochs or self.max_epochs)
             callbacks.append(("progress_bar", bar))
@@ -236,6 +249,8 @@ class NetEstimator(
             patience = self.n_iter_no_change
             stopping = EarlyStopping(patience=patience, load_best=True)
             callbacks.append(("early_stopping", stopping))
+        if erased is not None:  # behind early stopping, which restores the best weights first
+            callbacks.append(("eraser", RefitEraser(erased)))
         return callbacks
 
     def _user_callbacks(self):
@@ -251,7 +266,7 @@ class NetEstimator(
 
     def _tidy(self, net, *, keep_optimizer):
         """Leave the net with what prediction needs, and the user's callbacks."""
-        own = {"lr_schedule", "progress_bar", "print_log", "sklearn", "early_stopping"}
+        own = {"lr_schedule", "progress_bar", "print_log", "sklearn", "early_stopping", "eraser"}
         for name, callback in net.callbacks_:
             if name == "progress_bar":
                 callback.close()

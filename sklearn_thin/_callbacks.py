@@ -1,6 +1,26 @@
-"""skorch callbacks of our own: the progress bar, and the bridge to scikit-learn's."""
+"""skorch callbacks of our own: the rate, the progress bar, and the bridge to scikit-learn's."""
 
 from skorch.callbacks import Callback
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+
+class CosineRate(Callback):
+    """Lowers the rate along a cosine to 0 over the fit, a step a batch.
+
+    A step a batch, so that a fit of few epochs over many rows ends slowly as well. skorch's
+    LRScheduler would ask the history to hold every batch for that.
+    """
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        n_steps = net.max_epochs * len(net.get_iterator(X, training=True))
+        self.schedule_ = CosineAnnealingLR(net.optimizer_, n_steps)
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if training:
+            self.schedule_.step()
+
+    def on_epoch_begin(self, net, **kwargs):
+        net.history.record("event_lr", self.schedule_.get_last_lr()[0])
 
 
 class EpochBar(Callback):

@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
 from sklearn_thin._compat import with_callbacks
-from sklearn_thin._exogenous import DISPELLING
+from sklearn_thin._erasure import add_eraser
 from sklearn_thin._inside import InsideViews
 from sklearn_thin._random import draw_seeds
 from sklearn_thin._sides import TwoSidedEstimator
@@ -56,8 +56,14 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         neighbouring leaves; of more, each leaf averages its own block.
     lam : float, default=0.0
         λ, weight of the dispelling term. Above 0 it needs a predictor c.
-    dispelling : {"cosine"}, default="cosine"
-        The dispelling term; "cosine" is the paper's.
+    dispelling : {"cosine", "erasure"}, default="cosine"
+        How the exogenous information leaves h_endo. "cosine" is the paper's term alone,
+        which lowers that cosine and promises no more. "erasure" puts a closed-form affine map
+        (:class:`~sklearn_thin.modules.LinearEraser`) in front of all that reads h_endo and
+        trains through it: refitted each epoch, and in the end to all training rows, on which
+        no linear reader then tells the exogenous classes better than a constant. They are
+        those of `exogenous_target` where it is passed, else the frozen predictors'
+        probabilities. `lam` weighs the paper's term beside it.
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
         F: X ↦ h_endo. "auto" is an :class:`MLPBackbone` for 2-D X and a
         :class:`ConvNetBackbone` for images; a name is one of torchvision's classifiers;
@@ -74,7 +80,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
     lr : float, default=1e-3
         Learning rate at the start.
     lr_schedule : {"cosine", "constant"}, default="cosine"
-        Cosine goes to 0 over `max_epochs`, stepping once an epoch.
+        Cosine goes to 0 over `max_epochs`, a step a batch.
     weight_decay : float, default=0.0
         As the optimizer understands it.
     batch_size : int, default=32
@@ -111,6 +117,8 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         The same with the predictors, as the gate and the dispelling term read it.
     endogenous_ : transformer or None
         The fitted `endogenous`.
+    erasure_encoder_ : OneHotEncoder or None
+        Classes of `exogenous_target` that are erased from h_endo, where any are.
     net_ : THINNet
         The skorch net.
     module_ : THINModule
@@ -167,7 +175,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         "depth": [Interval(Integral, 0, 12, closed="both")],
         "n_experts": [Interval(Integral, 1, None, closed="left"), None],
         "lam": [Interval(Real, 0, None, closed="left")],
-        "dispelling": [StrOptions(set(DISPELLING))],
+        "dispelling": [StrOptions({"cosine", "erasure"})],
         "augment": [callable, None],
     }
     _architecture = (
@@ -178,6 +186,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         "gate_input",
         "depth",
         "n_experts",
+        "dispelling",
     )
 
     def __init__(
@@ -271,7 +280,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         exogenous_target : array-like of shape (n_samples,) or (n_samples, n_exogenous), \
                 default=None
             Labels of the exogenous variables, in their order; needed where a side is to be
-            fitted on them.
+            fitted on them, and what `dispelling="erasure"` erases.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights; rows of weight 0 are left out.
         groups : array-like of shape (n_samples,), default=None
@@ -330,13 +339,13 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
     ):
         """Both ways to fit: `epochs` None is a whole fit, a number goes on from before."""
         self._validate_params()
-        go_on = self.warm_start or epochs is not None
-        before = self._to_go_on_from(go_on)
+        goes_on = self.warm_start or epochs is not None
+        before = self._to_go_on_from(goes_on)
         warm = before is not None
         target = check_target(exogenous_target, X)
         self._check_sides(target, warm)
         seeds = draw_seeds(self.random_state)
-        with self._all_or_nothing(keep_progress=go_on):
+        with self._all_or_nothing(keep_progress=goes_on):
             rows = self._read(X, y, sample_weight, groups, target, reset=not warm, classes=classes)
             self._check_augment()
             held_out = None
@@ -346,18 +355,22 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
                 self._fit_endogenous(rows, seeds.exogenous)
             train = self._frozen_dataset(rows, seeds.exogenous, fit=not warm)
             valid = self._frozen_dataset(held_out)
-            module = deepcopy(self.module_) if warm else self._build_thin(train, seeds.module)
-            loss = {"lam": self.lam, "dispeller": self._dispeller(module)}
-            loss["augmentation"] = self._augmentation()
+            erased = self._erased_labels(rows, train)
+            build = self._build_thin
+            module = deepcopy(self.module_) if warm else build(train, erased, seeds.module)
+            side = {"erased": erased, **self._loss_params(module)}
             go_on = {"before": before, "epochs": epochs}
-            self._train(module, rows, train, valid, seeds.batches, **go_on, **loss)
+            self._train(module, rows, train, valid, seeds.batches, **go_on, **side)
         return self
 
-    def _build_thin(self, train, seed):
+    def _build_thin(self, train, erased, seed):
         gate_input = train.X.get("gate_input")
-        return self._build_module(
+        module = self._build_module(
             seed,
             gate_width=None if gate_input is None else gate_input.shape[1],
             depth=self.depth,
             n_experts=self.n_experts,
         )
+        if erased is not None:
+            add_eraser(module, erased.shape[1])
+        return module

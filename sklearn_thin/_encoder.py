@@ -28,7 +28,7 @@ class ExogenousEncoder(NetEstimator):
     lr : float, default=1e-3
         Learning rate at the start.
     lr_schedule : {"cosine", "constant"}, default="cosine"
-        Cosine goes to 0 over `max_epochs`, stepping once an epoch.
+        Cosine goes to 0 over `max_epochs`, a step a batch.
     weight_decay : float, default=0.0
         As the optimizer understands it.
     batch_size : int, default=32

@@ -22,7 +22,6 @@ from sklearn_thin._random import set_missing_random_states
 from sklearn_thin._validation import as_tensor, encode_labels
 from sklearn_thin.losses import cosine_dispelling
 
-DISPELLING = {"cosine": cosine_dispelling}
 BROUGHT = "brought"  # stands for the predictor that a transformer brings with it
 
 
@@ -36,6 +35,7 @@ class ExogenousVariable:
     gate_input: str  # what the gate reads: "probabilities", "logits", "representation"
     centre: torch.Tensor | None = None  # of what the gate reads, over the training rows
     scale: torch.Tensor | None = None
+    n_labels: int | None = None  # exogenous classes that c knows
 
     def __getstate__(self):
         return {**vars(self), "head": None if self.head is None else pack(self.head)}
@@ -60,6 +60,7 @@ class ExogenousVariable:
         read = {"probabilities": None, "logits": logits, "representation": h}[self.gate_input]
         features = logits.softmax(1) if read is None else read
         if fit:
+            self.n_labels = None if logits is None else logits.shape[1]
             self._fit_scale(features)
         return (features - self.centre) / self.scale
 
@@ -89,6 +90,11 @@ class ExogenousSide:
     def __init__(self, variables, listed=False):
         self.variables = variables
         self.listed = listed
+
+    def probabilities(self, logits):
+        """What the predictors say, the variables side by side: as `logits` in shape."""
+        parts = logits.split([v.n_labels for v in self.variables], dim=1)
+        return torch.cat([z.softmax(1) for z in parts], dim=1)
 
     def outputs(self, X, *, logits=False, representations=None, fit=False):
         """Tensors of the frozen side, each row evaluated once.
@@ -131,8 +137,6 @@ class Dispeller:
     ----------
     heads : list of Module
         c of each variable.
-    term : str
-        Key of `DISPELLING`.
     width : int
         Of h_endo, which every c must read.
     device : torch.device
@@ -143,14 +147,13 @@ class Dispeller:
         Where a predictor does not read `width` features.
     """
 
-    def __init__(self, heads, term, width, device):
+    def __init__(self, heads, width, device):
         self.heads = [copy.deepcopy(head).to(device) for head in heads]
-        self.term = DISPELLING[term]
         self.sizes = [head_outputs(head, width, device) for head in self.heads]
 
     def __call__(self, exogenous_logits, h):
         parts = exogenous_logits.split(self.sizes, dim=1)
-        values = [self.term(z, head(h)) for z, head in zip(parts, self.heads, strict=True)]
+        values = [cosine_dispelling(z, head(h)) for z, head in zip(parts, self.heads, strict=True)]
         return torch.stack(values).mean(0)  # (n,)
 
 
@@ -218,13 +221,15 @@ def check_named(exogenous):
             )
 
 
-def check_exogenous(exogenous, predictor, gate_input, lam, target):
+def check_exogenous(exogenous, predictor, asked, target):
     """Raise what is wrong with the exogenous side's parameters, before anything is fitted.
 
     Parameters
     ----------
-    exogenous, predictor, gate_input, lam : as in THINClassifier
+    exogenous, predictor : as in THINClassifier
         `exogenous` is not None.
+    asked : str or None
+        The setting that needs a predictor of every variable, if any does.
     target : array-like or None
         `exogenous_target`, of checked length.
     """
@@ -241,12 +246,12 @@ def check_exogenous(exogenous, predictor, gate_input, lam, target):
                 f"got {transformer!r}"
             )
         c = predictor_of(name, transformer, predictor, len(named))
-        if c is None and (lam > 0 or gate_input in ("probabilities", "logits")):
-            asked = f"lam={lam}" if lam > 0 else f"gate_input={gate_input!r}"
+        if c is None and asked:
             raise ValueError(
                 f"{asked} needs a predictor of the exogenous variable {name!r}, and "
                 f"{type(transformer).__name__} brings none. Use an ExogenousEncoder, pass "
-                "exogenous_predictor, or set lam=0 and gate_input='representation'."
+                "exogenous_predictor, or set lam=0, gate_input='representation' and "
+                "dispelling='cosine'."
             )
         if not (needs_target(transformer) or is_to_fit(c)):
             continue

@@ -10,6 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_thin._backbones import build_backbone, module_input_shape
 from sklearn_thin._base import NetEstimator
+from sklearn_thin._erasure import check_room, one_hot, one_hot_encoder
 from sklearn_thin._exogenous import (
     Augmentation,
     Dispeller,
@@ -17,10 +18,11 @@ from sklearn_thin._exogenous import (
     check_named,
     fit_exogenous,
     named_exogenous,
+    target_column,
     width_message,
 )
 from sklearn_thin._random import set_missing_random_states, torch_seed
-from sklearn_thin._validation import check_device, check_transformed, take
+from sklearn_thin._validation import check_device, check_transformed, encode_labels, take
 
 
 class TwoSidedEstimator(NetEstimator):
@@ -29,6 +31,7 @@ class TwoSidedEstimator(NetEstimator):
     def _check_sides(self, target, warm):
         """What can be said of both sides before anything is read or fitted."""
         check_device(self.device)
+        self._check_erasure(target, warm)
         if self.augment is not None and self.endogenous is not None:
             raise ValueError(
                 "augment changes the images that both sides see, but with "
@@ -40,14 +43,44 @@ class TwoSidedEstimator(NetEstimator):
             self._validate_names([name for name, _ in self.exogenous])
         if self.exogenous is not None:
             if not warm:
-                check_exogenous(
-                    self.exogenous, self.exogenous_predictor, self.gate_input, self.lam, target
-                )
+                asked = self._asked_of_predictors(target)
+                check_exogenous(self.exogenous, self.exogenous_predictor, asked, target)
         elif self.lam > 0 or self.exogenous_predictor is not None:
             given = "exogenous_predictor" if self.lam == 0 else f"lam={self.lam}"
             raise ValueError(
                 f"{given} needs an exogenous side to dispel, but exogenous is None. Pass an "
                 "ExogenousEncoder or another transformer, or set lam=0."
+            )
+
+    def _asked_of_predictors(self, target):
+        """The setting that needs every exogenous variable to have a predictor, or None."""
+        if self.lam > 0:
+            return f"lam={self.lam}"
+        if self.gate_input in ("probabilities", "logits"):
+            return f"gate_input={self.gate_input!r}"
+        if self.dispelling == "erasure" and target is None:
+            return "dispelling='erasure' without exogenous_target"
+        return None
+
+    def _check_erasure(self, target, warm):
+        """Say whether there is something to erase, and the same as in the fit before."""
+        if self.dispelling != "erasure":
+            return
+        if warm and (target is None) != (self.erasure_encoder_ is None):
+            came = "is missing" if target is None else "was passed"
+            raise ValueError(
+                f"exogenous_target {came} in a fit that goes on, unlike in the one before: "
+                "dispelling='erasure' erases the same labels in all of them"
+            )
+        if target is not None:
+            n_variables = np.shape(target)[1] if np.ndim(target) > 1 else 1
+            for index in range(n_variables):
+                column = target_column(target, index, n_variables)
+                encode_labels(column, len(column), name="exogenous_target")
+        elif self.exogenous is None:
+            raise ValueError(
+                "dispelling='erasure' needs labels of what is to be erased: pass "
+                "fit(X, y, exogenous_target=...), or an exogenous side with a predictor"
             )
 
     def _backbone_array(self, X, *, reset):
@@ -90,7 +123,7 @@ class TwoSidedEstimator(NetEstimator):
             return None
         if rows.x is None:
             rows = replace(rows, x=self._endogenous_array(rows.raw))
-        logits = seed is not None and self.lam > 0
+        logits = seed is not None and (self.lam > 0 or self._erases_what_predictors_say(rows))
         if fit:
             self.exogenous_side_, frozen = self._fit_exogenous(rows, seed, logits=logits)
         elif self.exogenous_side_ is None:
@@ -100,6 +133,7 @@ class TwoSidedEstimator(NetEstimator):
         return self._dataset(rows, **frozen)
 
     def _fit_exogenous(self, rows, seed, *, logits):
+        self._fit_erasure(rows)
         if self.exogenous is None:
             return None, {}
         self._check_widths(rows)
@@ -111,8 +145,8 @@ class TwoSidedEstimator(NetEstimator):
         encoders = [t for _, t in named_exogenous(self.exogenous) if isinstance(t, NetEstimator)]
         if not self.lam or not encoders:
             return
+        width = self._h_width()
         with torch_seed(0, torch.device("cpu")):
-            _, width = build_backbone(self.backbone, self.module_input_shape_)
             raw_shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
             for encoder in encoders:
                 shape = module_input_shape(encoder.backbone, raw_shape)
@@ -120,12 +154,45 @@ class TwoSidedEstimator(NetEstimator):
                 if read != width:
                     raise ValueError(width_message(width, read))
 
+    def _h_width(self):
+        """Width of h_endo, before there is a backbone."""
+        with torch_seed(0, torch.device("cpu")):
+            return build_backbone(self.backbone, self.module_input_shape_)[1]
+
+    def _erases_what_predictors_say(self, rows):
+        return self.dispelling == "erasure" and rows.target is None
+
+    def _fit_erasure(self, rows):
+        """Read the classes to be erased, and see whether they leave anything of h_endo."""
+        self.erasure_encoder_ = None
+        if self.dispelling == "erasure" and rows.target is not None:
+            self.erasure_encoder_ = one_hot_encoder(rows.target)
+            check_room(self._h_width(), sum(len(c) - 1 for c in self.erasure_encoder_.categories_))
+
+    def _erased_labels(self, rows, train):
+        """What the eraser takes out of h_endo: (n_samples, n_labels), or None for nothing."""
+        if self.dispelling != "erasure":
+            return None
+        if rows.target is not None:
+            return one_hot(self.erasure_encoder_, rows.target)
+        probabilities = self.exogenous_side_.probabilities(train.X["exogenous_logits"])
+        n_free = probabilities.shape[1] - len(self.exogenous_side_.variables)
+        check_room(self._h_width(), n_free)
+        return probabilities
+
+    def _loss_params(self, module):
+        """What the net adds to the cross-entropy, and does to a batch before."""
+        return {
+            "lam": self.lam,
+            "dispeller": self._dispeller(module),
+            "augmentation": self._augmentation(),
+        }
+
     def _dispeller(self, module):
         if self.lam == 0:
             return None
         heads = [variable.head for variable in self.exogenous_side_.variables]
-        width = module.experts.in_features
-        return Dispeller(heads, self.dispelling, width, check_device(self.device))
+        return Dispeller(heads, module.experts.in_features, check_device(self.device))
 
     def _check_augment(self):
         if self.augment is not None and len(self.module_input_shape_) == 1:

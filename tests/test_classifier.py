@@ -332,9 +332,10 @@ def test_features_out_are_named_by_class_and_number(thin, rows):
 def test_class_weights_shift_predictions_to_the_rare_class(weights):
     rng = np.random.RandomState(0)
     y = np.repeat([0, 1], [20, 380])
-    X = rng.normal(y[:, None] * 0.7, 1, size=(400, 3)).astype(np.float32)
+    X, X_new = rng.normal(y[:, None] * 0.7, 1, size=(2, 400, 3)).astype(np.float32)
     found = [
-        (small(class_weight=w).fit(X, y).predict(X) == 0)[y == 0].mean() for w in (None, weights)
+        (small(class_weight=w, max_epochs=20).fit(X, y).predict(X_new) == 0)[y == 0].mean()
+        for w in (None, weights)
     ]
     assert found[1] > found[0] + 0.3
 
@@ -503,16 +504,23 @@ class LearningRates(Callback):
 def learning_rates(**params):
     rng = np.random.RandomState(0)
     X, y = rng.rand(40, 3).astype(np.float32), np.arange(40) % 2
-    clf = small(lr=0.1, max_epochs=4, batch_size=40, callbacks=[LearningRates()], **params).fit(
-        X, y
-    )
-    return dict(clf.net_.callbacks_)["LearningRates"].rates_
+    clf = small(lr=0.1, max_epochs=4, batch_size=20, callbacks=[LearningRates()], **params)
+    clf.fit(X, y)
+    return dict(clf.net_.callbacks_)["LearningRates"].rates_, clf.history_
 
 
-def test_the_rate_falls_along_a_cosine_or_stays():
-    expected = 0.05 * (1 + np.cos(np.pi * np.arange(4) / 4))
-    np.testing.assert_allclose(learning_rates(), expected, rtol=1e-6)
-    np.testing.assert_allclose(learning_rates(lr_schedule="constant"), 0.1)
+def test_the_rate_falls_along_a_cosine_from_batch_to_batch_or_stays():
+    rates, history = learning_rates()
+    expected = 0.05 * (1 + np.cos(np.pi * np.arange(8) / 8))
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    np.testing.assert_allclose(history[:, "event_lr"], expected[::2], rtol=1e-6)
+    np.testing.assert_allclose(learning_rates(lr_schedule="constant")[0], 0.1)
+
+
+def test_the_rate_starts_anew_where_a_fit_goes_on(rows):
+    clf = small(lr=0.1, max_epochs=2, warm_start=True).fit(*rows[:2]).fit(*rows[:2])
+    first, _, second, _ = clf.history_[:, "event_lr"]
+    assert first == second == 0.1
 
 
 def test_an_optimizer_may_be_a_callable(rows):

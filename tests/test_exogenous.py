@@ -147,7 +147,7 @@ def parts(rows, encoder):
     clf = small(FrozenEstimator(encoder), lam=1.0, max_epochs=1).fit(X, y)
     side = clf.exogenous_side_
     heads = [variable.head for variable in side.variables]
-    dispeller = Dispeller(heads, "cosine", 32, torch.device("cpu"))
+    dispeller = Dispeller(heads, 32, torch.device("cpu"))
     frozen = side.outputs(X, logits=True)
     return clf.module_.train(), dispeller, torch.tensor(X), frozen
 

@@ -1,0 +1,85 @@
+"""How much a fresh classifier, a probe, still reads of a variable in a representation."""
+
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch, check_random_state
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    RealNotInt,
+    StrOptions,
+    validate_params,
+)
+
+
+@validate_params(
+    {
+        "h": ["array-like"],
+        "z": ["array-like"],
+        "probe": [StrOptions({"linear", "mlp"}), HasMethods(["fit", "score"])],
+        "test_size": [Interval(RealNotInt, 0, 1, closed="neither")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
+    """Accuracy of a fresh probe that reads `z` from the representation `h`.
+
+    Pass rows that no part of the model has seen: an eraser fitted to these very rows would
+    look perfect. A low score says that this probe finds little, not that nothing is there.
+
+    Parameters
+    ----------
+    h : array-like of shape (n_samples, width)
+        The representation, such as `THINClassifier.transform(X_test)`.
+    z : array-like of shape (n_samples,)
+        Labels of the exogenous variable.
+    probe : {"linear", "mlp"} or classifier, default="linear"
+        "linear" is a logistic regression, "mlp" a network of one hidden layer with 256 units
+        that stops early; both on features scaled to variance 1. A classifier is cloned.
+    test_size : float, default=0.5
+        Share of the rows that the probe is scored on; it is trained on the others.
+    random_state : int, RandomState instance or None, default=None
+        Splits the rows and seeds the "mlp" probe.
+
+    Returns
+    -------
+    Bunch
+        `accuracy` of the probe; `chance`, that of the most frequent label; `excess`, the
+        difference: floats, `accuracy` and `chance` in [0, 1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_thin.inspection import leakage_score
+    >>> z = np.arange(200) % 2
+    >>> told = np.random.RandomState(0).normal(z[:, None], 0.2, size=(200, 3))
+    >>> leakage_score(told, z, random_state=0)
+    {'accuracy': 1.0, 'chance': 0.5, 'excess': 0.5}
+    """
+    rng = check_random_state(random_state)
+    seed = rng.randint(2**31 - 1)
+    h, h_test, z, z_test = train_test_split(
+        h, z, test_size=test_size, stratify=z, random_state=seed
+    )
+    probe = _PROBES[probe](seed) if isinstance(probe, str) else clone(probe)
+    accuracy = probe.fit(h, z).score(h_test, z_test)
+    chance = DummyClassifier().fit(h, z).score(h_test, z_test)
+    return Bunch(accuracy=accuracy, chance=chance, excess=accuracy - chance)
+
+
+def _linear(seed):
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
+
+
+def _mlp(seed):
+    network = MLPClassifier((256,), early_stopping=True, max_iter=500, random_state=seed)
+    return make_pipeline(StandardScaler(), network)
+
+
+_PROBES = {"linear": _linear, "mlp": _mlp}

@@ -33,7 +33,7 @@ class ExogenousVariable:
     transformer: object  # X -> h_exo
     head: nn.Module | None  # c: h_exo -> logits
     gate_input: str  # what the gate reads: "probabilities", "logits", "representation"
-    centre: torch.Tensor | None = None  # of what the gate reads, over the training rows
+    centre: torch.Tensor | None = None  # of logits or h_exo, over the training rows
     scale: torch.Tensor | None = None
     n_labels: int | None = None  # exogenous classes that c knows
 
@@ -57,24 +57,16 @@ class ExogenousVariable:
 
     def gate_features(self, h, logits, *, fit=False):
         """What the gate reads of this variable: (n, classes) or (n, width of h_exo)."""
-        read = {"probabilities": None, "logits": logits, "representation": h}[self.gate_input]
-        features = logits.softmax(1) if read is None else read
         if fit:
             self.n_labels = None if logits is None else logits.shape[1]
-            self._fit_scale(features)
+        if self.gate_input == "probabilities":  # scaled up, they make a gate that overfits
+            return logits.softmax(1)
+        features = logits if self.gate_input == "logits" else h
+        if fit:
+            variance = features.var(0, correction=0)
+            self.centre = features.mean(0)
+            self.scale = torch.where(variance > 1e-12, variance.sqrt(), 1.0)
         return (features - self.centre) / self.scale
-
-    def _fit_scale(self, features):
-        """Centre and scale of the training rows, so that the gate's decisions can be sharp.
-
-        Probabilities have one scale in common: of its own, a class that is next to never
-        predicted would get a huge one.
-        """
-        variance = features.var(0, correction=0)
-        if self.gate_input == "probabilities":
-            variance = variance.mean().expand_as(variance)
-        self.centre = features.mean(0)
-        self.scale = torch.where(variance > 1e-12, variance.sqrt(), 1.0)
 
 
 class ExogenousSide:

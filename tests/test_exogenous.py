@@ -213,8 +213,15 @@ def test_the_gate_reads_what_it_is_told_to(gate_input, width, rows, encoder):
     np.testing.assert_allclose(correlation, 1, atol=1e-4)
 
 
-@pytest.mark.parametrize("gate_input", ["probabilities", "logits", "representation"])
-def test_what_the_gate_reads_is_centred_and_scaled_by_the_training_rows_alone(
+def test_the_gate_reads_probabilities_as_they_are(rows, encoder):
+    X, y, _ = rows
+    clf = small(FrozenEstimator(encoder), gate_input="probabilities").fit(X, y)
+    read = clf.exogenous_side_.outputs(X)["gate_input"].numpy()
+    np.testing.assert_allclose(read, encoder.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("gate_input", ["logits", "representation"])
+def test_logits_and_h_exo_are_centred_and_scaled_by_the_training_rows_alone(
     gate_input, rows, encoder
 ):
     X, y, _ = rows

@@ -1,17 +1,44 @@
-"""Rotated images: the angle is the exogenous variable, cut into bins as its classes."""
+"""Rotated and shrunk images: angle and scale, cut into bins, are the exogenous variables."""
+
+from numbers import Integral
 
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
 from sklearn.utils import Bunch, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from torch.nn import functional as F
 
+COUNT = [Interval(Integral, 1, None, closed="left")]
+ROTATION = {  # constraints of the parameters that all rotated data sets have
+    "max_angle": "no_validation",  # these three by make_rotated, in words of their own
+    "n_bins": "no_validation",
+    "scale": "no_validation",
+    "angles": [StrOptions({"continuous", "discrete"})],
+    "n_scale_bins": COUNT,
+    "interpolation": [StrOptions({"bilinear", "nearest"})],
+    "n_copies": COUNT,
+    "random_state": ["random_state"],
+}
 
-def make_rotated(images, *, max_angle=90.0, n_bins=18, random_state=None):
-    """Rotate every image by an angle of its own.
 
-    Angles are uniform in [−max_angle, max_angle), counter-clockwise around the centre;
-    pixels are interpolated bilinearly, and what comes from outside the image is 0.
+@validate_params({**ROTATION, "images": "no_validation"}, prefer_skip_nested_validation=True)
+def make_rotated(
+    images,
+    *,
+    max_angle=90.0,
+    n_bins=18,
+    angles="continuous",
+    scale=None,
+    n_scale_bins=10,
+    interpolation="bilinear",
+    n_copies=1,
+    random_state=None,
+):
+    """Rotate every image by an angle of its own, and shrink it by a scale of its own.
+
+    Angles are in [−max_angle, max_angle), counter-clockwise around the centre. Rotation and
+    scale are one resampling; what comes from outside the image is 0.
 
     Parameters
     ----------
@@ -21,19 +48,34 @@ def make_rotated(images, *, max_angle=90.0, n_bins=18, random_state=None):
         In degrees, in (0, 180].
     n_bins : int, default=18
         Equal bins of the angle, the classes of the exogenous variable.
+    angles : {"continuous", "discrete"}, default="continuous"
+        Whether angles are uniform over the range, or each is the centre of a bin.
+    scale : (float, float) or None, default=None
+        The range [low, high) of the uniform factor by which an image becomes smaller, or
+        larger above 1, about its centre; 0 < low < high. None leaves the size as it is.
+    n_scale_bins : int, default=10
+        Equal bins of the scale.
+    interpolation : {"bilinear", "nearest"}, default="bilinear"
+        How pixels are interpolated.
+    n_copies : int, default=1
+        Transformations of each image, drawn independently. Bins are known without
+        labelling, so an encoder can learn from more rotations than there are images.
     random_state : int, RandomState instance or None, default=None
-        Draws the angles.
+        Draws the angles, then the scales.
 
     Returns
     -------
     Bunch
-        `images`, of the shape and dtype that came; `angles` in degrees and `angle_bins`
-        in [0, n_bins), both of shape (n_samples,).
+        `images`, of the dtype that came and shape (n_copies · n_samples, height, width), all
+        images of the first copy, then all of the second; `angles` in degrees, `angle_bins`
+        in [0, n_bins), and `index`, the row of `images` that came, all of shape
+        (n_copies · n_samples,). With `scale` also `scales` and `scale_bins` in
+        [0, n_scale_bins).
 
     Raises
     ------
     ValueError
-        For images of another shape, or an angle or number of bins out of range.
+        For images of another shape, or an argument out of range.
 
     Examples
     --------
@@ -42,54 +84,144 @@ def make_rotated(images, *, max_angle=90.0, n_bins=18, random_state=None):
     >>> rotated = make_rotated(np.ones((5, 8, 8)), random_state=0)
     >>> rotated.images.shape, rotated.angle_bins
     ((5, 8, 8), array([ 9, 12, 10,  9,  7]))
+    >>> twice = make_rotated(np.ones((3, 8, 8)), scale=(0.5, 1), n_copies=2, random_state=0)
+    >>> twice.index, twice.scale_bins
+    (array([0, 1, 2, 0, 1, 2]), array([4, 8, 9, 3, 7, 5]))
     """
+    images = check_images(images)
+    if not 0 < max_angle <= 180:
+        raise ValueError(f"max_angle must be in (0, 180] degrees, got {max_angle!r}")
+    if n_bins < 1:
+        raise ValueError(f"n_bins must be at least 1, got {n_bins!r}")
+    low, high = check_range("scale", scale)
+    random_state = check_random_state(random_state)
+    index = np.tile(np.arange(len(images)), n_copies)
+    draw = draw_centres if angles == "discrete" else draw_uniform
+    n = len(index)
+    degrees, angle_bins = draw(random_state, n, -max_angle, max_angle, n_bins)
+    scales, scaled = None, {}
+    if scale is not None:
+        scales, scale_bins = draw_uniform(random_state, n, low, high, n_scale_bins)
+        scaled = {"scales": scales, "scale_bins": scale_bins}
+    rotated = rotate(images, degrees, scales, index=index, interpolation=interpolation)
+    return Bunch(images=rotated, angles=degrees, angle_bins=angle_bins, index=index, **scaled)
+
+
+def check_images(images):
+    """Images as an array (n, height, width) of uint8 or floats."""
     images = np.asarray(images)
     if images.ndim != 3:
         raise ValueError(f"images must have shape (n_samples, height, width), got {images.shape}")
     if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f"images must be uint8 or floating, got {images.dtype}; convert them")
-    if not 0 < max_angle <= 180:
-        raise ValueError(f"max_angle must be in (0, 180] degrees, got {max_angle!r}")
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1, got {n_bins!r}")
-    angles = check_random_state(random_state).uniform(-max_angle, max_angle, len(images))
-    bins = np.floor((angles + max_angle) * n_bins / (2 * max_angle)).astype(np.int64)
-    return Bunch(
-        images=rotate(images, angles), angles=angles, angle_bins=np.minimum(bins, n_bins - 1)
-    )
+    return images
 
 
-def rotate(images, angles):
-    """Rotate images (n, height, width) counter-clockwise by `angles` (n,) in degrees."""
-    rotated = np.empty_like(images)
-    for start in range(0, len(images), 4096):  # bounds the memory of the float copies
-        block = torch.tensor(np.ascontiguousarray(images[start : start + 4096])).float()
-        block = block.unsqueeze(1)  # (b, 1, H, W)
-        radians = torch.deg2rad(torch.tensor(angles[start : start + 4096]).float())
-        cos, sin, zero = radians.cos(), radians.sin(), torch.zeros_like(radians)
-        height, width = images.shape[1:]
-        # maps output to input coordinates in [−1, 1], x before y, y pointing down
-        top = torch.stack([cos, -sin * height / width, zero], 1)
-        bottom = torch.stack([sin * width / height, cos, zero], 1)
-        grid = F.affine_grid(torch.stack([top, bottom], 1), block.shape, align_corners=False)
-        out = F.grid_sample(block, grid, mode="bilinear", align_corners=False).squeeze(1).numpy()
-        rotated[start : start + 4096] = np.rint(out) if images.dtype == np.uint8 else out
+def check_range(name, value):
+    """Both ends of a range of factors; None is (1, 1)."""
+    if value is None:
+        return 1.0, 1.0
+    try:
+        low, high = map(float, value)
+    except (TypeError, ValueError):
+        low = high = np.nan
+    if not 0 < low < high < np.inf:
+        raise ValueError(f"{name} must be None or (low, high) with 0 < low < high, got {value!r}")
+    return low, high
+
+
+def draw_uniform(random_state, n_samples, low, high, n_bins):
+    """Values uniform in [low, high), and which of n_bins equal parts each is in."""
+    values = random_state.uniform(low, high, n_samples)
+    bins = np.floor((values - low) * n_bins / (high - low)).astype(np.int64)
+    return values, np.minimum(bins, n_bins - 1)
+
+
+def draw_centres(random_state, n_samples, low, high, n_bins):
+    """Centres of the n_bins equal parts of [low, high), and which each is."""
+    bins = random_state.randint(n_bins, size=n_samples, dtype=np.int64)
+    return low + (bins + 0.5) * (high - low) / n_bins, bins
+
+
+def rotate(images, angles, scales=None, *, index=None, interpolation="bilinear"):
+    """Images rotated counter-clockwise and scaled, in one resampling.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_images, height, width)
+    angles : ndarray of shape (n_samples,)
+        In degrees.
+    scales : ndarray of shape (n_samples,) or None, default=None
+        Below 1 smaller, above larger.
+    index : ndarray of shape (n_samples,) or None, default=None
+        Which image each is made from; None is each image once.
+    interpolation : {"bilinear", "nearest"}, default="bilinear"
+
+    Returns
+    -------
+    ndarray of shape (n_samples, height, width)
+    """
+    index = np.arange(len(images)) if index is None else index
+    scales = np.ones(len(index)) if scales is None else scales
+    height, width = images.shape[1:]
+    rotated = np.empty((len(index), height, width), dtype=images.dtype)
+    for start in range(0, len(index), 4096):  # bounds the memory of the float copies
+        rows = slice(start, start + 4096)
+        block = torch.from_numpy(images[index[rows]]).float().unsqueeze(1)  # (b, 1, H, W)
+        radians = torch.deg2rad(torch.tensor(angles[rows]).float())
+        matrix = sampling_matrix(radians, torch.tensor(scales[rows]).float(), height, width)
+        theta = F.pad(matrix, (0, 1))  # (b, 2, 3), the centre staying where it is
+        grid = F.affine_grid(theta, block.shape, align_corners=False)
+        out = F.grid_sample(block, grid, mode=interpolation, align_corners=False)
+        out = out.squeeze(1).numpy()  # (b, H, W)
+        rotated[rows] = np.rint(out) if images.dtype == np.uint8 else out
     return rotated
 
 
-def load_rotated_digits(*, max_angle=90.0, n_bins=18, random_state=None):
+def sampling_matrix(radians, scales, height, width):
+    """From where a pixel comes when images turn counter-clockwise and are scaled.
+
+    Parameters
+    ----------
+    radians, scales : Tensor of shape (n,)
+    height, width : int
+        Of the images, in pixels.
+
+    Returns
+    -------
+    Tensor of shape (n, 2, 2)
+        Maps output to input coordinates, both in [−1, 1], x before y, y pointing down.
+    """
+    cos, sin = radians.cos() / scales, radians.sin() / scales
+    top = torch.stack([cos, -sin * height / width], 1)
+    bottom = torch.stack([sin * width / height, cos], 1)
+    return torch.stack([top, bottom], 1)
+
+
+def load_rotated_digits(
+    *,
+    max_angle=90.0,
+    n_bins=18,
+    angles="continuous",
+    scale=None,
+    n_scale_bins=10,
+    interpolation="bilinear",
+    n_copies=1,
+    random_state=None,
+):
     """scikit-learn's digits, each rotated by an angle of its own.
 
     Parameters
     ----------
-    max_angle, n_bins, random_state
+    max_angle, n_bins, angles, scale, n_scale_bins, interpolation, n_copies, random_state
         As in :func:`make_rotated`.
 
     Returns
     -------
     Bunch
-        `images` of shape (1797, 8, 8), float32 in [0, 1]; `target`, the digit; `angles`
-        in degrees and `angle_bins`, each of shape (1797,).
+        `images` of shape (1797 · n_copies, 8, 8), float32 in [0, 1]; `target`, the digit;
+        `angles` in degrees, `angle_bins` and `index`, each of shape (1797 · n_copies,); with
+        `scale` also `scales` and `scale_bins`.
 
     Examples
     --------
@@ -98,6 +230,15 @@ def load_rotated_digits(*, max_angle=90.0, n_bins=18, random_state=None):
     (1797, 8, 8)
     """
     digits = load_digits()
-    images = (digits.images / 16).astype(np.float32)
-    rotated = make_rotated(images, max_angle=max_angle, n_bins=n_bins, random_state=random_state)
-    return Bunch(target=digits.target, **rotated)
+    rotated = make_rotated(
+        (digits.images / 16).astype(np.float32),
+        max_angle=max_angle,
+        n_bins=n_bins,
+        angles=angles,
+        scale=scale,
+        n_scale_bins=n_scale_bins,
+        interpolation=interpolation,
+        n_copies=n_copies,
+        random_state=random_state,
+    )
+    return Bunch(target=digits.target[rotated.index], **rotated)

@@ -152,3 +152,150 @@ def test_rotated_digits_are_the_digits_turned():
     assert set(data.angle_bins) == set(range(6))
     turned = rotate((digits.images / 16).astype(np.float32), data.angles)
     np.testing.assert_allclose(data.images, turned, atol=1e-6)
+
+
+def test_the_draws_of_a_seed_are_those_of_numpy():
+    """So that data sets of earlier versions are made again."""
+    data = make_rotated(random_images(6), random_state=7)
+    expected = np.random.RandomState(7).uniform(-90, 90, 6)
+    np.testing.assert_array_equal(data.angles, expected)
+    np.testing.assert_array_equal(data.index, np.arange(6))
+    assert set(data) == {"images", "angles", "angle_bins", "index"}
+
+
+def test_discrete_angles_are_the_centres_of_the_bins():
+    data = make_rotated(np.zeros((2000, 2, 2)), angles="discrete", random_state=0)
+    centres = np.arange(-85, 90, 10)
+    np.testing.assert_allclose(data.angles, centres[data.angle_bins])
+    counts = np.bincount(data.angle_bins, minlength=18)
+    assert counts.min() > 70  # 111 expected
+    other = make_rotated(np.zeros((2000, 2, 2)), angles="discrete", random_state=1)
+    assert (other.angle_bins != data.angle_bins).any()
+
+
+@pytest.mark.parametrize("quarters", [-1, 1, 2])
+def test_quarter_turns_are_exact_with_the_nearest_pixels_too(quarters):
+    images = random_images(4, dtype=np.uint8)
+    rotated = rotate(images, np.full(4, 90.0 * quarters), interpolation="nearest")
+    np.testing.assert_array_equal(rotated, np.rot90(images, quarters, axes=(1, 2)))
+
+
+def test_the_nearest_pixel_is_taken_as_it_is():
+    images = np.where(random_images(20, dtype=np.uint8) < 128, 0, 200).astype(np.uint8)
+    options = {"scale": (0.6, 1.4), "random_state": 0}
+    nearest = make_rotated(images, interpolation="nearest", **options)
+    assert set(np.unique(nearest.images)) == {0, 200}
+    bilinear = make_rotated(images, **options)
+    assert len(np.unique(bilinear.images)) > 100
+    np.testing.assert_array_equal(nearest.angles, bilinear.angles)
+    # half the difference of the pixels apart at most, and that only in between
+    assert np.abs(nearest.images - bilinear.images.astype(float)).mean() < 50
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 12)])
+@pytest.mark.parametrize("scale", [0.5, 0.83, 1.3])
+def test_rotation_and_scale_are_one_resampling(scale, height, width):
+    images = random_images(2, height, width)
+    angle = np.deg2rad(25.0)
+    # rows before columns; the inverse of turning counter-clockwise with y pointing down
+    matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) / scale
+    centre = np.array([height - 1, width - 1]) / 2
+    expected = [
+        ndimage.affine_transform(
+            image, matrix, centre - matrix @ centre, order=1, mode="grid-constant"
+        )
+        for image in images
+    ]
+    came = rotate(images, np.full(2, 25.0), np.full(2, scale))
+    np.testing.assert_allclose(came, expected, atol=1e-5)
+
+
+def test_an_image_of_half_the_size_has_a_quarter_of_the_ink_about_its_centre():
+    images = np.zeros((1, 16, 16), dtype=np.float32)
+    images[0, 4:12, 2:14] = 1
+    shrunk = rotate(images, np.zeros(1), np.full(1, 0.5))[0]
+    expected = np.zeros((16, 16))
+    expected[6:10, 5:11] = 1
+    np.testing.assert_allclose(shrunk, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("scale", "n_scale_bins"), [((0.5, 1), 10), ([0.9, 1.2], 3)])
+def test_scale_bins_are_equal_parts_of_the_range_of_scales(scale, n_scale_bins):
+    options = {"scale": scale, "n_scale_bins": n_scale_bins, "random_state": 0}
+    data = make_rotated(np.zeros((2000, 2, 2)), **options)
+    assert data.scales.min() >= scale[0]
+    assert data.scales.max() < scale[1]
+    edges = np.linspace(*scale, n_scale_bins + 1)
+    np.testing.assert_array_equal(data.scale_bins, np.digitize(data.scales, edges) - 1)
+    assert set(data.scale_bins) == set(range(n_scale_bins))
+    assert abs(np.corrcoef(data.scales, data.angles)[0, 1]) < 0.1
+
+
+def test_images_have_the_angles_and_scales_reported():
+    images = random_images(20, dtype=np.uint8)
+    data = make_rotated(images, scale=(0.5, 1), random_state=0)
+    np.testing.assert_array_equal(data.images, rotate(images, data.angles, data.scales))
+    assert (data.images != rotate(images, data.angles)).any(axis=(1, 2)).all()
+
+
+def test_copies_come_one_after_the_other_each_with_transformations_of_its_own():
+    images = random_images(5)
+    data = make_rotated(images, scale=(0.5, 1), n_copies=3, random_state=0)
+    assert data.images.shape == (15, 8, 8)
+    np.testing.assert_array_equal(data.index, np.tile(np.arange(5), 3))
+    expected = rotate(images[data.index], data.angles, data.scales)
+    np.testing.assert_array_equal(data.images, expected)
+    assert len(set(data.angles)) == len(set(data.scales)) == 15
+
+
+def test_the_first_copy_is_turned_as_a_single_one():
+    images = random_images(5)
+    one, three = (make_rotated(images, n_copies=n, random_state=0) for n in (1, 3))
+    np.testing.assert_array_equal(three.images[:5], one.images)
+
+
+def test_more_copies_than_one_block_are_all_turned():
+    images = random_images(3, 3, 3, np.uint8)
+    index = np.arange(5000) % 3
+    rotated = rotate(images, np.full(5000, 90.0), index=index)
+    np.testing.assert_array_equal(rotated, np.rot90(images, axes=(1, 2))[index])
+
+
+@pytest.mark.parametrize(
+    "scale", [(0, 1), (1, 0.5), (0.5, 0.5), (0.5, np.inf), 0.5, (0.5,), ("a", "b")]
+)
+def test_scales_out_of_range_are_refused(scale):
+    with pytest.raises(ValueError, match=r"scale must be None or \(low, high\) with 0 < low"):
+        make_rotated(random_images(), scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("angles", "some"),
+        ("interpolation", "bicubic"),
+        ("n_copies", 0),
+        ("n_copies", 1.5),
+        ("n_scale_bins", 0),
+        ("random_state", "seed"),
+    ],
+)
+def test_other_arguments_out_of_range_are_refused(name, value):
+    with pytest.raises(ValueError, match=rf"'{name}' parameter of make_rotated .* Got {value!r}"):
+        make_rotated(random_images(), **{name: value})
+
+
+def test_rotated_digits_take_every_option():
+    data = load_rotated_digits(
+        angles="discrete",
+        scale=(0.5, 1),
+        n_scale_bins=4,
+        interpolation="nearest",
+        n_copies=2,
+        random_state=0,
+    )
+    np.testing.assert_array_equal(data.target, np.tile(load_digits().target, 2))
+    np.testing.assert_allclose(data.angles, data.angle_bins * 10 - 85)
+    assert set(data.scale_bins) == set(range(4))
+    assert len(np.unique(data.images)) == 17
+    assert len(data.images) == 2 * 1797

@@ -1,0 +1,273 @@
+"""MNIST-R and MNIST-RS: torchvision's MNIST, rotated, and rotated and shrunk."""
+
+import os
+from http.client import HTTPException
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from sklearn.datasets import get_data_home
+from sklearn.utils import Bunch, check_random_state
+from sklearn.utils._param_validation import StrOptions, validate_params
+
+from sklearn_thin._compat import import_torchvision
+from sklearn_thin.datasets._rotated import ROTATION, make_rotated
+
+SUBSETS = {"train": ("train", 60_000), "test": ("t10k", 10_000)}  # name in files, images
+SIDE = 28
+FETCHING = {
+    **ROTATION,
+    "data_home": [str, os.PathLike, None],
+    "subset": [StrOptions(set(SUBSETS))],
+    "download_if_missing": ["boolean"],
+    "return_X_y": ["boolean"],
+}
+HOW = (
+    "download_if_missing=True downloads 12 MB from torchvision's mirrors; or put MNIST's four "
+    "files there yourself, unpacked, as torchvision.datasets.MNIST keeps them."
+)
+DESCR = """
+MNIST: handwritten digits in gray, 60,000 for training and 10,000 for testing, of 28 x 28 pixels.
+LeCun, Bottou, Bengio, Haffner: Gradient-Based Learning Applied to Document Recognition,
+Proceedings of the IEEE, 1998.
+"""
+
+
+@validate_params(
+    {name: FETCHING[name] for name in FETCHING if name not in ("scale", "n_scale_bins")},
+    prefer_skip_nested_validation=True,
+)
+def fetch_mnist_r(
+    *,
+    data_home=None,
+    subset="train",
+    angles="continuous",
+    interpolation="bilinear",
+    max_angle=90.0,
+    n_bins=18,
+    n_copies=1,
+    download_if_missing=True,
+    random_state=0,
+    return_X_y=False,
+):
+    """MNIST-R: the digit is the class, the angle of its rotation the exogenous variable.
+
+    Parameters
+    ----------
+    data_home : str, path-like or None, default=None
+        The folder that holds `MNIST/raw`, torchvision's layout; None is scikit-learn's data
+        home, `sklearn.datasets.get_data_home()`.
+    subset : {"train", "test"}, default="train"
+        MNIST's own split. Both are drawn from one `random_state`, in streams of their own.
+    angles, interpolation, max_angle, n_bins, n_copies
+        As in :func:`make_rotated`.
+    download_if_missing : bool, default=True
+        Whether to download the files that are not there, checked by torchvision's MD5 sums.
+        False raises an OSError instead.
+    random_state : int, RandomState instance or None, default=0
+        Draws the angles.
+    return_X_y : bool, default=False
+        Return `(images, target)` instead of the Bunch.
+
+    Returns
+    -------
+    data : Bunch
+        `images`, uint8 of shape (n, 28, 28), n being 60,000 or 10,000 times `n_copies`;
+        `target`, the digit, an index of `target_names`; `angles` in degrees; `angle_bins` in
+        [0, n_bins); `index`, the image of MNIST; all of shape (n,); `DESCR`.
+    (images, target) : tuple
+        With `return_X_y=True`.
+
+    Raises
+    ------
+    OSError
+        Where files are missing and are not to be downloaded, or cannot be.
+    ValueError
+        For a file that is truncated or corrupt, naming it, or an argument out of range.
+    ImportError
+        Without torchvision, which comes with the extra `vision`.
+
+    Examples
+    --------
+    >>> from sklearn_thin.datasets import fetch_mnist_r
+    >>> fetch_mnist_r(data_home="no_such_folder", download_if_missing=False)
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: MNIST: expected train-images-idx3-ubyte, ... in no_such_folder...
+    """
+    return fetch_mnist(
+        data_home,
+        subset,
+        download_if_missing,
+        random_state,
+        return_X_y,
+        angles=angles,
+        interpolation=interpolation,
+        max_angle=max_angle,
+        n_bins=n_bins,
+        n_copies=n_copies,
+    )
+
+
+@validate_params(FETCHING, prefer_skip_nested_validation=True)
+def fetch_mnist_rs(
+    *,
+    data_home=None,
+    subset="train",
+    angles="continuous",
+    interpolation="bilinear",
+    max_angle=90.0,
+    n_bins=18,
+    scale=(0.5, 1.0),
+    n_scale_bins=10,
+    n_copies=1,
+    download_if_missing=True,
+    random_state=0,
+    return_X_y=False,
+):
+    """MNIST-RS: digits rotated and shrunk; angle and scale are two exogenous variables.
+
+    Under one `random_state` its angles are those of :func:`fetch_mnist_r`.
+
+    Parameters
+    ----------
+    data_home, subset, download_if_missing, random_state, return_X_y
+        As in :func:`fetch_mnist_r`.
+    angles, interpolation, max_angle, n_bins, scale, n_scale_bins, n_copies
+        As in :func:`make_rotated`.
+
+    Returns
+    -------
+    data : Bunch
+        As of :func:`fetch_mnist_r`, and besides `scales` and `scale_bins` in
+        [0, n_scale_bins), both of shape (n,).
+    (images, target) : tuple
+        With `return_X_y=True`.
+
+    Raises
+    ------
+    OSError, ValueError, ImportError
+        As in :func:`fetch_mnist_r`.
+
+    Examples
+    --------
+    >>> from sklearn_thin.datasets import fetch_mnist_rs
+    >>> fetch_mnist_rs(data_home="no_such_folder", download_if_missing=False)
+    Traceback (most recent call last):
+    ...
+    FileNotFoundError: MNIST: expected train-images-idx3-ubyte, ... in no_such_folder...
+    """
+    return fetch_mnist(
+        data_home,
+        subset,
+        download_if_missing,
+        random_state,
+        return_X_y,
+        angles=angles,
+        interpolation=interpolation,
+        max_angle=max_angle,
+        n_bins=n_bins,
+        scale=scale,
+        n_scale_bins=n_scale_bins,
+        n_copies=n_copies,
+    )
+
+
+def fetch_mnist(data_home, subset, download_if_missing, random_state, return_X_y, **rotation):
+    """MNIST, found or downloaded, rotated by :func:`make_rotated`: a Bunch or (images, target)."""
+    root = Path(get_data_home() if data_home is None else data_home).expanduser()
+    missing = [name for name in file_names() if not (root / "MNIST" / "raw" / name).is_file()]
+    if missing and not download_if_missing:
+        where = root / "MNIST" / "raw"
+        raise FileNotFoundError(f"MNIST: expected {', '.join(missing)} in {where}. {HOW}")
+    if missing:
+        download(root, missing)
+    images, target = read_mnist(root, subset)
+    # a stream for each subset, so that equal rows of both do not turn alike
+    seeds = check_random_state(random_state).randint(2**31 - 1, size=len(SUBSETS))
+    seed = seeds[list(SUBSETS).index(subset)]
+    rotated = make_rotated(images, random_state=seed, **rotation)
+    target = target[rotated.index]
+    if return_X_y:
+        return rotated.images, target
+    return Bunch(
+        **rotated,
+        target=target,
+        target_names=np.arange(10),
+        DESCR=describe(rotated, rotation),
+    )
+
+
+def file_names(subsets=tuple(SUBSETS)):
+    """Images and labels of the subsets, as the files are called."""
+    prefixes = [SUBSETS[subset][0] for subset in subsets]
+    kinds = ("images-idx3", "labels-idx1")
+    return [f"{prefix}-{kind}-ubyte" for prefix in prefixes for kind in kinds]
+
+
+def download(root, missing):
+    """Download MNIST beside the target, then move what is missing there, each file whole.
+
+    torchvision checks the archives but unpacks them in place, and takes any file that is
+    there for whole: a download that was cut off would never be noticed.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".mnist-", dir=root) as folder:
+        try:
+            import_torchvision().datasets.MNIST(folder, download=True)
+        except (OSError, RuntimeError, HTTPException) as error:
+            raise OSError(
+                f"MNIST: the download to {root} failed, and nothing of it was kept ({error}). "
+                f"Try again, or put MNIST's four files, unpacked, into {root / 'MNIST' / 'raw'}."
+            ) from error
+        (root / "MNIST" / "raw").mkdir(parents=True, exist_ok=True)
+        for name in missing:
+            (Path(folder) / "MNIST" / "raw" / name).replace(root / "MNIST" / "raw" / name)
+
+
+def read_mnist(root, subset):
+    """Images (n, 28, 28) of uint8 and digits (n,) of a subset, its files checked."""
+    n_images = SUBSETS[subset][1]
+    shapes = (n_images, SIDE, SIDE), (n_images,)
+    files = [root / "MNIST" / "raw" / name for name in file_names([subset])]
+    for file, shape in zip(files, shapes, strict=True):
+        check_idx(file, shape)
+    mnist = import_torchvision().datasets.MNIST(root, train=subset == "train")
+    images, target = mnist.data.numpy(), mnist.targets.numpy()
+    if target.max() > 9:
+        raise ValueError(
+            f"{files[1]} is corrupt: expected digits of 0 to 9, got {target.max()}; delete it and "
+            "fetch anew"
+        )
+    return images, target
+
+
+def check_idx(file, shape):
+    """Refuse a file that is no IDX file of uint8 of this shape, whole."""
+    header = np.array([0x800 + len(shape), *shape], dtype=">i4").tobytes()  # 8 is uint8
+    expected, size = len(header) + int(np.prod(shape)), file.stat().st_size
+    if size != expected:
+        raise ValueError(
+            f"{file} is truncated or corrupt: expected {expected} bytes, got {size}; delete it "
+            "and fetch anew"
+        )
+    with file.open("rb") as content:
+        start = content.read(len(header))
+    if start != header:
+        raise ValueError(
+            f"{file} is corrupt: expected it to begin with {header.hex(' ', 4)}, got "
+            f"{start.hex(' ', 4)}; delete it and fetch anew"
+        )
+
+
+def describe(rotated, rotation):
+    """MNIST's description, closed by what was done to the images."""
+    text = (
+        f"Here: {len(rotated.images):,} images, rotated by {rotation['angles']} angles of "
+        f"-{rotation['max_angle']:g} to {rotation['max_angle']:g} degrees in "
+        f"{rotation['n_bins']} bins"
+    )
+    if rotation.get("scale") is not None:
+        low, high = rotation["scale"]
+        text += f", scaled by {low:g} to {high:g} in {rotation['n_scale_bins']} bins"
+    return f"{DESCR.strip()}\n\n{text}; {rotation['interpolation']} interpolation.\n"

@@ -4,7 +4,11 @@
 
 DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. Digits are rotated once by continuous
 angles in [-90, 90) degrees, bilinearly; the exogenous variable is the angle in 18 bins. The
-paper's networks and setting: about 206k parameters each, Adam 1e-3, batch 32. All seeds
+paper's networks and setting: about 206k parameters each, Adam 1e-3, batch 32.
+
+One encoder is trained on the classifier's own images; on these it is surer than on new ones,
+and a gate that learns from it there is misled. The other, "free labels", is trained for as many
+steps on other rotations of the same digits, whose labels cost nothing. All seeds
 share the rotated images and differ in initialisation and order. The test split is scored
 once, after the last epoch: nothing is chosen on it. Runs that are done are kept, so that the
 command can be broken off and called again.
@@ -35,9 +39,17 @@ PAPER = {
     "baseline": 96.83,
     "exogenous gate": 98.07,
     "THIN": 98.26,
+    "THIN, free labels": 98.26,
     "oracle": 98.06,
 }
-MODELS = ("baseline", "exogenous gate", "THIN", "oracle")
+MODELS = (
+    "baseline",
+    "exogenous gate",
+    "exogenous gate, free labels",
+    "THIN, free labels",
+    "oracle",
+)
+ENCODERS = {"paper": "encoder", "free": "encoder, free labels"}
 
 
 def table(runs):
@@ -59,12 +71,16 @@ def table(runs):
 def main():
     args = arguments(__doc__, seeds=3).parse_args()
     specs = [setting(args, "mnist_r", seed) for seed in range(args.seeds)]
-    encoders = run_all(score_encoder, [(spec, "paper") for spec in specs], args, "encoders")
+    encoders = [(spec, kind) for spec in specs for kind in ENCODERS]
+    scores = run_all(score_encoder, encoders, args, "encoders")
     tasks = [(spec, name) for spec in specs for name in MODELS]
     results = run_all(score_model, tasks, args, "classifiers")
-    runs = {"encoder (exact bin)": encoders}
-    within = [{**run, "accuracy": run["within one bin"]} for run in encoders]
-    runs["encoder (within one bin)"] = within
+    runs = {}
+    for kind, name in ENCODERS.items():
+        of_kind = [r for (_, k), r in zip(encoders, scores, strict=True) if k == kind]
+        runs[f"{name} (exact bin)"] = of_kind
+        within = [{**run, "accuracy": run["within one bin"]} for run in of_kind]
+        runs[f"{name} (within one bin)"] = within
     for name in MODELS:
         runs[name] = [r for (_, n), r in zip(tasks, results, strict=True) if n == name]
     print(heading("MNIST-R", args))

@@ -17,21 +17,10 @@ command can be broken off and called again.
 import sys
 from pathlib import Path
 
-import numpy as np
-
 sys.path.insert(0, str(Path(__file__).parent / "paper"))
 
 from _models import score_encoder, score_model
-from _runs import (
-    against,
-    arguments,
-    heading,
-    markdown,
-    mean_and_deviation,
-    run_all,
-    setting,
-    write_json,
-)
+from _runs import accuracy_table, arguments, heading, run_named, setting, write_json
 
 # Accuracies in %, from the paper's tables 1 and 2.
 PAPER = {
@@ -49,42 +38,22 @@ MODELS = (
     "THIN, free labels",
     "oracle",
 )
-ENCODERS = {"paper": "encoder", "free": "encoder, free labels"}
-
-
-def table(runs):
-    """Mean and standard deviation over the seeds, and each seed."""
-    header = ["", "accuracy, %", "paper, %", "error to baseline's", "per seed"]
-    rows = []
-    base = [run["accuracy"] for run in runs["baseline"]]
-    for name, results in runs.items():
-        scores = [run["accuracy"] for run in results]
-        ratio = None if name.startswith("encoder") else against(scores, base)
-        each = ", ".join(f"{score:.2f}" for score in scores)
-        seconds = np.median([run["seconds"] for run in results])
-        size = f"{results[0]['parameters']:,}"
-        row = [name, mean_and_deviation(scores), PAPER.get(name), ratio, each, size]
-        rows.append([*row, f"{seconds:.0f}"])
-    return markdown([*header, "parameters", "seconds a fit"], rows)
+ENCODERS = {"encoder": "paper", "encoder, free labels": "free"}
 
 
 def main():
     args = arguments(__doc__, seeds=3).parse_args()
     specs = [setting(args, "mnist_r", seed) for seed in range(args.seeds)]
-    encoders = [(spec, kind) for spec in specs for kind in ENCODERS]
-    scores = run_all(score_encoder, encoders, args, "encoders")
-    tasks = [(spec, name) for spec in specs for name in MODELS]
-    results = run_all(score_model, tasks, args, "classifiers")
+    kinds = {name: ({}, kind) for name, kind in ENCODERS.items()}
+    encoders = run_named(score_encoder, specs, kinds, args, "encoders")
     runs = {}
-    for kind, name in ENCODERS.items():
-        of_kind = [r for (_, k), r in zip(encoders, scores, strict=True) if k == kind]
-        runs[f"{name} (exact bin)"] = of_kind
-        within = [{**run, "accuracy": run["within one bin"]} for run in of_kind]
-        runs[f"{name} (within one bin)"] = within
-    for name in MODELS:
-        runs[name] = [r for (_, n), r in zip(tasks, results, strict=True) if n == name]
+    for name, results in encoders.items():
+        within = [{**result, "accuracy": result["within one bin"]} for result in results]
+        runs |= {f"{name} (exact bin)": results, f"{name} (within one bin)": within}
+    tasks = {name: ({}, name) for name in MODELS}
+    runs |= run_named(score_model, specs, tasks, args, "classifiers")
     print(heading("MNIST-R", args))
-    print(table(runs))
+    print(accuracy_table(runs, PAPER))
     write_json(args, runs=runs)
 
 

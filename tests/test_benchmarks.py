@@ -1,10 +1,15 @@
 """The benchmarks run, at a size that takes seconds."""
 
+import importlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -27,7 +32,7 @@ def test_mnist_r_prints_every_model_writes_json_and_resumes(data_dir, tmp_path):
     cache = {"SKLEARN_THIN_CACHE": str(tmp_path / "runs")}
     printed = run("mnist_r.py", "--data", str(data_dir), *small, **cache)
     figures = json.loads(file.read_text())
-    for model in ("encoder (exact bin)", "baseline", "exogenous gate", "THIN", "oracle"):
+    for model in ("encoder (exact bin)", "baseline", "THIN, free labels", "oracle"):
         assert model in printed
         assert len(figures["runs"][model]) == 2
         assert all(0 < seed["accuracy"] <= 100 for seed in figures["runs"][model])
@@ -41,3 +46,208 @@ def test_bench_fit_prints_both_ratios_beside_plain_skorch():
     assert "to 'hand'" in printed
     assert "to 'bare'" in printed
     assert printed.count("skorch") == 2
+
+
+# ----------------------------------------------------------------------- paper/
+
+SMALL = ("--rows", "300", "--epochs", "1", "--seeds", "2")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Folder of the runs that the tests below share, as the commands do."""
+    return str(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def paper(data_dir, cache, tmp_path):
+    """Run a command of benchmarks/paper: what it printed, and the figures of its JSON file."""
+
+    def call(command, *arguments):
+        file = tmp_path / f"{command}.json"
+        data = ("--data", str(data_dir), "--json", str(file))
+        script = f"paper/{command}.py"
+        printed = run(script, *SMALL, *data, *arguments, SKLEARN_THIN_CACHE=cache)
+        return printed, json.loads(file.read_text())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def paper_module(cache):
+    """Import a module of benchmarks/paper, and forget it afterwards."""
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKLEARN_THIN_CACHE", cache)
+        patch.setattr(sys, "path", [str(BENCHMARKS / "paper"), *sys.path])
+        yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def cells(printed, row):
+    """What the table says in the row of this name."""
+    (line,) = [line for line in printed.splitlines() if line.startswith(f"| {row} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def is_png(file):
+    return file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_table1_has_every_setting_and_resumes(paper):
+    printed, figures = paper("table1", "--test-rows", "300")
+    names = [
+        f"{angles}, {interpolation}, {images}"
+        for angles in ("continuous", "discrete")
+        for interpolation in ("bilinear", "nearest")
+        for images in ("own images", "free labels")
+    ]
+    assert list(figures["runs"]) == names
+    for name in names:
+        own, (_, exact, number, ratio, *_) = "own" in name, cells(printed, name)
+        assert number == ("98.32" if own else "")
+        assert own == (ratio == "")
+        scores = [result["accuracy"] for result in figures["runs"][name]]
+        assert exact == f"{np.mean(scores):.2f} ± {np.std(scores, ddof=1):.2f}"
+        for result in figures["runs"][name]:
+            assert result["accuracy"] <= result["within one bin"] <= 100
+    # the seconds of each fit are the same to the last digit: nothing was run again
+    assert paper("table1", "--test-rows", "300")[1] == figures
+
+
+def test_table2_on_mnist_r_stands_on_the_runs_of_mnist_r(paper, data_dir, cache, tmp_path):
+    file = tmp_path / "mnist_r.json"
+    less = ("--seeds", "1", "--test-rows", "200")
+    rest = ("--data", str(data_dir), "--json", str(file))
+    run("mnist_r.py", *SMALL, *less, *rest, SKLEARN_THIN_CACHE=cache)
+    printed, figures = paper("table2", *less, "--datasets", "mnist_r")
+    before, now = json.loads(file.read_text())["runs"], figures["runs"]["mnist_r"]
+    shared = now.keys() & before.keys()
+    assert {"baseline", "exogenous gate", "oracle"} <= shared
+    for name in shared:
+        assert now[name] == before[name]  # to the last digit of the seconds
+    assert cells(printed, "THIN, as in the paper")[2] == "98.26"
+    assert cells(printed, "simple ensemble")[2] == ""
+
+
+def test_table2_has_every_architecture_on_sprites(paper):
+    printed, figures = paper("table2", "--test-rows", "200", "--datasets", "sprites")
+    runs = figures["runs"]["sprites"]
+    assert len(runs) == 17
+    for name, results in runs.items():
+        assert len(results) == 2
+        assert all(0 <= result["accuracy"] <= 100 for result in results)
+        assert cells(printed, name)[2] == ""  # the paper's numbers are on MNIST-R
+    # about as large: experts share the hidden units, whatever their number
+    sizes = [results[0]["parameters"] for results in runs.values()]
+    assert max(sizes) < 1.05 * min(sizes)
+
+
+def test_table3_gates_by_each_variable_and_by_two(paper):
+    printed, figures = paper("table3", "--test-rows", "300")
+    sizes = {name: results[0]["parameters"] for name, results in figures["runs"].items()}
+    # seven nodes that read 10 digits or scales, 18 rotations, or 28 of both
+    assert sizes["gate by digit"] == sizes["gate by scale"]
+    assert sizes["gate by rotation"] - sizes["gate by scale"] == 7 * 8
+    assert sizes["gate by rotation + scale"] - sizes["gate by rotation"] == 7 * 10
+    assert cells(printed, "THIN by rotation + scale, free labels")[3] != ""
+    assert cells(printed, "encoder of the scale, free labels")[3] == ""
+
+
+def test_dispelling_and_figure4_share_their_runs(paper, tmp_path):
+    rows = ("--test-rows", "600")
+    printed, figures = paper("dispelling", *rows)
+    dispelled = figures["runs"]
+    gate = cells(printed, "exogenous gate, λ = 0")
+    assert [gate[6], gate[8]] == ["0.0 ± 0.0"] * 2
+    assert cells(printed, "cosine, λ = 0.005")[2] == "98.26"
+    for results in dispelled.values():
+        for result in results:
+            assert 0 <= result["cosine"] <= 1
+            assert set(result["leakage"]) == {"linear", "mlp"}
+    png = tmp_path / "figure4.png"
+    lambdas = ("--lambdas", "0", "0.005", "--figure", str(png))
+    printed, figures = paper("figure4", *rows, *lambdas)
+    assert is_png(png)
+    assert figures["runs"] == {
+        "baseline": dispelled["baseline"],
+        "0": dispelled["exogenous gate, λ = 0"],
+        "0.005": dispelled["cosine, λ = 0.005"],
+    }
+    assert cells(printed, "0")[4] == ""  # without the term the training has no cosine
+    assert cells(printed, "0.005")[4] != ""
+
+
+def test_table4_and_figure5_share_their_runs(paper, tmp_path):
+    size = ("--side", "32", "--test-rows", "400")
+    printed, figures = paper("table4", *size)
+    assert "400 test images" in printed
+    for name in ("identity gate", "identity gate on h_exo", "THIN", "THIN, balanced"):
+        assert len(figures["runs"][name]) == 2
+    assert cells(printed, "baseline, balanced")[3] == "1.00"  # against itself
+    png = tmp_path / "figure5.png"
+    printed, drawn = paper("figure5", *size, "--figure", str(png))
+    assert is_png(png)
+    assert all(sum(weights) == pytest.approx(1, abs=1e-4) for weights in drawn["mean_weights"])
+    assert all(0 <= share <= 100 for shares in drawn["same_leaf"] for share in shares)
+
+
+def test_expressions_are_chosen_on_people_of_the_training_part(data_dir, paper_module):
+    data = paper_module("_data")
+    split, subject = data.expressions_split(str(data_dir), False)
+    inner, _ = data.expressions_split(str(data_dir), True)
+    assert set(inner["train"]) | set(inner["test"]) == set(split["train"])
+    people = {name: set(subject[rows]) for name, rows in split.items()}
+    chosen = {name: set(subject[rows]) for name, rows in inner.items()}
+    assert not people["test"] & (people["train"] | people["encoder"])
+    assert not chosen["test"] & (chosen["train"] | chosen["encoder"])
+    assert len(inner["test"]) > 1500
+    # two people of the file are on one photograph
+    faces = data.load_expressions(data_dir)
+    assert all(subject[first] == subject[row] for first, row in faces.repeated)
+
+
+def test_shrunk_is_the_mean_over_squares_of_pixels(paper_module):
+    images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
+    means = paper_module("_data").shrunk(images, 2)
+    assert means.dtype == np.uint8
+    np.testing.assert_array_equal(means[0], np.rint([[2.5, 4.5], [10.5, 12.5]]))
+
+
+def test_encoders_see_as_many_images_whatever_their_labels_cost(paper_module):
+    data = paper_module("_data")
+    spec = {"dataset": "sprites", "data": None, "rows": 50, "seed": 0}
+    for epochs, copies in ((12, 6), (4, 4), (14, 2)):
+        part, n_copies = data.encoder_part({**spec, "epochs": epochs}, "free")
+        assert n_copies == copies
+        assert part.X.shape == (50 * copies, 32, 32)
+    own, n_copies = data.encoder_part({**spec, "epochs": 12}, "paper")
+    assert n_copies == 1
+    np.testing.assert_array_equal(own.X, data.part_of(spec, True, 50).X)
+
+
+def test_augmented_encoder_images_differ_and_leave_the_global_generator(data_dir, paper_module):
+    data = paper_module("_data")
+    options = {"side": 32, "choose": False}
+    spec = {"dataset": "expressions", "data": str(data_dir), "rows": 30, "options": options}
+    spec.update(seed=0, epochs=3, augment=True)
+    state = torch.get_rng_state()
+    part, n_copies = data.encoder_part(spec, "paper")
+    assert torch.equal(torch.get_rng_state(), state)
+    assert n_copies == 3
+    assert part.X.shape == (90, 32, 32)
+    assert (part.z["subject"][:30] == part.z["subject"][60:]).all()
+    assert (part.X[:30] != part.X[30:60]).any(axis=(1, 2)).all()
+    again, _ = data.encoder_part(spec, "paper")
+    np.testing.assert_array_equal(again.X, part.X)
+
+
+def test_models_that_come_to_the_same_are_run_once(paper_module):
+    models = paper_module("_models")
+    spec = {"lam": 0, "dataset": "mnist_r", "seed": 0, "test_rows": 9}
+    gate = models.model_params(spec, "exogenous gate")
+    assert models.model_params(spec, "THIN") == gate
+    assert models.model_params({**spec, "lam": 0.1}, "THIN") == {**gate, "lam": 0.1}
+    assert models.training(spec) == models.training({**spec, "lam": 1, "test_rows": None})

@@ -1,12 +1,27 @@
 """The data sets of the paper, as the commands of this folder use them."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from _runs import memory
 
 from sklearn_thin._compat import import_torchvision
-from sklearn_thin.datasets import make_rotated
+from sklearn_thin._random import torch_seed
+from sklearn_thin.datasets import (
+    ImageAugmentation,
+    fetch_mnist_rs,
+    load_expressions,
+    make_rotated,
+    make_sprites,
+    split_by_subject,
+)
+
+SPRITE_SIDE = 32  # pixels
+SPRITE_COPIES = 6  # 60,000 sprites take 61 MB
+N_LABELS = {"rotation": 18, "scale": 10}
+FACES = ImageAugmentation(rotation=10, shift=0.05, flip=True, brightness=0.2, contrast=0.2)
 
 
 class Part(NamedTuple):
@@ -16,6 +31,13 @@ class Part(NamedTuple):
     y: np.ndarray  # (n,)
     z: dict  # variable -> (n,)
 
+    def first(self, n):
+        """The first n rows; None is all."""
+        return Part(self.X[:n], self.y[:n], {name: z[:n] for name, z in self.z.items()})
+
+
+# ----------------------------------------------------------------------------- digits
+
 
 @lru_cache(maxsize=2)
 def upright(data, train):
@@ -24,27 +46,155 @@ def upright(data, train):
     return mnist.data.numpy(), mnist.targets.numpy()
 
 
-def mnist_r(data, train, rows=None):
-    """MNIST-R: every digit turned once, by a continuous angle in [-90, 90) degrees."""
+def mnist_r(data, train, rows=None, **rotation):
+    """MNIST-R: every digit turned once, by a continuous angle in [-90, 90) degrees.
+
+    `rotation` are `angles` and `interpolation` of make_rotated.
+    """
     images, digits = (part[:rows] for part in upright(data, train))
-    rotated = make_rotated(images, random_state=0 if train else 1)
+    rotated = make_rotated(images, random_state=0 if train else 1, **rotation)
     return Part(rotated.images, digits, {"rotation": rotated.angle_bins})
 
 
-def more_rotations(data, n_copies, rows=None):
-    """The training digits turned `n_copies` times each: the exogenous label is free."""
-    images, _ = (part[:rows] for part in upright(data, True))
-    copies = [make_rotated(images, random_state=100 + copy) for copy in range(n_copies)]
-    return (
-        np.concatenate([copy.images for copy in copies]),
-        np.concatenate([copy.angle_bins for copy in copies]),
-    )
+def mnist_rs(data, train, rows=None):
+    """MNIST-RS: digits turned and shrunk to between a half and the whole of their size."""
+    subset = "train" if train else "test"
+    digits = fetch_mnist_rs(data_home=data, subset=subset, download_if_missing=False)
+    return as_digits(digits, digits.target).first(rows)
 
 
-DATASETS = {"mnist_r": mnist_r}
+def more_digits(data, n_copies, rows=None, **rotation):
+    """The training digits turned (and shrunk) anew, `n_copies` times each."""
+    images, digits = (part[:rows] for part in upright(data, True))
+    copies = [make_rotated(images, random_state=100 + copy, **rotation) for copy in range(n_copies)]
+    parts = [as_digits(copy, digits) for copy in copies]
+    z = {name: np.concatenate([part.z[name] for part in parts]) for name in parts[0].z}
+    return Part(np.concatenate([part.X for part in parts]), np.tile(digits, n_copies), z)
+
+
+def as_digits(rotated, digits):
+    """What make_rotated gives, as a Part whose exogenous variables include the digit."""
+    z = {"digit": digits, "rotation": rotated.angle_bins}
+    if "scale_bins" in rotated:
+        z["scale"] = rotated.scale_bins
+    return Part(rotated.images, digits, z)
+
+
+# ---------------------------------------------------------------------------- sprites
+
+
+def sprites(data, train, rows=None):
+    """60,000 sprites for training and 10,000 for testing, drawn anew; needs no files."""
+    n, seed = (60_000, 0) if train else (10_000, 1)
+    return draw_sprites(min(n, rows or n), seed)
+
+
+def more_sprites(data, n_copies, rows=None):
+    """Other sprites, `n_copies` times as many as for training: the scale's label is free."""
+    return draw_sprites(n_copies * (rows or 60_000), 100)
+
+
+def draw_sprites(n, seed):
+    """Sprites whose shape is the class and whose scale, in 10 bins, is exogenous."""
+    drawn = make_sprites(n, side=SPRITE_SIDE, random_state=seed)
+    return Part(drawn.images, drawn.target, {"scale": drawn.scale_bins})
+
+
+# ------------------------------------------------------------------------ expressions
+
+
+@memory.cache
+def expressions_split(data, choose):
+    """Rows for training, for testing and for the identity encoder, split by subject.
+
+    With `choose` the rows of the first split's training part, split again in the same way.
+    The people who teach the encoder are never tested. Returned beside is the subject of each
+    row; two who share an image are one.
+    """
+    faces = load_expressions(data)
+    subject = faces.subject.copy()
+    for first, row in faces.repeated:
+        subject[subject == subject[row]] = subject[first]
+    parts = split_by_subject(subject, faces.target)
+    train, test = parts.train, parts.test
+    if choose:
+        inner = split_by_subject(subject[train], faces.target[train])
+        train, test = train[inner.train], train[inner.test]
+    return {"train": train, "test": test, "encoder": parts.encoder}, subject
+
+
+def expressions(data, part, rows=None, *, side=64, choose=False):
+    """Facial expressions in the wild; the part may be "encoder" besides True and False."""
+    split, subject = expressions_split(data, choose)
+    index = split[{True: "train", False: "test"}.get(part, part)][:rows]
+    faces = load_expressions(data)
+    images = shrunk(faces.images[index], side)
+    return Part(images, faces.target_names[faces.target[index]], {"subject": subject[index]})
+
+
+def shrunk(images, side):
+    """Means over squares of pixels, of the same type."""
+    n, block = len(images), images.shape[1] // side
+    squares = images.reshape(n, side, block, side, block)
+    return np.rint(squares.mean((2, 4))).astype(images.dtype)
+
+
+def augmented(part, n_copies, seed):
+    """`n_copies` changed copies of each image, as the classifiers' augmentation changes it."""
+    images = torch.from_numpy(part.X).unsqueeze(1)  # (n, 1, H, W)
+    with torch_seed(seed, torch.device("cpu")):
+        copies = [FACES(images.float() / 255) for _ in range(n_copies)]
+    copies = [(255 * copy).round().byte().squeeze(1).numpy() for copy in copies]
+    z = {name: np.tile(z, n_copies) for name, z in part.z.items()}
+    return Part(np.concatenate(copies), np.tile(part.y, n_copies), z)
+
+
+# ------------------------------------------------------------------------------- all
+
+DATASETS = {
+    "mnist_r": mnist_r,
+    "mnist_rs": mnist_rs,
+    "sprites": sprites,
+    "expressions": expressions,
+}
+# other draws of the training images, whose exogenous labels come with them
+MORE = {
+    "mnist_r": more_digits,
+    "mnist_rs": partial(more_digits, scale=(0.5, 1.0)),
+    "sprites": more_sprites,
+}
+EXOGENOUS = {
+    "mnist_r": ("rotation",),
+    "mnist_rs": ("rotation", "scale"),
+    "sprites": ("scale",),
+    "expressions": ("subject",),
+}
 
 
 @lru_cache(maxsize=4)
-def load(dataset, data, train, rows=None):
+def load(dataset, data, train, rows=None, **options):
     """One part of a data set; kept, as a process trains several models on it."""
-    return DATASETS[dataset](data, train, rows)
+    return DATASETS[dataset](data, train, rows, **options)
+
+
+def part_of(spec, train, rows=None):
+    """The part that a run trains on, or the one it is scored on."""
+    return load(spec["dataset"], spec["data"], train, rows, **spec.get("options", {}))
+
+
+def encoder_part(spec, kind):
+    """Images and labels for an encoder, and how many copies of the data set they are.
+
+    "paper": the classifier's own images; of the expressions, those of the people with
+    enough of them. "free": other draws, one for each epoch, where memory allows.
+    """
+    dataset, epochs = spec["dataset"], spec["epochs"]
+    if kind == "free":
+        most = SPRITE_COPIES if dataset == "sprites" else epochs
+        n_copies = max(n for n in range(1, most + 1) if epochs % n == 0)
+        options = spec.get("options", {})
+        return MORE[dataset](spec["data"], n_copies, spec["rows"], **options), n_copies
+    part = part_of(spec, "encoder" if dataset == "expressions" else True, spec["rows"])
+    if spec.get("augment"):
+        return augmented(part, epochs, spec["seed"]), epochs
+    return part, 1

@@ -3,14 +3,21 @@
 import time
 
 import numpy as np
-from _data import load, more_rotations
+import torch
+from _data import EXOGENOUS, FACES, N_LABELS, encoder_part, part_of
 from _runs import memory
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
+from sklearn_thin.inspection import leakage_score
+from sklearn_thin.losses import cosine_dispelling
 
+# Of h_endo, after convolution and pooling; see docs/experiments.md.
+DROPOUT = {"backbone": ConvNetBackbone(dropout=0.5)}
 # Parameters of THINClassifier; "encoder" says which one steers the gate, "lam" that λ is used.
 MODELS = {
     "baseline": {"depth": 0},
@@ -24,48 +31,33 @@ MODELS = {
     "THIN, free labels": {"encoder": "free", "lam": True},
     "THIN, free labels, erasure": {"encoder": "free", "lam": True, "dispelling": "erasure"},
     "oracle": {"encoder": "oracle"},
+    "baseline, dropout": {"depth": 0, **DROPOUT},
+    "exogenous gate, free labels, dropout": {"encoder": "free", **DROPOUT},
+    "THIN, free labels, dropout": {"encoder": "free", "lam": True, **DROPOUT},
+    "oracle, dropout": {"encoder": "oracle", **DROPOUT},
+    "exogenous gate, free labels, erasure": {"encoder": "free", "dispelling": "erasure"},
+    "baseline, balanced": {"depth": 0, "class_weight": "balanced"},
+    "THIN, balanced": {"encoder": "paper", "lam": True, "class_weight": "balanced"},
 }
 
 
 def common(spec):
-    """Parameters that all networks share: the paper's setting."""
+    """Parameters that all networks share: the paper's setting, but for `backbone` if any."""
     return {
-        "backbone": ConvNetBackbone(),
+        "backbone": ConvNetBackbone(**spec.get("backbone", {})),
         "batch_size": 32,
         "device": spec["device"],
         "random_state": spec["seed"],
     }
 
 
-@memory.cache
-def fit_encoder(spec, kind):
-    """An encoder of the rotation, and the seconds it took.
-
-    "paper": trained on the images of the classifier. "free": trained for as many steps on
-    rotations of its own, one for each image and epoch, as their labels cost nothing.
-    """
-    encoder = ExogenousEncoder(**common(spec), max_epochs=spec["epochs"])
-    if kind == "free":
-        X, z = more_rotations(spec["data"], spec["epochs"], spec["rows"])
-        encoder.set_params(max_epochs=1)
-    else:
-        train = load(spec["dataset"], spec["data"], True, spec["rows"])
-        X, z = train.X, train.z["rotation"]
-    start = time.perf_counter()
-    return encoder.fit(X, z), time.perf_counter() - start
-
-
 def score_encoder(task):
-    """Exact and within-one-bin accuracy in %."""
+    """Exact and within-one-bin accuracy in % of one encoder, parameters and seconds."""
     spec, kind = task
-    return _score_encoder(spec, kind)
-
-
-@memory.cache
-def _score_encoder(spec, kind):
-    encoder, seconds = fit_encoder(spec, kind)
-    test = load(spec["dataset"], spec["data"], False)
-    off = np.abs(encoder.predict(test.X) - test.z["rotation"])
+    (variable,) = variables(spec)
+    encoder, seconds = encoder_of(spec, variable, kind)
+    test = scored_part(spec)
+    off = np.abs(encoder.predict(test.X) - test.z[variable])
     return {
         "accuracy": 100 * np.mean(off == 0),
         "within one bin": 100 * np.mean(off <= 1),
@@ -77,51 +69,23 @@ def _score_encoder(spec, kind):
 def score_model(task):
     """Test accuracy in %, parameters and seconds of one model."""
     spec, name = task
-    return _score_model(spec, name)
+    return _score_model(training(spec), model_params(spec, name), spec.get("test_rows"))
 
 
-@memory.cache
-def _score_model(spec, name):
-    params = dict(MODELS[name])
-    kind = params.pop("encoder", None)
-    if params.pop("lam", False):
-        params["lam"] = spec["lam"]
-    params = {**common(spec), "max_epochs": spec["epochs"], **params}
-    train = load(spec["dataset"], spec["data"], True, spec["rows"])
-    test = load(spec["dataset"], spec["data"], False)
-    X, X_test, target = train.X, test.X, {}
-    if kind == "oracle":
-        model = oracle(params)
-        X, X_test = with_label(train), with_label(test)
-    elif kind is None:
-        model = THINClassifier(**params)
-    else:
-        model = THINClassifier(FrozenEstimator(fit_encoder(spec, kind)[0]), **params)
-        target = {"exogenous_target": train.z["rotation"]}
-    start = time.perf_counter()
-    model.fit(X, train.y, **target)
-    seconds = time.perf_counter() - start
-    return {
-        "accuracy": 100 * model.score(X_test, test.y),
-        "parameters": n_parameters(model),
-        "seconds": seconds,
-    }
-
-
-def oracle(params):
+def oracle(params, n_labels, image_shape):
     """A network whose gate reads the true class, one-hot, and whose backbone does not."""
-    labels = OneHotEncoder(categories=[list(range(18))], sparse_output=False)
-    params = {**params, "backbone": ConvNetBackbone(image_shape=(28, 28))}
-    return THINClassifier(
+    labels = OneHotEncoder(categories=[list(range(n_labels))], sparse_output=False)
+    model = THINClassifier(
         ColumnTransformer([("label", labels, [-1])]),
         endogenous=FunctionTransformer(pixels),
         **params,
     )
+    return clone(model).set_params(backbone__image_shape=image_shape)
 
 
-def with_label(part):
+def with_label(part, variable):
     """Flattened images with the true exogenous class as last column."""
-    return np.column_stack([part.X.reshape(len(part.X), -1), part.z["rotation"]]).astype(np.uint8)
+    return np.column_stack([part.X.reshape(len(part.X), -1), part.z[variable]]).astype(np.uint8)
 
 
 def pixels(X):
@@ -132,3 +96,144 @@ def pixels(X):
 def n_parameters(estimator):
     """Trained parameters of the network."""
     return sum(weights.numel() for weights in estimator.module_.parameters())
+
+
+def variables(spec):
+    """The exogenous variables that the gate reads."""
+    return spec.get("variables", EXOGENOUS[spec["dataset"]])
+
+
+def scored_part(spec):
+    """The rows that a run is scored on."""
+    return part_of(spec, False).first(spec.get("test_rows"))
+
+
+def training(spec):
+    """The setting without what the fitted model does not depend on."""
+    return {name: value for name, value in spec.items() if name not in ("lam", "test_rows")}
+
+
+def model_params(spec, name):
+    """Parameters of one of MODELS; those of the models and λ that come to the same are equal."""
+    params = dict(MODELS[name])
+    if params.pop("lam", False) and spec["lam"] > 0:
+        params["lam"] = spec["lam"]
+    if spec.get("augment"):
+        params["augment"] = FACES
+    return params
+
+
+def encoder_of(spec, variable, kind):
+    """The encoder of one variable, and the seconds it took.
+
+    "paper": trained on the images of the classifier. "free": trained for as many steps on
+    other draws of the data, whose exogenous labels cost nothing.
+    """
+    spec = {name: value for name, value in training(spec).items() if name != "variables"}
+    return _fit_encoder(spec, variable, kind)
+
+
+@memory.cache
+def _fit_encoder(spec, variable, kind):
+    part, n_copies = encoder_part(spec, kind)
+    encoder = ExogenousEncoder(**common(spec), max_epochs=spec["epochs"] // n_copies)
+    start = time.perf_counter()
+    return encoder.fit(part.X, part.z[variable]), time.perf_counter() - start
+
+
+def prepare_encoder(task):
+    """Train an encoder, for models that are to find it, and say what it took."""
+    spec, kind = task
+    (variable,) = variables(spec)
+    encoder, seconds = encoder_of(spec, variable, kind)
+    return {"classes": len(encoder.classes_), "seconds": seconds}
+
+
+def exogenous(spec, kind):
+    """The frozen encoders of a model: none, one, or a list with their names."""
+    if kind is None:
+        return None
+    named = [(v, FrozenEstimator(encoder_of(spec, v, kind)[0])) for v in variables(spec)]
+    return named if len(named) > 1 else named[0][1]
+
+
+@memory.cache
+def fit_model(spec, params):
+    """A model of any data set, and the seconds it took."""
+    params = {**common(spec), "max_epochs": spec["epochs"], **params}
+    kind = params.pop("encoder", None)
+    train = part_of(spec, True, spec["rows"])
+    X, target = train.X, {}
+    if kind == "oracle":
+        (variable,) = variables(spec)
+        X = with_label(train, variable)
+        model = oracle(params, N_LABELS[variable], train.X.shape[1:])
+    else:
+        model = THINClassifier(exogenous(spec, kind), **params)
+    if model.dispelling == "erasure":
+        target["exogenous_target"] = np.column_stack([train.z[v] for v in variables(spec)])
+    start = time.perf_counter()
+    model.fit(X, train.y, **target)
+    return model, time.perf_counter() - start
+
+
+@memory.cache
+def _score_model(spec, params, test_rows):
+    model, seconds = fit_model(spec, params)
+    test = part_of(spec, False).first(test_rows)
+    told = params.get("encoder") == "oracle"
+    predicted = model.predict(with_label(test, *variables(spec)) if told else test.X)
+    return {
+        "accuracy": 100 * np.mean(predicted == test.y),
+        "balanced accuracy": 100 * balanced_accuracy_score(test.y, predicted),
+        "parameters": n_parameters(model),
+        "seconds": seconds,
+    }
+
+
+def measure_dispelling(task):
+    """Accuracy of one model in %, and what is still said of the exogenous variable.
+
+    The mean |cos| of what c says of h_exo and of h_endo, in training (where the loss has the
+    term) and on the test rows; and how much fresh probes, trained on one half of the test
+    rows' h_endo, read on the other half (`leakage_score`).
+    """
+    spec, name = task
+    return _measure_dispelling(training(spec), model_params(spec, name), spec.get("test_rows"))
+
+
+@memory.cache
+def _measure_dispelling(spec, params, test_rows):
+    model, seconds = fit_model(spec, params)
+    test = part_of(spec, False).first(test_rows)
+    (variable,) = variables(spec)
+    h, z = model.transform(test.X), test.z[variable]
+    leakage = {
+        probe: dict(leakage_score(h, z, probe=probe, random_state=spec["seed"]))
+        for probe in ("linear", "mlp")
+    }
+    encoder, _ = encoder_of(spec, variable, "free")  # as in the gates that are compared
+    return {
+        "accuracy": 100 * model.score(test.X, test.y),
+        "cosine in training": model.history_[-1].get("train_dispelling"),
+        "cosine": mean_cosine(encoder, test.X, h),
+        "leakage": leakage,
+        "seconds": seconds,
+    }
+
+
+@torch.inference_mode()
+def mean_cosine(encoder, X, h):
+    """Mean |cos(c(h_exo), c(h_endo))| over the rows."""
+    c = encoder.predictor_
+    device = next(c.parameters()).device
+    z_exo, z_endo = (c(torch.from_numpy(rows).to(device)) for rows in (encoder.transform(X), h))
+    return cosine_dispelling(z_exo, z_endo).mean().item()
+
+
+def gate_weights(task):
+    """Mixture weights (n, n_experts) and most probable leaves (n,) of one model, on scored rows."""
+    spec, name = task
+    model, _ = fit_model(training(spec), model_params(spec, name))
+    X = scored_part(spec).X
+    return {"weights": model.gate_proba(X), "leaf": model.apply(X)}

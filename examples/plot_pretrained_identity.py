@@ -1,0 +1,288 @@
+"""
+===========================================================
+A pretrained network as exogenous side: identity of a face
+===========================================================
+
+The same expression looks different on every face: identity is the exogenous variable. Here
+nothing of it is trained. The exogenous side is a face-recognition network whose weights come
+with a package, wrapped as an ordinary scikit-learn transformer; whatever has `fit` and
+`transform` can steer the gate.
+
+It needs `pip install 'sklearn-thin[faces]'`, and facial expressions labelled with the person:
+the file that :func:`sklearn_thin.datasets.load_expressions` describes. The network takes most
+of the minute that this runs, so that only some hundred images are used.
+"""
+
+import os
+import time
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import matplotlib.pyplot as plt
+import numpy as np
+from joblib import Memory
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
+from sklearn.metrics import balanced_accuracy_score, pairwise_distances, roc_auc_score
+from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils import Bunch
+from sklearn.utils.validation import check_memory
+
+from sklearn_thin import ConvNetBackbone, THINClassifier
+from sklearn_thin.datasets import load_expressions
+
+HINT = "this example needs dlib and its weights: pip install 'sklearn-thin[faces]'"
+try:
+    import dlib
+except ImportError as error:
+    raise ImportError(HINT) from error
+
+folder = os.environ.get("SKLEARN_THIN_DATA")
+if not folder:
+    print("set SKLEARN_THIN_DATA to the folder that holds expressions_in_the_wild.npz")
+    raise SystemExit(0)
+
+# %%
+# The transformer. Five landmarks turn and scale each face as the network was taught to see
+# faces; without that it takes many people for another. The network itself stays out of the
+# instance, which can be cloned and pickled like any other. A `memory`, as scikit-learn's
+# pipelines have it, keeps the descriptors of images seen before.
+
+
+class FaceDescriptor(TransformerMixin, BaseEstimator):
+    """Identity of a face as 128 numbers: near for one person, far for two.
+
+    Parameters
+    ----------
+    batch_size : int, default=128
+        Faces that pass the network together.
+    memory : str, joblib.Memory or None, default=None
+        Where descriptors are kept; None computes them anew.
+    """
+
+    def __init__(self, batch_size=128, memory=None):
+        self.batch_size = batch_size
+        self.memory = memory
+
+    def fit(self, X, y=None):
+        """Check the images: the network is trained already."""
+        check_faces(X)
+        return self
+
+    def transform(self, X):
+        """Descriptors of shape (n_samples, 128) of uint8 crops (n_samples, height, width)."""
+        return check_memory(self.memory).cache(describe)(check_faces(X), self.batch_size)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def check_faces(X):
+    """X as an array of gray images."""
+    X = np.asarray(X)
+    if X.ndim != 3 or X.dtype != np.uint8:
+        raise ValueError(
+            "expected gray face crops, uint8 of shape (n_samples, height, width), got "
+            f"{X.dtype} of shape {X.shape}; do not scale or flatten them"
+        )
+    return X
+
+
+def describe(images, batch_size):
+    """Descriptors of gray images, batch by batch."""
+    starts = range(0, len(images), batch_size)
+    return np.concatenate([describe_batch(images[i : i + batch_size]) for i in starts])
+
+
+def describe_batch(images):
+    landmarks, network = open_models()
+    height, width = images.shape[1:]
+    whole = dlib.rectangle(0, 0, width - 1, height - 1)
+    faces = np.repeat(images[..., np.newaxis], 3, axis=3)  # (n, height, width, RGB)
+    chips = [dlib.get_face_chip(face, landmarks(face, whole), size=150) for face in faces]
+    return np.array(network.compute_face_descriptor(chips), dtype=np.float32)  # (n, 128)
+
+
+@cache
+def open_models():
+    """Landmarks and network, from the files of `face_recognition_models`, opened once.
+
+    The package is located, not imported: it reads its files by way of the former
+    `pkg_resources`.
+    """
+    package = find_spec("face_recognition_models")
+    if package is None:
+        raise ImportError(HINT)
+    models = Path(package.submodule_search_locations[0]) / "models"
+    landmarks = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
+    weights = models / "dlib_face_recognition_resnet_model_v1.dat"
+    return landmarks, dlib.face_recognition_model_v1(str(weights))
+
+
+# %%
+# The data: people of the test part are in no other. Since most images are neutral or happy,
+# each expression gets the same number of images, where there are as many. People are drawn,
+# not images, so that some of them come with several.
+
+
+def draw(data, per_class, seed=0):
+    """At most so many images of each expression, person by person in a random order."""
+    people, person = np.unique(data.subject, return_inverse=True)
+    order = np.argsort(np.random.RandomState(seed).permutation(len(people))[person])
+    classes = range(len(data.target_names))
+    rows = np.concatenate([order[data.target[order] == k][:per_class] for k in classes])
+    return Bunch(**{name: data[name][rows] for name in ("images", "target", "subject")})
+
+
+train = draw(load_expressions(folder, subset="train"), per_class=70)
+test = draw(load_expressions(folder, subset="test"), per_class=40)
+for name, part in (("training", train), ("test", test)):
+    print(f"{name}: {len(part.images)} images of {len(np.unique(part.subject))} people")
+
+# %%
+# Does the network know people that it never saw? The photographs are of the people of LFW,
+# whom its author kept out of its training. Two images of one test person should lie nearer
+# than those of two, and the nearest image of all should show the same person.
+
+cached = TemporaryDirectory()
+descriptor = FaceDescriptor(memory=Memory(cached.name, verbose=0)).fit(train.images)
+start = time.perf_counter()
+h_test = descriptor.transform(test.images)
+print(f"descriptor: {1000 * (time.perf_counter() - start) / len(h_test):.0f} ms an image")
+
+distance = pairwise_distances(h_test)
+same = test.subject[:, None] == test.subject
+pairs = np.triu_indices(len(h_test), 1)
+auc = roc_auc_score(same[pairs], -distance[pairs])
+nearest = np.argmin(distance + np.diag([np.inf] * len(distance)), axis=1)
+several = same.sum(1) > 1
+found = test.subject[nearest] == test.subject
+print(f"same person or not: AUC {auc:.3f} over {same[pairs].sum()} pairs of one person")
+chance = (same.sum(1) - 1)[several] / (len(same) - 1)
+print(f"nearest image is of the same person: {100 * found[several].mean():.0f} %, ", end="")
+print(f"by chance {100 * chance.mean():.1f} %")
+
+# %%
+# The models differ in what the gate reads. The backbone sees the images at half the size,
+# by an `endogenous` transformer; the exogenous side gets them as they are. The network is not
+# run anew in each fit, since its descriptors are kept.
+
+
+def halved(images):
+    """Means of 2 × 2 pixels, in [0, 1]."""
+    n, height, width = images.shape
+    return images.reshape(n, height // 2, 2, width // 2, 2).mean((2, 4)) / 255
+
+
+def models(seed):
+    """No gate, a gate that reads what the experts read, and a gate that reads identity."""
+    common = {
+        "endogenous": FunctionTransformer(halved),
+        "backbone": ConvNetBackbone((16, 32, 64)),
+        "max_epochs": 15,
+        "random_state": seed,
+    }
+    return {
+        "baseline": THINClassifier(depth=0, **common),
+        "tree gate on h_endo": THINClassifier(depth=2, **common),
+        "identity gate": THINClassifier(descriptor, gate_input="representation", depth=2, **common),
+    }
+
+
+# %%
+# Three seeds, on people never seen. Some hundred images teach the experts little, and a
+# difference of less than two standard errors says nothing: that the network plugs in does not
+# make identity worth gating by.
+
+scores = {}
+for seed in range(3):
+    for name, model in models(seed).items():
+        predicted = model.fit(train.images, train.target).predict(test.images)
+        accuracy = np.mean(predicted == test.target)
+        balanced = balanced_accuracy_score(test.target, predicted)
+        scores.setdefault(name, []).append((100 * accuracy, 100 * balanced))
+
+print(f"{'':22s}{'accuracy, %':>14s}{'balanced, %':>14s}")
+for name, rows in scores.items():
+    mean, deviation = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1)
+    columns = "".join(f"{m:8.1f} ± {d:3.1f}" for m, d in zip(mean, deviation, strict=True))
+    print(f"{name:22s}{columns}")
+share = np.mean(scores["baseline"]) / 100
+error = 100 * np.sqrt(share * (1 - share) / len(test.target))
+print(f"standard error of an accuracy on {len(test.target)} images: {error:.1f}")
+
+# %%
+# No person was named to the gate, yet it sends two images of one to the same leaf more often
+# than images of two.
+
+leaf = model.apply(test.images)
+alike = (leaf[:, None] == leaf)[pairs]
+print(f"same leaf: {100 * alike[same[pairs]].mean():.0f} % of the pairs of one person, ", end="")
+print(f"{100 * alike[~same[pairs]].mean():.0f} % of other pairs")
+
+# %%
+# The map shows each test image at its descriptor's first two principal components, framed in
+# the colour of its most probable leaf; lines join the images of one person. What makes people
+# alike to the network is what makes them alike to the gate, sex and skin among it.
+
+components = PCA(2, random_state=0).fit(descriptor.transform(train.images))
+places = components.transform(h_test)
+colours = plt.get_cmap("tab10")
+
+figure = plt.figure(figsize=(14, 8.5), layout="constrained")
+rows = [["map", "distance"], ["map", "weights"], ["map", "scores"]]
+panels = figure.subplot_mosaic(rows, width_ratios=[1.7, 1])
+axes = panels["map"]
+for i, j in zip(*pairs, strict=True):
+    if same[i, j]:
+        axes.plot(*places[[i, j]].T, color="0.4", lw=0.8)
+for image, place, k in zip(test.images, places, leaf, strict=True):
+    face, frame = OffsetImage(image, zoom=0.36, cmap="gray"), {"ec": colours(k), "lw": 2.5}
+    axes.add_artist(AnnotationBbox(face, place, pad=0.1, bboxprops=frame))
+axes.update_datalim(places)
+axes.margins(0.05)
+axes.set(
+    xlabel="first component of the descriptor",
+    ylabel="second component",
+    title="People never seen, as the network sees them and the gate sends them",
+)
+for k in range(4):
+    axes.plot([], [], "s", color=colours(k), label=f"leaf {k}")
+axes.legend(fontsize="small")
+
+axes = panels["distance"]
+bins = np.linspace(0, distance.max(), 50)
+for kind, label in ((~same, "two people"), (same, "one person")):
+    axes.hist(distance[pairs][kind[pairs]], bins, density=True, alpha=0.6, label=label)
+axes.set(xlabel="distance of two descriptors", ylabel="density", title=f"AUC {auc:.3f}")
+axes.legend()
+
+axes = panels["weights"]
+by_person = np.flatnonzero(several)[np.argsort(test.subject[several], kind="stable")]
+picture = axes.imshow(model.gate_proba(test.images[by_person]).T, aspect="auto", vmin=0, vmax=1)
+for edge in np.flatnonzero(np.diff(test.subject[by_person])):
+    axes.axvline(edge + 0.5, color="w", lw=1)
+axes.set(xlabel="images, person by person", ylabel="leaf", yticks=range(4))
+axes.set_title("Mixture weights of people with several images")
+figure.colorbar(picture, label="weight")
+
+axes = panels["scores"]
+values = np.array(list(scores.values()))[..., 0]
+axes.errorbar(values.mean(1), list(scores), xerr=values.std(1, ddof=1), fmt="o", capsize=4)
+axes.plot(values, list(scores), ".", color="0.6", zorder=0)
+axes.set(xlabel="accuracy on unseen people, %", title="Three seeds: mean, deviation, each seed")
+axes.invert_yaxis()
+axes.margins(y=0.2)
+figure.savefig("plot_pretrained_identity.png", dpi=120)
+print("figure: plot_pretrained_identity.png")
+cached.cleanup()

@@ -11,7 +11,8 @@ and a gate that learns from it there is misled. The other, "free labels", is tra
 steps on other rotations of the same digits, whose labels cost nothing. All seeds
 share the rotated images and differ in initialisation and order. The test split is scored
 once, after the last epoch: nothing is chosen on it. Runs that are done are kept, so that the
-command can be broken off and called again.
+command can be broken off and called again. `--models` takes any of those in
+`paper/_models.py`, compared with the baseline.
 """
 
 import sys
@@ -19,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "paper"))
 
+from _models import MODELS as ALL_MODELS
 from _models import score_encoder, score_model
 from _runs import accuracy_table, arguments, heading, run_named, setting, write_json
 
@@ -42,15 +44,19 @@ ENCODERS = {"encoder": "paper", "encoder, free labels": "free"}
 
 
 def main():
-    args = arguments(__doc__, seeds=3).parse_args()
+    parser = arguments(__doc__, seeds=3)
+    parser.add_argument("--models", nargs="+", choices=ALL_MODELS, default=MODELS, metavar="NAME")
+    args = parser.parse_args()
+    names = dict.fromkeys(("baseline", *args.models))
     specs = [setting(args, "mnist_r", seed) for seed in range(args.seeds)]
-    kinds = {name: ({}, kind) for name, kind in ENCODERS.items()}
+    read = {ALL_MODELS[name].get("encoder") for name in names}
+    kinds = {name: ({}, kind) for name, kind in ENCODERS.items() if kind in read}
     encoders = run_named(score_encoder, specs, kinds, args, "encoders")
     runs = {}
     for name, results in encoders.items():
         within = [{**result, "accuracy": result["within one bin"]} for result in results]
         runs |= {f"{name} (exact bin)": results, f"{name} (within one bin)": within}
-    tasks = {name: ({}, name) for name in MODELS}
+    tasks = {name: ({}, name) for name in names}
     runs |= run_named(score_model, specs, tasks, args, "classifiers")
     print(heading("MNIST-R", args))
     print(accuracy_table(runs, PAPER))

@@ -233,7 +233,7 @@ print(f"{100 * alike[~same[pairs]].mean():.0f} % of other pairs")
 # %%
 # The map shows each test image at its descriptor's first two principal components, framed in
 # the colour of its most probable leaf; lines join the images of one person. What makes people
-# alike to the network is what makes them alike to the gate, sex and skin among it.
+# alike to the network is what makes them alike to the gate.
 
 components = PCA(2, random_state=0).fit(descriptor.transform(train.images))
 places = components.transform(h_test)

@@ -132,6 +132,19 @@ def test_table2_on_mnist_r_stands_on_the_runs_of_mnist_r(paper, data_dir, cache,
     assert cells(printed, "simple ensemble")[2] == ""
 
 
+def test_choices_are_made_on_training_digits_alone(paper, paper_module, data_dir):
+    printed, figures = paper("choose", "--test-rows", "200")
+    assert len(cells(printed, "oracle, dropout")) == 7
+    assert len(figures["runs"]["exogenous gate, free labels, dropout"]) == 2
+    data = paper_module("_data")
+    train, held_out = (data.mnist_r_choice(str(data_dir), part) for part in (True, False))
+    assert (len(train.y), len(held_out.y)) == (50_000, 10_000)
+    every = data.mnist_r(str(data_dir), True)
+    whole = np.concatenate([held_out.X, train.X]).reshape(60_000, -1).sum(1, dtype=np.int64)
+    expected = every.X.reshape(60_000, -1).sum(1, dtype=np.int64)
+    np.testing.assert_array_equal(np.sort(whole), np.sort(expected))
+
+
 def test_table2_has_every_architecture_on_sprites(paper):
     printed, figures = paper("table2", "--test-rows", "200", "--datasets", "sprites")
     runs = figures["runs"]["sprites"]

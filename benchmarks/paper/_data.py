@@ -56,6 +56,24 @@ def mnist_r(data, train, rows=None, **rotation):
     return Part(rotated.images, digits, {"rotation": rotated.angle_bins})
 
 
+def mnist_r_choice(data, train, rows=None):
+    """MNIST-R for choosing: the training digits alone, 10,000 of them held out for scoring."""
+    digits = mnist_r(data, True)
+    order = np.random.RandomState(0).permutation(len(digits.y))
+    index = order[10_000:][:rows] if train else order[:10_000]
+    return Part(digits.X[index], digits.y[index], {"rotation": digits.z["rotation"][index]})
+
+
+def more_choice(data, n_copies, rows=None):
+    """Other rotations of the training digits that are not held out, `n_copies` of each."""
+    images, digits = upright(data, True)
+    index = np.random.RandomState(0).permutation(len(digits))[10_000:][:rows]
+    copies = [make_rotated(images[index], random_state=100 + copy) for copy in range(n_copies)]
+    z = np.concatenate([copy.angle_bins for copy in copies])
+    y = np.tile(digits[index], n_copies)
+    return Part(np.concatenate([copy.images for copy in copies]), y, {"rotation": z})
+
+
 def mnist_rs(data, train, rows=None):
     """MNIST-RS: digits turned and shrunk to between a half and the whole of their size."""
     subset = "train" if train else "test"
@@ -153,6 +171,7 @@ def augmented(part, n_copies, seed):
 
 DATASETS = {
     "mnist_r": mnist_r,
+    "mnist_r_choice": mnist_r_choice,
     "mnist_rs": mnist_rs,
     "sprites": sprites,
     "expressions": expressions,
@@ -160,11 +179,13 @@ DATASETS = {
 # other draws of the training images, whose exogenous labels come with them
 MORE = {
     "mnist_r": more_digits,
+    "mnist_r_choice": more_choice,
     "mnist_rs": partial(more_digits, scale=(0.5, 1.0)),
     "sprites": more_sprites,
 }
 EXOGENOUS = {
     "mnist_r": ("rotation",),
+    "mnist_r_choice": ("rotation",),
     "mnist_rs": ("rotation", "scale"),
     "sprites": ("scale",),
     "expressions": ("subject",),

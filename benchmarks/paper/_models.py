@@ -31,6 +31,8 @@ MODELS = {
     "THIN, free labels": {"encoder": "free", "lam": True},
     "THIN, free labels, erasure": {"encoder": "free", "lam": True, "dispelling": "erasure"},
     "oracle": {"encoder": "oracle"},
+    "exogenous gate, free labels, logits": {"encoder": "free", "gate_input": "logits"},
+    "exogenous gate, free labels, h_exo": {"encoder": "free", "gate_input": "representation"},
     "baseline, dropout": {"depth": 0, **DROPOUT},
     "exogenous gate, free labels, dropout": {"encoder": "free", **DROPOUT},
     "THIN, free labels, dropout": {"encoder": "free", "lam": True, **DROPOUT},

@@ -45,13 +45,6 @@ def import_pillow():
     return Image
 
 
-def check_choice(name, value, choices):
-    """Refuse a value that is none of `choices`."""
-    if value not in choices:
-        allowed = ", ".join(map(repr, choices))
-        raise ValueError(f"{name} must be one of {allowed}, got {value!r}")
-
-
 def find(folder, candidates, data, how):
     """The first of `candidates`, paths relative to `folder`, that exists.
 

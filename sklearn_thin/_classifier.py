@@ -74,7 +74,9 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         different L are about equally large. 0 makes the experts linear.
     augment : callable, default=None
         From a batch of image tensors (n, channels, height, width) to such a batch, on the
-        device, in training only. The exogenous side then sees the augmented images.
+        device, in training only, such as :class:`~sklearn_thin.datasets.ImageAugmentation`,
+        or torchvision's transforms inside a `v2.Compose`. The exogenous side then sees the
+        augmented images.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         A callable is called as `optimizer(parameters, lr=..., weight_decay=...)`.
     lr : float, default=1e-3

@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -62,8 +62,8 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     >>> leakage_score(told, z, random_state=0)
     {'accuracy': 1.0, 'chance': 0.5, 'excess': 0.5}
     """
-    rng = check_random_state(random_state)
-    seed = rng.randint(2**31 - 1)
+    seed = check_random_state(random_state).randint(2**31 - 1)
+    z = LabelEncoder().fit_transform(z)  # MLPClassifier of scikit-learn 1.6 stops at words
     h, h_test, z, z_test = train_test_split(
         h, z, test_size=test_size, stratify=z, random_state=seed
     )

@@ -1,6 +1,7 @@
 """A folder of small face images and lists, into which tests write the layouts of the owners."""
 
 import re
+import shutil
 import warnings
 
 import numpy as np
@@ -25,6 +26,11 @@ class Folder:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def remove(self, name):
+        """Remove a file, or a folder with all that is in it."""
+        path = self.root / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def read_lines(self, name):
         return (self.root / name).read_text(encoding="utf-8").splitlines()

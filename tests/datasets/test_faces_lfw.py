@@ -114,7 +114,7 @@ def test_pairs_for_development_are_a_single_fold(lfw):
     [(".", "pairs.txt"), ("pairs.txt", "pairs.txt"), ("lfw_funneled", "lfw_funneled or lfw-fun")],
 )
 def test_what_is_missing_is_named_with_where_and_how_to_get_it(lfw, missing, expected):
-    (lfw.root / missing).rename(lfw.root.parent / f"{lfw.root.name}-away")
+    lfw.remove(missing)
     where = re.escape(str(lfw.root)) + (", which is no folder" if missing == "." else "")
     with pytest.raises(FileNotFoundError, match=rf"expected {expected}.* in .*{where}\. LFW was"):
         load_lfw_pairs(lfw.root)

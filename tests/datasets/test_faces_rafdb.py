@@ -133,7 +133,7 @@ def test_a_progress_bar_only_where_it_is_asked_for(rafdb, capsys):
     "missing", [".", "basic", LIST, ALIGNED], ids=["folder", "basic", "list", "images"]
 )
 def test_what_is_missing_is_named_with_where_and_how_to_get_it(rafdb, missing):
-    (rafdb.root / missing).rename(rafdb.root.parent / f"{rafdb.root.name}-away")
+    rafdb.remove(missing)
     expected = {
         ".": f"{LIST} in {re.escape(str(rafdb.root))}, which is no folder",
         "basic": f"{LIST} in the folder {re.escape(str(rafdb.root))}",

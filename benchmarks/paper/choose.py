@@ -25,10 +25,13 @@ ROWS = (
 
 
 def main():
-    args = arguments(__doc__, lam=None).parse_args()
+    parser = arguments(__doc__, lam=None)
+    parser.add_argument("--models", nargs="+", choices=ROWS, default=ROWS, metavar="NAME")
+    args = parser.parse_args()
+    rows = {name: ({}, name) for name in dict.fromkeys(("baseline", *args.models))}
     specs = [setting(args, "mnist_r_choice", seed) for seed in range(args.seeds)]
     encoders = run_named(score_encoder, specs, ENCODERS, args, "encoders")
-    models = run_named(score_model, specs, {name: ({}, name) for name in ROWS}, args, "classifiers")
+    models = run_named(score_model, specs, rows, args, "classifiers")
     runs = {**encoders, **models}
     print(heading("MNIST-R, held-out training digits", args))
     print(accuracy_table(runs, {}))

@@ -6,6 +6,7 @@ tune `backbone__channels` or `backbone__hidden_layer_sizes`.
 
 import copy
 import difflib
+import math
 import pickle
 from numbers import Integral
 from pathlib import Path
@@ -52,7 +53,9 @@ class MLPBackbone(BaseEstimator):
 class ConvNetBackbone(BaseEstimator):
     """Backbone for images: convolution → BatchNorm → ReLU → max-pooling blocks.
 
-    The defaults are the paper's network for digits.
+    The defaults are the paper's network for digits. There each expert has hidden units of
+    its own (`hidden_units` of THINClassifier); with `hidden_layer_sizes` here and
+    `hidden_units=0` there, all experts share them.
 
     Parameters
     ----------
@@ -63,10 +66,13 @@ class ConvNetBackbone(BaseEstimator):
     pool : int, default=2
         Side of the pooling windows, in pixels; 1 for none.
     dropout : float, default=0.0
-        Probability of zeroing a feature of h_endo, in [0, 1).
+        Probability of zeroing a feature of h_endo, and of each linear block, in [0, 1).
     image_shape : tuple (height, width) or (channels, height, width), default=None
         How rows of X are folded into images, for pipelines that hold flattened images;
         None takes the shape of X.
+    hidden_layer_sizes : sequence of int, default=()
+        Widths of linear → BatchNorm → ReLU blocks behind the convolutions; the last is the
+        width of h_endo.
 
     Examples
     --------
@@ -75,12 +81,21 @@ class ConvNetBackbone(BaseEstimator):
     ConvNetBackbone(channels=(32, 64), image_shape=(28, 28))
     """
 
-    def __init__(self, channels=(16, 16), kernel_size=3, pool=2, dropout=0.0, image_shape=None):
+    def __init__(
+        self,
+        channels=(16, 16),
+        kernel_size=3,
+        pool=2,
+        dropout=0.0,
+        image_shape=None,
+        hidden_layer_sizes=(),
+    ):
         self.channels = channels
         self.kernel_size = kernel_size
         self.pool = pool
         self.dropout = dropout
         self.image_shape = image_shape
+        self.hidden_layer_sizes = hidden_layer_sizes
 
     def build(self, input_shape):
         """Module for images of `input_shape`, (channels, height, width)."""
@@ -98,7 +113,12 @@ class ConvNetBackbone(BaseEstimator):
                 f"poolings of {self.pool}: at least {shrunk} pixels a side are needed. "
                 "Use fewer channels or pool=1."
             )
-        return ConvNet(input_shape[0], channels, self.kernel_size, self.pool, self.dropout)
+        settings = channels, self.kernel_size, self.pool
+        if np.iterable(self.hidden_layer_sizes) and not len(self.hidden_layer_sizes):
+            return ConvNet(input_shape[0], *settings, self.dropout)
+        n_features = channels[-1] * math.prod(side // shrunk for side in input_shape[1:])
+        hidden = MLP(n_features, _widths(self, "hidden_layer_sizes"), self.dropout)
+        return nn.Sequential(ConvNet(input_shape[0], *settings), hidden)
 
 
 class TorchvisionBackbone(BaseEstimator):

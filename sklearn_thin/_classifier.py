@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
 from sklearn_thin._compat import with_callbacks
-from sklearn_thin._erasure import add_eraser
+from sklearn_thin._erasure import make_eraser
 from sklearn_thin._inside import InsideViews
 from sklearn_thin._random import draw_seeds
 from sklearn_thin._sides import TwoSidedEstimator
@@ -56,14 +56,17 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         neighbouring leaves; of more, each leaf averages its own block.
     lam : float, default=0.0
         λ, weight of the dispelling term. Above 0 it needs a predictor c.
-    dispelling : {"cosine", "erasure"}, default="cosine"
+    dispelling : {"cosine", "erasure", "alignment"}, default="cosine"
         How the exogenous information leaves h_endo. "cosine" is the paper's term alone,
         which lowers that cosine and promises no more. "erasure" puts a closed-form affine map
         (:class:`~sklearn_thin.modules.LinearEraser`) in front of all that reads h_endo and
         trains through it: refitted each epoch, and in the end to all training rows, on which
         no linear reader then tells the exogenous classes better than a constant. They are
         those of `exogenous_target` where it is passed, else the frozen predictors'
-        probabilities. `lam` weighs the paper's term beside it.
+        probabilities. "alignment" goes further: told by the frozen predictors, in `predict` as in
+        `fit`, which exogenous class a row is of, it moves the classes onto one mean and one
+        covariance (:class:`~sklearn_thin.modules.ConditionalAligner`), so that readers that
+        are not linear find little as well. `lam` weighs the paper's term beside both.
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
         F: X ↦ h_endo. "auto" is an :class:`MLPBackbone` for 2-D X and a
         :class:`ConvNetBackbone` for images; a name is one of torchvision's classifiers;
@@ -177,7 +180,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         "depth": [Interval(Integral, 0, 12, closed="both")],
         "n_experts": [Interval(Integral, 1, None, closed="left"), None],
         "lam": [Interval(Real, 0, None, closed="left")],
-        "dispelling": [StrOptions({"cosine", "erasure"})],
+        "dispelling": [StrOptions({"cosine", "erasure", "alignment"})],
         "augment": [callable, None],
     }
     _architecture = (
@@ -357,15 +360,15 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
                 self._fit_endogenous(rows, seeds.exogenous)
             train = self._frozen_dataset(rows, seeds.exogenous, fit=not warm)
             valid = self._frozen_dataset(held_out)
-            erased = self._erased_labels(rows, train)
+            erased, sizes = self._told_eraser(rows, train)
             build = self._build_thin
-            module = deepcopy(self.module_) if warm else build(train, erased, seeds.module)
+            module = deepcopy(self.module_) if warm else build(train, sizes, seeds.module)
             side = {"erased": erased, **self._loss_params(module)}
             go_on = {"before": before, "epochs": epochs}
             self._train(module, rows, train, valid, seeds.batches, **go_on, **side)
         return self
 
-    def _build_thin(self, train, erased, seed):
+    def _build_thin(self, train, sizes, seed):
         gate_input = train.X.get("gate_input")
         module = self._build_module(
             seed,
@@ -373,6 +376,5 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
             depth=self.depth,
             n_experts=self.n_experts,
         )
-        if erased is not None:
-            add_eraser(module, erased.shape[1])
+        module.eraser = make_eraser(self.dispelling, module.experts.in_features, sizes)
         return module

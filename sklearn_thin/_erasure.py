@@ -1,4 +1,4 @@
-"""The erasing side of a fit: exogenous labels -> what is erased of h_endo, epoch by epoch."""
+"""The erasing side of a fit: what is said of the exogenous variable -> erased, epoch by epoch."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from sklearn.preprocessing import OneHotEncoder
 from skorch.callbacks import Callback
 
 from sklearn_thin._net import as_float
-from sklearn_thin.modules import ErasedBackbone, LinearEraser
+from sklearn_thin.modules import AlignerChain, LinearEraser
 
 BLOCK = 1024  # rows that go through the backbone at once
 
@@ -39,10 +39,18 @@ def check_room(width, n_free):
         )
 
 
-def add_eraser(module, n_labels):
-    """Put an eraser between the backbone of a THINModule and all that reads it."""
-    eraser = LinearEraser(module.experts.in_features, n_labels)
-    module.backbone = ErasedBackbone(module.backbone, eraser)
+def make_eraser(dispelling, width, sizes):
+    """The map in front of all that reads h_endo, of so many classes a variable; or None."""
+    if dispelling == "erasure":
+        return LinearEraser(width, sum(sizes))
+    if dispelling == "alignment":
+        return AlignerChain(width, sizes)
+    return None
+
+
+def reads_logits(module):
+    """Whether the eraser of a THINModule has to be told what the frozen predictors say."""
+    return isinstance(module.eraser, AlignerChain)
 
 
 class RefitEraser(Callback):
@@ -54,14 +62,15 @@ class RefitEraser(Callback):
 
     Parameters
     ----------
-    labels : Tensor of shape (n_samples, n_labels)
-        Of the training rows.
+    told : Tensor of shape (n_samples, n_labels)
+        What is erased of the training rows: labels or probabilities for a LinearEraser, the
+        frozen predictors' logits for an AlignerChain.
     n_rows : int, default=8192
         Rows that an epoch's map is fitted to; the last one sees all.
     """
 
-    def __init__(self, labels, n_rows=8192):
-        self.labels = labels
+    def __init__(self, told, n_rows=8192):
+        self.told = told
         self.n_rows = n_rows
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
@@ -75,11 +84,34 @@ class RefitEraser(Callback):
         """Fit the eraser to the representation of so many rows, in random order."""
         module = net.module_.eval()
         index = torch.randperm(len(dataset))[:n_rows]
-        blocks = (self._block(net, dataset.X, rows) for rows in index.split(BLOCK))
-        module.backbone.eraser.refit(blocks)
+        module.eraser.refit(Blocks(module.backbone, dataset.X, self.told, index, net.device))
+
+
+class Blocks:
+    """Rows of a data set as an eraser is fitted to them, computed anew each time through.
+
+    Parameters
+    ----------
+    backbone : Module
+        Gives what is to be erased from.
+    X : dict of Tensor
+        The data set, with "x" and maybe "weight".
+    told : Tensor of shape (n_samples, n_labels)
+    index : Tensor of shape (n_rows,)
+        Rows to take, in this order.
+    device : str or torch.device
+    """
+
+    def __init__(self, backbone, X, told, index, device):
+        self.backbone = backbone
+        self.X = X
+        self.told = told
+        self.index = index
+        self.device = device
 
     @torch.no_grad()
-    def _block(self, net, X, rows):
-        h = net.module_.backbone.backbone(as_float(X["x"][rows].to(net.device)))
-        parts = (self.labels, X["weight"]) if "weight" in X else (self.labels,)
-        return h, *(part[rows].to(net.device) for part in parts)
+    def __iter__(self):
+        parts = (self.told, self.X["weight"]) if "weight" in self.X else (self.told,)
+        for rows in self.index.split(BLOCK):
+            h = self.backbone(as_float(self.X["x"][rows].to(self.device)))
+            yield h, *(part[rows].to(self.device) for part in parts)

@@ -7,8 +7,10 @@ class InsideViews:
     def _infer_gate(self, X, function):
         """`function(gate, what it reads)` over all rows of X."""
 
-        def read(module, x, gate_input):
-            return function(module.gate, module.backbone(x) if gate_input is None else gate_input)
+        def read(module, x, gate_input=None, exogenous_logits=None):
+            if gate_input is None:
+                gate_input = module.represent(x, exogenous_logits)
+            return function(module.gate, gate_input)
 
         return self._infer(X, read)
 
@@ -66,7 +68,7 @@ class InsideViews:
         ndarray of shape (n_samples, n_experts, n_classes), float32
         """
 
-        def experts(module, x, gate_input):
-            return module.experts(module.backbone(x)).softmax(2)
+        def experts(module, x, gate_input=None, exogenous_logits=None):
+            return module.experts(module.represent(x, exogenous_logits)).softmax(2)
 
         return self._infer(X, experts)

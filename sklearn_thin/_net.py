@@ -65,7 +65,8 @@ class THINNet(NeuralNetClassifier):
 
     def infer(self, x, **fit_params):
         # a plain tuple, as skorch cannot move a named one between devices
-        return tuple(self.module_(as_float(x["x"]), x.get("gate_input")))
+        frozen = x.get("gate_input"), x.get("exogenous_logits")
+        return tuple(self.module_(as_float(x["x"]), *frozen))
 
     def loss_terms(self, output, y, X):
         """Values of each term, (n_samples,) each."""
@@ -103,7 +104,7 @@ class THINNet(NeuralNetClassifier):
     def validation_step(self, batch, **fit_params):
         X, y = to_device(batch, self.device)
         output = self.infer(X)
-        loss, means = self.reduce(self.loss_terms(output, y, X), X)
+        loss, means = self.reduce({"cross_entropy": cross_entropy(output[0], y)}, X)
         return {"loss": loss, "y_pred": output, "means": means}
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):

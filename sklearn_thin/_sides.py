@@ -10,7 +10,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_thin._backbones import build_backbone, module_input_shape
 from sklearn_thin._base import NetEstimator
-from sklearn_thin._erasure import check_room, one_hot, one_hot_encoder
+from sklearn_thin._erasure import check_room, one_hot, one_hot_encoder, reads_logits
 from sklearn_thin._exogenous import (
     Augmentation,
     Dispeller,
@@ -45,11 +45,22 @@ class TwoSidedEstimator(NetEstimator):
             if not warm:
                 asked = self._asked_of_predictors(target)
                 check_exogenous(self.exogenous, self.exogenous_predictor, asked, target)
-        elif self.lam > 0 or self.exogenous_predictor is not None:
-            given = "exogenous_predictor" if self.lam == 0 else f"lam={self.lam}"
+        else:
+            self._check_no_side()
+
+    def _check_no_side(self):
+        """Raise where something that is set needs an exogenous side, and there is none."""
+        needs_one = {
+            f"lam={self.lam}": self.lam > 0,
+            "dispelling='alignment'": self.dispelling == "alignment",
+            "exogenous_predictor": self.exogenous_predictor is not None,
+        }
+        given = next((name for name, needed in needs_one.items() if needed), None)
+        if given:
             raise ValueError(
                 f"{given} needs an exogenous side to dispel, but exogenous is None. Pass an "
-                "ExogenousEncoder or another transformer, or set lam=0."
+                "ExogenousEncoder or another transformer, or set lam=0 and "
+                "dispelling='cosine'."
             )
 
     def _asked_of_predictors(self, target):
@@ -60,6 +71,8 @@ class TwoSidedEstimator(NetEstimator):
             return f"gate_input={self.gate_input!r}"
         if self.dispelling == "erasure" and target is None:
             return "dispelling='erasure' without exogenous_target"
+        if self.dispelling == "alignment":
+            return "dispelling='alignment'"
         return None
 
     def _check_erasure(self, target, warm):
@@ -117,13 +130,15 @@ class TwoSidedEstimator(NetEstimator):
         """Tensors of the rows with the frozen side's outputs; None for None.
 
         On `fit` the exogenous side is fitted first. A `seed` says that these are training
-        rows, which the dispelling term reads as well.
+        rows, which the dispelling term and the eraser read as well.
         """
         if rows is None:
             return None
         if rows.x is None:
             rows = replace(rows, x=self._endogenous_array(rows.raw))
-        logits = seed is not None and (self.lam > 0 or self._erases_what_predictors_say(rows))
+        erased_unseen = self.dispelling == "erasure" and rows.target is None
+        logits = seed is not None and (self.lam > 0 or erased_unseen)
+        logits = logits or self.dispelling == "alignment"
         if fit:
             self.exogenous_side_, frozen = self._fit_exogenous(rows, seed, logits=logits)
         elif self.exogenous_side_ is None:
@@ -159,9 +174,6 @@ class TwoSidedEstimator(NetEstimator):
         with torch_seed(0, torch.device("cpu")):
             return build_backbone(self.backbone, self.module_input_shape_)[1]
 
-    def _erases_what_predictors_say(self, rows):
-        return self.dispelling == "erasure" and rows.target is None
-
     def _fit_erasure(self, rows):
         """Read the classes to be erased, and see whether they leave anything of h_endo."""
         self.erasure_encoder_ = None
@@ -169,16 +181,22 @@ class TwoSidedEstimator(NetEstimator):
             self.erasure_encoder_ = one_hot_encoder(rows.target)
             check_room(self._h_width(), sum(len(c) - 1 for c in self.erasure_encoder_.categories_))
 
-    def _erased_labels(self, rows, train):
-        """What the eraser takes out of h_endo: (n_samples, n_labels), or None for nothing."""
-        if self.dispelling != "erasure":
-            return None
-        if rows.target is not None:
-            return one_hot(self.erasure_encoder_, rows.target)
-        probabilities = self.exogenous_side_.probabilities(train.X["exogenous_logits"])
-        n_free = probabilities.shape[1] - len(self.exogenous_side_.variables)
-        check_room(self._h_width(), n_free)
-        return probabilities
+    def _told_eraser(self, rows, train):
+        """What the eraser is fitted to, (n_samples, n_labels), and its labels by variable.
+
+        None and no labels where nothing is erased.
+        """
+        if self.dispelling == "cosine":
+            return None, []
+        if self.dispelling == "erasure" and rows.target is not None:
+            told = one_hot(self.erasure_encoder_, rows.target)
+            return told, [told.shape[1]]
+        sizes = [variable.n_labels for variable in self.exogenous_side_.variables]
+        logits = train.X["exogenous_logits"]
+        if self.dispelling == "alignment":
+            return logits, sizes
+        check_room(self._h_width(), sum(sizes) - len(sizes))
+        return self.exogenous_side_.probabilities(logits), sizes
 
     def _loss_params(self, module):
         """What the net adds to the cross-entropy, and does to a batch before."""
@@ -215,7 +233,9 @@ class TwoSidedEstimator(NetEstimator):
         return named if self.exogenous_side_.listed else named[0][1]
 
     def _tensors(self, X):
-        frozen = {} if self.exogenous_side_ is None else self.exogenous_side_.outputs(X)
+        frozen = {}
+        if self.exogenous_side_ is not None:
+            frozen = self.exogenous_side_.outputs(X, logits=reads_logits(self.module_))
         return {**super()._tensors(X), **frozen}
 
     def _checked_input(self, X):

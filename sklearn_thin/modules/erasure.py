@@ -4,26 +4,6 @@ import torch
 from torch import nn
 
 
-class ErasedBackbone(nn.Module):
-    """A backbone whose representation goes through a :class:`LinearEraser`.
-
-    Parameters
-    ----------
-    backbone : Module
-        From inputs to (n_samples, width).
-    eraser : Module
-        From (n_samples, width) to the same.
-    """
-
-    def __init__(self, backbone, eraser):
-        super().__init__()
-        self.backbone = backbone
-        self.eraser = eraser
-
-    def forward(self, x):
-        return self.eraser(self.backbone(x))  # (n, width)
-
-
 class LinearEraser(nn.Module):
     """Affine map after which the representation is uncorrelated with given labels.
 
@@ -43,7 +23,7 @@ class LinearEraser(nn.Module):
 
     Shape
     -----
-    - Input: (n_samples, width)
+    - Input: (n_samples, width); a second one is not read
     - Output: (n_samples, width)
 
     Examples
@@ -64,7 +44,7 @@ class LinearEraser(nn.Module):
         self.register_buffer("read", torch.zeros(n_labels, width))
         self.register_buffer("write", torch.zeros(width, n_labels))
 
-    def forward(self, h):
+    def forward(self, h, exogenous_logits=None):
         told = (h - self.centre) @ self.read.T  # (n, labels)
         return h - told @ self.write.T  # (n, width)
 

@@ -29,11 +29,15 @@ class THINModule(nn.Module):
         :class:`ExpertEnsemble`.
     gate : Module
         From its input to g of shape (n_samples, n_experts), such as :class:`TreeGate`.
+    eraser : Module or None, default=None
+        From the backbone's output and `exogenous_logits` to h_endo, such as
+        :class:`LinearEraser` or :class:`AlignerChain`; None leaves it as it is.
 
     Shape
     -----
     - Input: x of the backbone's shape; gate_input (n_samples, gate width), or None for a
-      gate that reads h_endo
+      gate that reads h_endo; exogenous_logits (n_samples, exogenous classes), or None where
+      the eraser does not read them
     - Output: :class:`THINOutput`, logits (n_samples, n_outputs) and h (n_samples, width)
 
     Examples
@@ -46,14 +50,20 @@ class THINModule(nn.Module):
     (torch.Size([4, 10]), torch.Size([4, 784]))
     """
 
-    def __init__(self, backbone, experts, gate):
+    def __init__(self, backbone, experts, gate, eraser=None):
         super().__init__()
         self.backbone = backbone
         self.experts = experts
         self.gate = gate
+        self.eraser = eraser
 
-    def forward(self, x, gate_input=None):
+    def represent(self, x, exogenous_logits=None):
+        """h_endo, which all of the network reads: (n_samples, width)."""
         h = self.backbone(x)  # (n, width)
+        return h if self.eraser is None else self.eraser(h, exogenous_logits)
+
+    def forward(self, x, gate_input=None, exogenous_logits=None):
+        h = self.represent(x, exogenous_logits)  # (n, width)
         g = self.gate(h if gate_input is None else gate_input)  # (n, L)
         z = self.experts(h)  # (n, L, K)
         return THINOutput(torch.einsum("nl,nlk->nk", g, z), h)

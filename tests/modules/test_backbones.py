@@ -3,12 +3,13 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
 from torch import nn
 
-from sklearn_thin import ConvNetBackbone, MLPBackbone, TorchvisionBackbone
+from sklearn_thin import ConvNetBackbone, MLPBackbone, THINClassifier, TorchvisionBackbone
 from sklearn_thin._backbones import build_backbone, module_input_shape
 from sklearn_thin._compat import import_torchvision
 from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures
@@ -57,6 +58,34 @@ def test_convnet_shrinks_by_its_poolings_alone(params, width):
 
 def test_convnet_takes_images_that_are_not_square():
     assert ConvNet(3, (4,))(torch.randn(2, 3, 10, 7)).shape == (2, 4 * 5 * 3)
+
+
+def test_the_shared_hidden_layer_makes_the_baselines_network_of_one_experts_own():
+    """One expert with 6 hidden units is as large as 6 units in front of a linear one."""
+    images, y = np.random.RandomState(0).rand(30, 8, 8).astype(np.float32), np.arange(30) % 3
+    sizes = [
+        sum(
+            w.numel() for w in THINClassifier(depth=0, **params).fit(images, y).module_.parameters()
+        )
+        for params in (
+            {"backbone": ConvNetBackbone((4,)), "hidden_units": 6, "max_epochs": 1},
+            {
+                "backbone": ConvNetBackbone((4,), hidden_layer_sizes=(6,)),
+                "hidden_units": 0,
+                "max_epochs": 1,
+            },
+        )
+    ]
+    assert sizes[0] == sizes[1]
+
+
+def test_dropout_of_a_convnet_with_linear_blocks_is_in_these_alone():
+    module, _ = build_backbone(
+        ConvNetBackbone((4,), hidden_layer_sizes=(6,), dropout=0.3), (1, 8, 8)
+    )
+    kinds = [type(layer) for layer in module.modules()]
+    assert kinds.count(nn.Dropout) == 1
+    assert kinds.index(nn.Dropout) > kinds.index(nn.Linear)
 
 
 def test_torchvision_features_are_the_network_without_its_last_linear_layer():
@@ -165,6 +194,7 @@ def test_torchvision_needs_images():
         (MLPBackbone(hidden_layer_sizes=[4]), (3, 5, 5), 4),
         (ConvNetBackbone(channels=[4]), (2, 6, 6), 36),
         (ConvNetBackbone(channels=(4, 4), pool=1), (1, 2, 2), 16),
+        (ConvNetBackbone(channels=(4,), pool=3, hidden_layer_sizes=(9, 5)), (2, 7, 8), 5),
     ],
 )
 def test_a_specification_builds_its_network_for_the_shape_of_the_data(backbone, shape, width):
@@ -200,6 +230,8 @@ def test_a_convnet_for_rows_asks_for_an_image_shape():
         (MLPBackbone(hidden_layer_sizes=5), "hidden_layer_sizes"),
         (MLPBackbone(hidden_layer_sizes=(8, 0)), "hidden_layer_sizes"),
         (ConvNetBackbone(channels=(8, 2.5)), "channels"),
+        (ConvNetBackbone(hidden_layer_sizes=(0,)), "hidden_layer_sizes"),
+        (ConvNetBackbone(hidden_layer_sizes=7), "hidden_layer_sizes"),
     ],
 )
 def test_widths_that_are_no_positive_ints_are_named(backbone, name):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sklearn_thin.modules import ErasedBackbone, LinearEraser
+from sklearn_thin.modules import LinearEraser
 
 
 def labelled(n_rows=200, width=6, n_classes=4, seed=0):
@@ -108,10 +108,3 @@ def test_gradients_pass_through_the_map_and_do_not_change_it():
     assert not list(eraser.parameters())
     # what is erased gets no gradient: (∂r/∂h)ᵀ kills the directions that are read
     torch.testing.assert_close(h.grad @ eraser.write, torch.zeros(len(h), 4).double())
-
-
-def test_an_erased_backbone_gives_what_the_eraser_leaves():
-    h, z = labelled()
-    backbone = torch.nn.Linear(6, 6).double()
-    whole = ErasedBackbone(backbone, fitted(backbone(h).detach(), z))
-    assert cross_covariance(whole(h).detach(), z).abs().max() < 1e-9

@@ -1,0 +1,173 @@
+"""The training of one net: settings -> callbacks and optimizer -> a fitted `net_`, or none."""
+
+import copy
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from skorch.callbacks import Callback, EarlyStopping, PrintLog
+from skorch.helper import predefined_split
+
+from sklearn_thin._callbacks import CosineRate, EpochBar, SklearnCallbacks
+from sklearn_thin._erasure import RefitEraser
+from sklearn_thin._net import THINNet
+from sklearn_thin._random import torch_seed
+from sklearn_thin._validation import check_device
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+class TrainingMixin:
+    """How an estimator with the parameters of a NetEstimator trains its module."""
+
+    def _to_go_on_from(self, go_on=True):
+        """The net of the fit before where this one goes on from it, else None."""
+        if not (go_on and hasattr(self, "net_")):
+            return None
+        for name, built in self.architecture_.items():
+            value = getattr(self, name)
+            if value is not built and value != built:
+                raise ValueError(
+                    f"{name} was {built!r} when the network was built, and is {value!r} now: "
+                    "a fit that goes on cannot change it. Set it back, or start anew with "
+                    "warm_start=False and fit."
+                )
+        return self.net_
+
+    def _train(
+        self,
+        module,
+        rows,
+        train,
+        valid,
+        seed,
+        *,
+        before=None,
+        epochs=None,
+        erased=None,
+        **net_params,
+    ):
+        """Train `module`, a copy of that of the net `before` if any; sets `net_`.
+
+        `erased` are labels (n_samples, n_labels) that the module's eraser is fitted to.
+        """
+        device = check_device(self.device)
+        seed += 0 if before is None else len(before.history)
+        net = THINNet(
+            module,
+            lr=self.lr,
+            max_epochs=epochs or self.max_epochs,
+            batch_size=self.batch_size,
+            iterator_train__generator=torch.Generator().manual_seed(seed),
+            train_split=None if valid is None else predefined_split(valid),
+            callbacks=[*self._own_callbacks(rows, valid, epochs, erased), *self._user_callbacks()],
+            record_batches=bool(self.callbacks),
+            device=str(device),
+            verbose=int(self.verbose > 1),
+            **self._optimizer_params(device),
+            **net_params,
+        )
+        with torch_seed(seed, device):
+            net.initialize()
+            if before is not None:
+                _carry_over(before, net)
+            self.net_ = net
+            try:
+                net.partial_fit(train)
+            finally:
+                self._tidy(net, keep_optimizer=self.warm_start or epochs is not None)
+
+    def _optimizer_params(self, device):
+        params = {"optimizer__weight_decay": self.weight_decay}
+        if callable(self.optimizer):
+            return {"optimizer": self.optimizer, **params}
+        if device.type in ("cpu", "cuda"):
+            params["optimizer__fused"] = True
+        return {"optimizer": OPTIMIZERS[self.optimizer], **params}
+
+    def _own_callbacks(self, rows, valid, epochs, erased):
+        callbacks = []
+        if self.lr_schedule == "cosine" and epochs is None:
+            callbacks.append(("lr_schedule", CosineRate()))
+        if self.verbose == 1:
+            bar = EpochBar(type(self).__name__, epochs or self.max_epochs)
+            callbacks.append(("progress_bar", bar))
+        if self.verbose > 1:
+            callbacks.append(("print_log", PrintLog()))
+        if hasattr(self, "_init_callback_context") and epochs is None:
+            context = self._init_callback_context(max_subtasks=self.max_epochs)
+            told = {
+                "X": rows.raw,
+                "y": self.classes_[rows.codes],
+                "metadata": None if rows.weight is None else {"sample_weight": rows.weight},
+                "reconstruction_attributes": partial(_fitted_attributes, self),
+            }
+            callbacks.append(("sklearn", SklearnCallbacks(self, context, told)))
+        if self.early_stopping is not False and valid is not None:
+            patience = self.n_iter_no_change
+            stopping = EarlyStopping(patience=patience, load_best=True)
+            callbacks.append(("early_stopping", stopping))
+        if erased is not None:  # behind early stopping, which restores the best weights first
+            callbacks.append(("eraser", RefitEraser(erased)))
+        return callbacks
+
+    def _user_callbacks(self):
+        callbacks = self.callbacks or []
+        for callback in callbacks:
+            named = isinstance(callback, tuple) and len(callback) == 2
+            if not isinstance(callback[1] if named else callback, (Callback, type)):
+                raise TypeError(
+                    "callbacks must be a list of skorch callbacks, or of (name, callback), "
+                    f"got {callback!r} in it"
+                )
+        return copy.deepcopy(callbacks)
+
+    def _tidy(self, net, *, keep_optimizer):
+        """Leave the net with what prediction needs, and the user's callbacks."""
+        own = {"lr_schedule", "progress_bar", "print_log", "sklearn", "early_stopping", "eraser"}
+        for name, callback in net.callbacks_:
+            if name == "progress_bar":
+                callback.close()
+        net.callbacks_ = [(name, cb) for name, cb in net.callbacks_ if name not in own]
+        net.callbacks = net.train_split = net.iterator_train__generator = None
+        net.dispeller = net.augmentation = None
+        net.module_.zero_grad(set_to_none=True)
+        if not keep_optimizer:
+            net.optimizer_ = None
+
+    @contextmanager
+    def _all_or_nothing(self, *, keep_progress=False):
+        """Fitted attributes are those of a whole fit, or those of before it.
+
+        Two exceptions keep what was learnt: a loss that turns NaN (the last good
+        weights), and Ctrl-C where the fit is to be continued anyway (`keep_progress`).
+        """
+        before = _fitted_attributes(self)
+        try:
+            yield
+        except BaseException as error:
+            net = vars(self).get("net_")
+            learnt = net is not before.get("net_") and len(net.history) > 0
+            stopped = isinstance(error, KeyboardInterrupt) and keep_progress
+            if not (learnt and (stopped or isinstance(error, FloatingPointError))):
+                for name in _fitted_attributes(self):
+                    delattr(self, name)
+                vars(self).update(before)
+            raise
+
+
+def _fitted_attributes(estimator):
+    return {
+        name: value
+        for name, value in vars(estimator).items()
+        if name.endswith("_") and not name.startswith("_")
+    }
+
+
+def _carry_over(before, net):
+    """Copies of the history and of the optimizer's moments; its settings are this fit's."""
+    net.history_ = type(before.history_)(dict(epoch) for epoch in before.history_)
+    if type(before.optimizer_) is type(net.optimizer_):
+        state = copy.deepcopy(before.optimizer_.state_dict()["state"])
+        groups = net.optimizer_.state_dict()["param_groups"]
+        net.optimizer_.load_state_dict({"state": state, "param_groups": groups})

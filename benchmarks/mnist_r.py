@@ -30,21 +30,21 @@ PAPER = {
     "baseline": 96.83,
     "exogenous gate": 98.07,
     "THIN": 98.26,
-    "THIN, free labels": 98.26,
     "oracle": 98.06,
 }
 MODELS = (
     "baseline",
-    "exogenous gate",
     "exogenous gate, free labels",
-    "THIN, free labels",
+    "exogenous gate, shared layer",
+    "THIN",
     "oracle",
+    "oracle, shared layer",
 )
 ENCODERS = {"encoder": "paper", "encoder, free labels": "free"}
 
 
 def main():
-    parser = arguments(__doc__, seeds=3)
+    parser = arguments(__doc__, lam=None)
     parser.add_argument("--models", nargs="+", choices=ALL_MODELS, default=MODELS, metavar="NAME")
     args = parser.parse_args()
     names = dict.fromkeys(("baseline", *args.models))

@@ -46,8 +46,9 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
     endogenous : transformer or None, default=None
         What the backbone sees of X; cloned and fitted in `fit`. None is X as it is.
     gate_input : {"auto", "probabilities", "logits", "representation"}, default="auto"
-        What the gate reads of each exogenous variable: the predictor's probabilities, or its
-        logits or h_exo, both centred and scaled by the training rows.
+        What the gate reads of each exogenous variable: the predictor's probabilities, times
+        the square root of their number, or its logits or h_exo, both centred and scaled by the
+        training rows.
         "auto" takes the probabilities where there is a predictor, else h_exo.
     depth : int, default=3
         D, levels of the tree, 0 to 12.

@@ -6,6 +6,7 @@ whatever the user passed as `exogenous` into a frozen :class:`ExogenousSide`, an
 """
 
 import copy
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,8 +60,9 @@ class ExogenousVariable:
         """What the gate reads of this variable: (n, classes) or (n, width of h_exo)."""
         if fit:
             self.n_labels = None if logits is None else logits.shape[1]
-        if self.gate_input == "probabilities":  # scaled up, they make a gate that overfits
-            return logits.softmax(1)
+        if self.gate_input == "probabilities":
+            # as far apart as standardised one-hot labels: else the gate learns but slowly
+            return logits.softmax(1) * math.sqrt(logits.shape[1])
         features = logits if self.gate_input == "logits" else h
         if fit:
             variance = features.var(0, correction=0)

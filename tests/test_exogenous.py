@@ -213,11 +213,15 @@ def test_the_gate_reads_what_it_is_told_to(gate_input, width, rows, encoder):
     np.testing.assert_allclose(correlation, 1, atol=1e-4)
 
 
-def test_the_gate_reads_probabilities_as_they_are(rows, encoder):
+def test_certain_probabilities_are_as_far_apart_as_standardised_labels(rows, encoder):
     X, y, _ = rows
     clf = small(FrozenEstimator(encoder), gate_input="probabilities").fit(X, y)
     read = clf.exogenous_side_.outputs(X)["gate_input"].numpy()
-    np.testing.assert_allclose(read, encoder.predict_proba(X), atol=1e-6)
+    np.testing.assert_allclose(read, 2 * encoder.predict_proba(X), atol=1e-5)  # of four classes
+    labels = np.eye(4)[np.arange(40) % 4]
+    standardised = (labels - labels.mean(0)) / labels.std(0)
+    apart = np.linalg.norm(standardised[0] - standardised[1])
+    assert np.linalg.norm(2 * labels[0] - 2 * labels[1]) == pytest.approx(apart, rel=0.2)
 
 
 @pytest.mark.parametrize("gate_input", ["logits", "representation"])

@@ -113,8 +113,11 @@ def more_sprites(data, n_copies, rows=None):
 
 
 def draw_sprites(n, seed):
-    """Sprites whose shape is the class and whose scale, in 10 bins, is exogenous."""
-    drawn = make_sprites(n, side=SPRITE_SIDE, random_state=seed)
+    """Sprites whose shape is the class and whose scale, in 10 bins, is exogenous.
+
+    With hard edges, as in dSprites: smooth ones tell the shape of all but one in 10,000.
+    """
+    drawn = make_sprites(n, side=SPRITE_SIDE, antialias=False, random_state=seed)
     return Part(drawn.images, drawn.target, {"scale": drawn.scale_bins})
 
 

@@ -96,8 +96,8 @@ def main():
     args = parser.parse_args()
     specs = [setting(args, "mnist_r", seed) for seed in range(args.seeds)]
     run_named(score_encoder, specs, {"encoder": ({}, "free")}, args, "encoders")
-    tasks = {"baseline": ({}, "baseline")}
-    tasks.update({f"{lam:g}": ({"lam": lam}, "THIN, free labels") for lam in args.lambdas})
+    tasks = {"baseline": ({}, "baseline, shared layer")}
+    tasks.update({f"{lam:g}": ({"lam": lam}, "THIN, cosine") for lam in args.lambdas})
     runs = run_named(measure_dispelling, specs, tasks, args, "classifiers")
     print(heading("MNIST-R", args))
     print(table(runs))

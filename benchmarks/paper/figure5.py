@@ -96,7 +96,9 @@ def main():
     args = parser.parse_args()
     specs = face_settings(args)
     run_named(prepare_encoder, specs, {"encoder": ({}, "paper")}, args, "encoders")
-    (results,) = run_named(gate_weights, specs, {"THIN": ({}, "THIN")}, args, "gates").values()
+    (results,) = run_named(
+        gate_weights, specs, {"THIN": ({}, "THIN, own images")}, args, "gates"
+    ).values()
     part = part_of(specs[0], False).first(args.test_rows)
     shares = [same_leaf(result["leaf"], part.z["subject"]) for result in results]
     weights = [result["weights"] for result in results]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 PRIOR = 0.1  # rows that the mean covariance counts as, for each of its columns
-MOST_PRODUCTS = 2**21  # of a row with the maps of all classes
+MOST_PRODUCTS = 2**19  # of a row with the maps of all classes
 
 
 class ConditionalAligner(nn.Module):
@@ -34,7 +34,7 @@ class ConditionalAligner(nn.Module):
     rank : int, default=None
         Principal components in which covariances are aligned, at most `width`. The maps cost
         n_classes · rank² values, and as many products a row; None takes all components as long
-        as these are no more than two million.
+        as these are no more than half a million.
 
     Shape
     -----

@@ -12,6 +12,7 @@ from sklearn_thin._erasure import make_eraser
 from sklearn_thin._inside import InsideViews
 from sklearn_thin._random import draw_seeds
 from sklearn_thin._sides import TwoSidedEstimator
+from sklearn_thin._training import Training
 from sklearn_thin._validation import check_target
 
 
@@ -308,7 +309,8 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         FloatingPointError
             When the loss turns NaN; the last good weights are kept.
         """
-        return self._fit(X, y, exogenous_target, sample_weight, groups, X_val, y_val)
+        given = {"exogenous_target": exogenous_target, "sample_weight": sample_weight}
+        return self._fit(X, y, groups=groups, X_val=X_val, y_val=y_val, **given)
 
     def partial_fit(self, X, y, classes=None, *, exogenous_target=None, sample_weight=None):
         """Train one epoch on these rows, at the constant rate `lr`.
@@ -329,45 +331,58 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         -------
         self : THINClassifier
         """
-        return self._fit(X, y, exogenous_target, sample_weight, classes=classes, epochs=1)
+        given = {"exogenous_target": exogenous_target, "sample_weight": sample_weight}
+        return self._fit(X, y, classes=classes, epochs=1, **given)
 
-    def _fit(
-        self,
-        X,
-        y,
-        exogenous_target,
-        sample_weight,
-        groups=None,
-        X_val=None,
-        y_val=None,
-        classes=None,
-        epochs=None,
-    ):
+    def _fit(self, X, y, *, epochs=None, **given):
         """Both ways to fit: `epochs` None is a whole fit, a number goes on from before."""
         self._validate_params()
         goes_on = self.warm_start or epochs is not None
         before = self._to_go_on_from(goes_on)
+        with self._all_or_nothing(keep_progress=goes_on):
+            self._train(self._prepare(X, y, before=before, epochs=epochs, **given))
+        return self
+
+    def _prepare(
+        self,
+        X,
+        y,
+        *,
+        exogenous_target=None,
+        sample_weight=None,
+        groups=None,
+        X_val=None,
+        y_val=None,
+        classes=None,
+        before=None,
+        epochs=None,
+        sides=None,
+    ):
+        """Everything but the training: both sides, their tensors, and a module.
+
+        `sides` is a dict that keeps fitted exogenous sides for other fits on the same rows.
+        """
         warm = before is not None
         target = check_target(exogenous_target, X)
         self._check_sides(target, warm)
         seeds = draw_seeds(self.random_state)
-        with self._all_or_nothing(keep_progress=goes_on):
-            rows = self._read(X, y, sample_weight, groups, target, reset=not warm, classes=classes)
-            self._check_augment()
-            held_out = None
-            if epochs is None:
-                rows, held_out = self._split(rows, seeds.split, X_val, y_val)
-            if not warm:
-                self._fit_endogenous(rows, seeds.exogenous)
-            train = self._frozen_dataset(rows, seeds.exogenous, fit=not warm)
-            valid = self._frozen_dataset(held_out)
-            erased, sizes = self._told_eraser(rows, train)
-            build = self._build_thin
-            module = deepcopy(self.module_) if warm else build(train, sizes, seeds.module)
-            side = {"erased": erased, **self._loss_params(module)}
-            go_on = {"before": before, "epochs": epochs}
-            self._train(module, rows, train, valid, seeds.batches, **go_on, **side)
-        return self
+        rows = self._read(X, y, sample_weight, groups, target, reset=not warm, classes=classes)
+        self._check_augment()
+        held_out = None
+        if epochs is None:
+            rows, held_out = self._split(rows, seeds.split, X_val, y_val)
+        if not warm:
+            self._fit_endogenous(rows, seeds.exogenous)
+        train = self._frozen_dataset(rows, seeds.exogenous, fit=not warm, sides=sides)
+        valid = self._frozen_dataset(held_out)
+        erased, sizes = self._told_eraser(rows, train)
+        build = self._build_thin
+        module = deepcopy(self.module_) if warm else build(train, sizes, seeds.module)
+        go_on = {"before": before, "epochs": epochs}
+        params = self._loss_params(module)
+        return Training(
+            module, train, valid, rows, seeds.batches, erased, net_params=params, **go_on
+        )
 
     def _build_thin(self, train, sizes, seed):
         gate_input = train.X.get("gate_input")

@@ -6,6 +6,7 @@ from sklearn_thin._base import NetEstimator
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._heads import ExpertHead
 from sklearn_thin._random import draw_seeds
+from sklearn_thin._training import Training
 from sklearn_thin._validation import check_device
 
 
@@ -169,7 +170,7 @@ class ExogenousEncoder(NetEstimator):
             rows, held_out = self._split(rows, seeds.split, X_val, y_val)
             train, valid = self._dataset(rows), self._dataset(held_out)
             module = deepcopy(self.module_) if warm else self._build_module(seeds.module)
-            self._train(module, rows, train, valid, seeds.batches, before=before)
+            self._train(Training(module, train, valid, rows, seeds.batches, before=before))
         return self
 
     @property

@@ -146,8 +146,12 @@ class Dispeller:
         self.sizes = [head_outputs(head, width, device) for head in self.heads]
 
     def __call__(self, exogenous_logits, h):
+        return self.terms(self.heads, exogenous_logits, h)
+
+    def terms(self, heads, exogenous_logits, h):
+        """The term with these heads, (n,)."""
         parts = exogenous_logits.split(self.sizes, dim=1)
-        values = [cosine_dispelling(z, head(h)) for z, head in zip(parts, self.heads, strict=True)]
+        values = [cosine_dispelling(z, head(h)) for z, head in zip(parts, heads, strict=True)]
         return torch.stack(values).mean(0)  # (n,)
 
 

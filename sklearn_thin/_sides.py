@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import joblib
 import numpy as np
 import torch
 from sklearn.base import clone
@@ -126,11 +127,12 @@ class TwoSidedEstimator(NetEstimator):
         ).shape[1:]
         self.module_input_shape_ = module_input_shape(self.backbone, self.input_shape_)
 
-    def _frozen_dataset(self, rows, seed=None, *, fit=False):
+    def _frozen_dataset(self, rows, seed=None, *, fit=False, sides=None):
         """Tensors of the rows with the frozen side's outputs; None for None.
 
         On `fit` the exogenous side is fitted first. A `seed` says that these are training
-        rows, which the dispelling term and the eraser read as well.
+        rows, which the dispelling term and the eraser read as well. `sides` keeps fitted sides
+        for other fits on these rows.
         """
         if rows is None:
             return None
@@ -140,20 +142,28 @@ class TwoSidedEstimator(NetEstimator):
         logits = seed is not None and (self.lam > 0 or erased_unseen)
         logits = logits or self.dispelling == "alignment"
         if fit:
-            self.exogenous_side_, frozen = self._fit_exogenous(rows, seed, logits=logits)
+            fitted = self._fit_exogenous(rows, seed, logits=logits, sides=sides)
+            self.exogenous_side_, frozen = fitted
         elif self.exogenous_side_ is None:
             frozen = {}
         else:
             frozen = self.exogenous_side_.outputs(rows.raw, logits=logits)
         return self._dataset(rows, **frozen)
 
-    def _fit_exogenous(self, rows, seed, *, logits):
+    def _fit_exogenous(self, rows, seed, *, logits, sides):
         self._fit_erasure(rows)
         if self.exogenous is None:
             return None, {}
         self._check_widths(rows)
         given = self.exogenous, self.exogenous_predictor, self.gate_input
-        return fit_exogenous(*given, rows.raw, rows.target, seed, logits=logits)
+        # what a side depends on; with equal seeds early stopping holds out the same rows
+        key = None if sides is None else joblib.hash([given, seed, logits, self.early_stopping])
+        if sides is None or key not in sides:
+            fitted = fit_exogenous(*given, rows.raw, rows.target, seed, logits=logits)
+            if sides is None:
+                return fitted
+            sides[key] = fitted
+        return sides[key]
 
     def _check_widths(self, rows):
         """Compare h_endo with what an encoder yet to be trained will read, before that."""

@@ -2,11 +2,15 @@
 
 import copy
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import torch
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
+from skorch.dataset import Dataset
 from skorch.helper import predefined_split
+from torch import nn
 
 from sklearn_thin._callbacks import CosineRate, EpochBar, SklearnCallbacks
 from sklearn_thin._erasure import RefitEraser
@@ -15,6 +19,24 @@ from sklearn_thin._random import torch_seed
 from sklearn_thin._validation import check_device
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+
+
+@dataclass
+class Training:
+    """All that the training of one net starts from."""
+
+    module: nn.Module  # a copy of that of the net before, if any
+    train: Dataset
+    valid: Dataset | None
+    rows: Any  # those of `train`, for scikit-learn's callbacks
+    seed: int
+    erased: torch.Tensor | None = None  # what the module's eraser is fitted to, (n, n_labels)
+    before: THINNet | None = None  # the net that this training goes on from
+    epochs: int | None = None  # None for a whole fit
+    net_params: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.seed += 0 if self.before is None else len(self.before.history)
 
 
 class TrainingMixin:
@@ -34,48 +56,37 @@ class TrainingMixin:
                 )
         return self.net_
 
-    def _train(
-        self,
-        module,
-        rows,
-        train,
-        valid,
-        seed,
-        *,
-        before=None,
-        epochs=None,
-        erased=None,
-        **net_params,
-    ):
-        """Train `module`, a copy of that of the net `before` if any; sets `net_`.
+    def _train(self, training):
+        """Train the module of a :class:`Training`; sets `net_`."""
+        with torch_seed(training.seed, check_device(self.device)):
+            net = self.net_ = self._new_net(training)
+            try:
+                net.partial_fit(training.train)
+            finally:
+                self._tidy(net, keep_optimizer=self.warm_start or training.epochs is not None)
 
-        `erased` are labels (n_samples, n_labels) that the module's eraser is fitted to.
-        """
+    def _new_net(self, training):
+        """The net before its first step, or as the one before left it."""
         device = check_device(self.device)
-        seed += 0 if before is None else len(before.history)
+        before, valid = training.before, training.valid
         net = THINNet(
-            module,
+            training.module,
             lr=self.lr,
-            max_epochs=epochs or self.max_epochs,
+            max_epochs=training.epochs or self.max_epochs,
             batch_size=self.batch_size,
-            iterator_train__generator=torch.Generator().manual_seed(seed),
+            iterator_train__generator=torch.Generator().manual_seed(training.seed),
             train_split=None if valid is None else predefined_split(valid),
-            callbacks=[*self._own_callbacks(rows, valid, epochs, erased), *self._user_callbacks()],
+            callbacks=[*self._own_callbacks(training), *self._user_callbacks()],
             record_batches=bool(self.callbacks),
             device=str(device),
             verbose=int(self.verbose > 1),
             **self._optimizer_params(device),
-            **net_params,
+            **training.net_params,
         )
-        with torch_seed(seed, device):
-            net.initialize()
-            if before is not None:
-                _carry_over(before, net)
-            self.net_ = net
-            try:
-                net.partial_fit(train)
-            finally:
-                self._tidy(net, keep_optimizer=self.warm_start or epochs is not None)
+        net.initialize()
+        if before is not None:
+            _carry_over(before, net)
+        return net
 
     def _optimizer_params(self, device):
         params = {"optimizer__weight_decay": self.weight_decay}
@@ -85,7 +96,8 @@ class TrainingMixin:
             params["optimizer__fused"] = True
         return {"optimizer": OPTIMIZERS[self.optimizer], **params}
 
-    def _own_callbacks(self, rows, valid, epochs, erased):
+    def _own_callbacks(self, training):
+        rows, epochs = training.rows, training.epochs
         callbacks = []
         if self.lr_schedule == "cosine" and epochs is None:
             callbacks.append(("lr_schedule", CosineRate()))
@@ -103,12 +115,12 @@ class TrainingMixin:
                 "reconstruction_attributes": partial(_fitted_attributes, self),
             }
             callbacks.append(("sklearn", SklearnCallbacks(self, context, told)))
-        if self.early_stopping is not False and valid is not None:
+        if self.early_stopping is not False and training.valid is not None:
             patience = self.n_iter_no_change
             stopping = EarlyStopping(patience=patience, load_best=True)
             callbacks.append(("early_stopping", stopping))
-        if erased is not None:  # behind early stopping, which restores the best weights first
-            callbacks.append(("eraser", RefitEraser(erased)))
+        if training.erased is not None:  # behind early stopping, which restores the best weights
+            callbacks.append(("eraser", RefitEraser(training.erased)))
         return callbacks
 
     def _user_callbacks(self):

@@ -3,8 +3,9 @@
     python benchmarks/paper/choose.py --data DIR --rows 20000 --epochs 8 --seeds 3
 
 DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. Compared are what the gate reads, of which
-encoder, and dropout of h_endo, for the baseline, the exogenous gate and the oracle. The test
-split is not touched; what wins here is scored there by `mnist_r.py` and `table2.py`.
+encoder, where the hidden layer is, ways to dispel, and dropout of h_endo, for the baseline, the
+exogenous gate and the oracle. The test split is not touched; what wins here is scored there by
+`mnist_r.py` and `table2.py`.
 """
 
 from _models import score_encoder, score_model
@@ -17,7 +18,12 @@ ROWS = (
     "exogenous gate, free labels",
     "exogenous gate, free labels, logits",
     "exogenous gate, free labels, h_exo",
+    "exogenous gate, shared layer",
+    "THIN, cosine",
+    "THIN, erasure",
+    "THIN",
     "oracle",
+    "oracle, shared layer",
     "baseline, dropout",
     "exogenous gate, free labels, dropout",
     "oracle, dropout",

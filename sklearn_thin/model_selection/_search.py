@@ -1,0 +1,380 @@
+"""Searches whose candidates train together: scikit-learn's own, but for the training."""
+
+import warnings
+from collections import Counter, defaultdict, deque
+from itertools import chain
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.utils import indexable
+from sklearn.utils._param_validation import Interval, StrOptions
+from tqdm.auto import tqdm
+
+from sklearn_thin.model_selection._members import (
+    Preparation,
+    stack_key,
+    train_alone,
+    train_stack,
+    why_alone,
+)
+
+
+class HandedOut:
+    """Stands in the place of the searched estimator: its fit is to be given a fitted one.
+
+    scikit-learn's search clones it, sets a candidate's parameters, fits and scores it, in a
+    known order. The fits have been done before; this hands them out, one after the other.
+
+    Parameters
+    ----------
+    estimator : estimator
+        The one searched.
+    fitted : deque of Member
+        Shared by all copies, in the order of the search.
+    """
+
+    def __init__(self, estimator, fitted):
+        self.estimator = estimator
+        self.fitted = fitted
+
+    def __sklearn_clone__(self):
+        return HandedOut(clone(self.estimator), self.fitted)
+
+    def __sklearn_tags__(self):
+        return self.estimator.__sklearn_tags__()
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(vars(self)["estimator"], name)
+
+    def get_params(self, deep=True):
+        """Those of the searched estimator."""
+        return self.estimator.get_params(deep)
+
+    def set_params(self, **params):
+        """Set those of the searched estimator."""
+        self.estimator.set_params(**params)
+        return self
+
+    def fit(self, X, y=None, **params):
+        """Take the next fitted estimator, or its error; after the last one fit for real."""
+        if not self.fitted:
+            self.estimator.fit(X, y, **params)
+            return self
+        member = self.fitted.popleft()
+        if member.error is not None:
+            raise member.error
+        self.estimator = member.estimator
+        return self
+
+
+class FixedSplits:
+    """Splits that have been drawn, so that training and scoring see the same."""
+
+    def __init__(self, splits):
+        self.splits = splits
+
+    def split(self, X=None, y=None, **params):
+        """The splits."""
+        return iter(self.splits)
+
+    def get_n_splits(self, X=None, y=None, **params):
+        """Their number."""
+        return len(self.splits)
+
+
+class StackedSearch:
+    """What both stacked searches add to scikit-learn's."""
+
+    def fit(self, X, y=None, **params):
+        """Train all candidates on all folds, in stacks, score them, and refit the best.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        y : array-like of shape (n_samples,)
+        **params : dict
+            As scikit-learn's search takes them: `exogenous_target`, `sample_weight`, `groups`
+            for the splitter.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            For an empty grid, splits that do not fit, or a `stack_size` that is none.
+        """
+        searched, n_jobs = self.estimator, self.n_jobs
+        self._rows = indexable(X, y)
+        self._fitted = deque()
+        # made outside of the sequential context, so that it takes the user's backend
+        self._parallel = Parallel(n_jobs=n_jobs)
+        try:
+            self.estimator, self.n_jobs = HandedOut(searched, self._fitted), 1
+            with parallel_config(backend="sequential"):
+                super().fit(X, y, **params)
+        finally:
+            self.estimator, self.n_jobs = searched, n_jobs
+            del self._rows, self._fitted, self._parallel
+            vars(self).pop("_routed", None)
+        if self.refit:
+            self.best_estimator_ = self.best_estimator_.estimator
+        return self
+
+    def _get_routed_params_for_fit(self, params):
+        self._routed = super()._get_routed_params_for_fit(params)
+        return self._routed
+
+    def _run_search(self, evaluate_candidates, callback_ctx=None):
+        told = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
+
+        def evaluate(candidate_params, cv=None, more_results=None, **more):
+            candidates = list(candidate_params)
+            cv = self._checked_cv_orig if cv is None else cv
+            splits = list(cv.split(*self._rows, **self._routed.splitter.split))
+            members = self._train(candidates, splits)
+            self._fitted.extend(members)
+            results = evaluate_candidates(
+                candidates, cv=FixedSplits(splits), more_results=more_results, **more
+            )
+            seconds = np.array([member.seconds for member in members])
+            seconds = seconds.reshape(len(candidates), len(splits))
+            results["mean_fit_time"] = seconds.mean(1)
+            results["std_fit_time"] = seconds.std(1)
+            return results
+
+        super()._run_search(evaluate, **told)
+
+    # ------------------------------------------------------------------ training
+
+    def _train(self, candidates, splits):
+        """Fitted members, candidate by candidate, fold by fold."""
+        searched = self.estimator.estimator
+        preparation = Preparation(searched, *self._rows, self._routed.estimator.fit)
+        folds = list(enumerate(splits))
+        tasks = [(c, p, f, train) for c, p in enumerate(candidates) for f, (train, _) in folds]
+        members = [preparation.member(*task) for task in self._bar(tasks, "preparing", "fit")]
+        stacks = self._stacks([member for member in members if member.error is None])
+        self._tell(stacks)
+        calls = [delayed(train_members)(stack) for stack in stacks]
+        trained = chain.from_iterable(self._parallel(self._bar(calls, "training", "stack")))
+        # workers send back copies
+        places = {(member.candidate, member.fold): member for member in [*members, *trained]}
+        members = [places[member.candidate, member.fold] for member in members]
+        errors = [member.error for member in members if member.error is not None]
+        if errors and self.error_score == "raise":
+            raise errors[0]
+        return members
+
+    def _stacks(self, members):
+        """Lists of members that train together; of one where it trains alone."""
+        groups = defaultdict(list)
+        for number, member in enumerate(members):
+            key = number if why_alone(member.thin) else stack_key(member)
+            groups[key].append(member)
+        stacks = []
+        for group in groups.values():
+            most = self.stack_size
+            if most == "auto":
+                most = 1 if why_alone(group[0].thin) else fitting(group[0])
+            n_stacks = -(-len(group) // most)
+            stacks += [list(part) for part in np.array_split(np.array(group, object), n_stacks)]
+        return stacks
+
+    def _bar(self, items, description, unit):
+        return tqdm(items, description, disable=self.verbose != 1, unit=unit)
+
+    def _tell(self, stacks):
+        """Say on demand what trains together, and what alone and why."""
+        if not self.verbose:
+            return
+        sizes = [len(stack) for stack in stacks if len(stack) > 1]
+        print(f"Training {sum(sizes)} fits in {len(sizes)} stacks, of {sizes}")
+        alone = [why_alone(stack[0].thin) for stack in stacks if len(stack) == 1]
+        for reason, count in Counter(alone).items():
+            print(f"Training {count} fits one by one: {reason or 'no other of that shape'}")
+
+
+def train_members(members):
+    """Train members together; one by one where torch.vmap refuses their module."""
+    if len(members) > 1:
+        try:
+            train_stack(members)
+        except RuntimeError as refusal:
+            warnings.warn(
+                f"{len(members)} fits of one shape train one by one, as torch.vmap refuses "
+                f"their module: {refusal}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+    for member in members:
+        if member.error is None and not hasattr(member.thin, "net_"):
+            train_alone(member)
+    return members
+
+
+def fitting(member, budget=2**30):
+    """How many nets like this one fit into the budget, in bytes: weights, moments, a batch."""
+    training, thin = member.training, member.thin
+    weights = sum(w.numel() * w.element_size() for w in training.module.parameters())
+    row = training.train.X["x"][:1]
+    batch = 64 * thin.batch_size * row.numel() * 4  # activations, for a ConvNet
+    return max(1, budget // (6 * weights + batch))
+
+
+CONSTRAINTS = {"stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]}
+
+
+class StackedGridSearchCV(StackedSearch, GridSearchCV):
+    """GridSearchCV whose candidates and folds train together.
+
+    Fits that are equal in shape and in their number of steps, such as candidates that
+    differ in λ, rate, weight decay, class weights or seed, on folds of one size, are stacked
+    and trained as one batched program: many small networks cost little more than one. The
+    scores are those of a plain search with the same seeds, but for rounding, and for
+    dropout, which draws other units. Scoring, ranking and refitting are scikit-learn's.
+
+    Exogenous sides are fitted, or evaluated where they are frozen, once a fold for all
+    candidates that share them, and leading steps of a Pipeline once a setting and fold. A fit
+    that cannot be stacked trains by itself; `verbose` says which and why.
+
+    Parameters
+    ----------
+    estimator : THINClassifier, or Pipeline that ends in one
+        Grids may replace it by others, which are fitted one by one.
+    param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, \
+            return_train_score
+        As in :class:`~sklearn.model_selection.GridSearchCV`. `n_jobs` and joblib's backends
+        run stacks, not candidates, side by side; scoring is not spread.
+    stack_size : "auto" or int, default="auto"
+        Networks in a stack at most; "auto" keeps weights, moments and a batch within 1 GiB.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
+            refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
+        As in GridSearchCV; fit times are the fits' shares of their stack's.
+
+    See Also
+    --------
+    StackedRandomizedSearchCV : The same for candidates that are drawn.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_thin import MLPBackbone, THINClassifier
+    >>> from sklearn_thin.model_selection import StackedGridSearchCV
+    >>> X, y = load_digits(return_X_y=True)
+    >>> thin = THINClassifier(backbone=MLPBackbone((32,)), max_epochs=3, random_state=0)
+    >>> grid = {"depth": [0, 2], "lr": [0.001, 0.003, 0.01]}
+    >>> search = StackedGridSearchCV(thin, grid, cv=3).fit(X / 16, y)
+    >>> search.best_params_["lr"] > 0.001
+    True
+    """
+
+    _parameter_constraints: dict = {**GridSearchCV._parameter_constraints, **CONSTRAINTS}
+
+    def __init__(
+        self,
+        estimator,
+        param_grid,
+        *,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        error_score=np.nan,
+        return_train_score=False,
+        stack_size="auto",
+    ):
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.stack_size = stack_size
+
+
+class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
+    """RandomizedSearchCV whose candidates and folds train together.
+
+    As :class:`StackedGridSearchCV`, for candidates that are drawn from distributions.
+
+    Parameters
+    ----------
+    estimator : THINClassifier, or Pipeline that ends in one
+    param_distributions, n_iter, scoring, n_jobs, refit, cv, verbose, pre_dispatch, \
+            random_state, error_score, return_train_score
+        As in :class:`~sklearn.model_selection.RandomizedSearchCV`.
+    stack_size : "auto" or int, default="auto"
+        As in StackedGridSearchCV.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
+            refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
+        As in RandomizedSearchCV.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_thin import MLPBackbone, THINClassifier
+    >>> from sklearn_thin.model_selection import StackedRandomizedSearchCV
+    >>> X, y = load_digits(return_X_y=True)
+    >>> thin = THINClassifier(backbone=MLPBackbone((32,)), depth=1, max_epochs=3)
+    >>> rates = {"lr": loguniform(1e-3, 1e-1)}
+    >>> search = StackedRandomizedSearchCV(thin, rates, n_iter=4, cv=3, random_state=0)
+    >>> len(search.fit(X / 16, y).cv_results_["params"])
+    4
+    """
+
+    _parameter_constraints: dict = {**RandomizedSearchCV._parameter_constraints, **CONSTRAINTS}
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_iter=10,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        random_state=None,
+        error_score=np.nan,
+        return_train_score=False,
+        stack_size="auto",
+    ):
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_iter=n_iter,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            random_state=random_state,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.stack_size = stack_size

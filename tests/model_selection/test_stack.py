@@ -1,0 +1,236 @@
+"""Nets of one shape train together as each does alone."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin.model_selection import _members
+from sklearn_thin.model_selection._members import (
+    Preparation,
+    is_out_of_memory,
+    stack_key,
+    train_alone,
+    train_stack,
+)
+
+SMALL = MLPBackbone((16,))
+N_ROWS = 300
+
+
+@pytest.fixture(scope="module")
+def encoder(digits):
+    return ExogenousEncoder(SMALL, hidden_units=0, max_epochs=3, random_state=0).fit(
+        digits.X[:N_ROWS], digits.z[:N_ROWS]
+    )
+
+
+def small(exogenous=None, **params):
+    params = {"backbone": SMALL, "depth": 1, "max_epochs": 5, "random_state": 0, **params}
+    return THINClassifier(exogenous, **params)
+
+
+def prepared(estimator, candidates, X, y, *, double=False):
+    """Candidates up to their training, on demand in float64, where rounding does not grow."""
+    preparation = Preparation(estimator, X, y, {})
+    rows = np.arange(len(y))
+    members = [preparation.member(i, params, 0, rows) for i, params in enumerate(candidates)]
+    for member in members if double else ():
+        training = member.training
+        training.module.double()
+        for head in getattr(training.net_params["dispeller"], "heads", ()):
+            head.double()
+        for data in (training.train, training.valid):
+            if data is not None:
+                data.X = {name: floats(tensor).double() for name, tensor in data.X.items()}
+    return members
+
+
+def floats(tensor):
+    return tensor / 255 if tensor.dtype == torch.uint8 else tensor
+
+
+def in_float64(train):
+    """Call it with torch's default type set to float64."""
+    torch.set_default_dtype(torch.float64)
+    try:
+        return train()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def logits(member, X):
+    """Of a trained member, in the type of its module."""
+    thin, module = member.thin, member.thin.module_.eval()
+    dtype = next(module.parameters()).dtype
+    x = floats(thin._module_input(np.array(X))).to(dtype)
+    side = thin.exogenous_side_
+    gate_input = None if side is None else side.outputs(X)["gate_input"].to(dtype)
+    return module(x, gate_input).logits.detach().numpy()
+
+
+def assert_as_alone(estimator, candidates, X, y):
+    """Train together and alone, in float64: the same losses, rates and logits; both lists."""
+    together, alone = (prepared(estimator, candidates, X, y, double=True) for _ in range(2))
+    assert len({stack_key(member) for member in together}) == 1
+    in_float64(lambda: train_stack(together))
+    for one, other in zip(together, alone, strict=True):
+        in_float64(lambda other=other: train_alone(other))
+        assert other.error is None
+        ours, theirs = one.thin.history_, other.thin.history_
+        assert len(ours) == len(theirs)
+        for name in {"train_loss", "train_dispelling", "valid_loss", "event_lr"} & set(theirs[-1]):
+            np.testing.assert_allclose(ours[:, name], theirs[:, name], rtol=0, atol=1e-8)
+        np.testing.assert_allclose(logits(one, X), logits(other, X), rtol=0, atol=1e-5)
+    return together, alone
+
+
+CANDIDATES = [
+    {"lam": 0.1, "lr": 1e-3},
+    {"lam": 0.5, "lr": 1e-2},
+    {"lam": 0.1, "lr": 1e-2, "weight_decay": 0.1},
+    {"lam": 0.2, "lr": 1e-3, "random_state": 5},
+]
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("lr_schedule", ["cosine", "constant"])
+def test_each_net_takes_the_steps_of_its_own_fit(optimizer, lr_schedule, digits, encoder):
+    X, y = digits.X[:N_ROWS], digits.y[:N_ROWS]
+    thin = small(FrozenEstimator(encoder), optimizer=optimizer, lr_schedule=lr_schedule)
+    together, _ = assert_as_alone(thin, CANDIDATES, X, y)
+    assert sum(together[0].thin.history_[:, "train_batch_count"]) == 50  # steps, 10 an epoch
+
+
+def test_in_float32_it_differs_from_single_fits_by_rounding(digits, encoder):
+    X, y = digits.X[:N_ROWS], digits.y[:N_ROWS]
+    thin = small(FrozenEstimator(encoder))
+    members = prepared(thin, CANDIDATES, X, y)
+    train_stack(members)
+    for member, params in zip(members, CANDIDATES, strict=True):
+        single = clone(thin).set_params(**params).fit(X, y)
+        np.testing.assert_allclose(member.thin.predict_proba(X), single.predict_proba(X), atol=0.02)
+        assert member.thin.predict_proba(X).dtype == np.float32
+
+
+@pytest.mark.parametrize("weights", [{0: 1.0, 1: 3.0}, "balanced"])
+def test_weights_of_the_classes_differ_from_net_to_net(weights, digits):
+    X, y = digits.X[:120], digits.y[:120]
+    candidates = [{"class_weight": weights}, {"class_weight": {0: 5.0}}]
+    (one, other), _ = assert_as_alone(small(), candidates, X, y)
+    assert np.abs(logits(one, X) - logits(other, X)).max() > 0.01
+
+
+def test_images_of_uint8_are_stacked(digits):
+    images, y = (255 * digits.X[:100]).astype(np.uint8).reshape(-1, 8, 8), digits.y[:100]
+    thin = small(backbone=ConvNetBackbone((4,), hidden_layer_sizes=(8,)), hidden_units=0)
+    candidates = [{"lr": 1e-2}, {"lr": 1e-3}, {"random_state": 3}]
+    assert_as_alone(thin, candidates, images, y)
+    members = prepared(thin, candidates, images, y)
+    assert members[0].training.train.X["x"].dtype == torch.uint8
+    train_stack(members)
+    assert members[0].thin.score(images, y) > 0.2
+
+
+def test_a_net_that_diverges_leaves_the_others_as_they_are(digits):
+    X, y = digits.X[:100], digits.y[:100]
+    candidates = [{"lr": 1e-2}, {"lr": 1e30}, {"lr": 1e-3}]
+    members, without = (
+        prepared(small(), chosen, X, y) for chosen in (candidates, [candidates[0], candidates[2]])
+    )
+    train_stack(members)
+    train_stack(without)
+    errors = [type(member.error) for member in members]
+    assert errors == [type(None), FloatingPointError, type(None)]
+    assert "lower lr (got 1e+30)" in str(members[1].error)
+    for member, other in zip((members[0], members[2]), without, strict=True):
+        np.testing.assert_allclose(logits(member, X), logits(other, X), atol=1e-3)
+
+
+def test_early_stopping_ends_each_net_in_its_own_epoch(digits):
+    X, y = digits.X[:N_ROWS], digits.y[:N_ROWS]
+    thin = small(early_stopping=0.3, n_iter_no_change=2, max_epochs=25)
+    candidates = [{"lr": 0.1}, {"lr": 1e-2}, {"lr": 0.03}, {"lr": 1e-4}]
+    together, _ = assert_as_alone(thin, candidates, X, y)
+    lengths = [member.thin.n_iter_ for member in together]
+    assert min(lengths) < 25
+    assert len(set(lengths)) > 1
+
+
+def test_dropout_draws_for_each_net_and_repeats_under_a_seed(digits):
+    X, y = digits.X[:100], digits.y[:100]
+    thin = small(backbone=MLPBackbone((16,), dropout=0.5))
+    first, again = (prepared(thin, [{}, {}], X, y) for _ in range(2))
+    state = torch.get_rng_state()
+    for members in (first, again):
+        train_stack(members)
+    assert torch.equal(torch.get_rng_state(), state)
+    proba = [member.thin.predict_proba(X) for member in (*first, *again)]
+    assert np.abs(proba[0] - proba[1]).max() > 1e-3  # equal but for the units that were drawn
+    np.testing.assert_array_equal(proba[0], proba[2])
+
+
+def test_a_trained_net_is_tidy_and_independent_of_the_stack(digits):
+    X, y = digits.X[:100], digits.y[:100]
+    members = prepared(small(), [{}, {"lr": 0.1}], X, y)
+    train_stack(members)
+    one, other = (member.thin for member in members)
+    assert one.net_.optimizer_ is None
+    assert [name for name, _ in one.net_.callbacks_] == ["epoch_timer"]
+    before = other.predict_proba(X)
+    for weights in one.module_.parameters():
+        weights.data.zero_()
+    np.testing.assert_array_equal(other.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("x can't allocate memory: y")])
+def test_out_of_memory_halves_the_stack_and_says_so(error, digits, monkeypatch):
+    X, y = digits.X[:100], digits.y[:100]
+    candidates = [{"lr": lr} for lr in (1e-3, 2e-3, 3e-3, 4e-3, 5e-3)]
+    members = prepared(small(), candidates, X, y, double=True)
+    whole, sizes = _members.Stack, []
+
+    class Tight(whole):
+        def fit(self):
+            sizes.append(len(self.nets))
+            if len(self.nets) > 2:
+                self._run_epoch()  # as far as it gets
+                raise error
+            return super().fit()
+
+    monkeypatch.setattr(_members, "Stack", Tight)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        in_float64(lambda: train_stack(members))
+    assert [str(warning.message).split(".")[0] for warning in said] == [
+        "out of memory with a stack of 5 nets; trying two of 2 and 3",
+        "out of memory with a stack of 3 nets; trying two of 1 and 2",
+    ]
+    assert sizes == [5, 2, 3, 1, 2]
+    monkeypatch.setattr(_members, "Stack", whole)
+    untroubled = prepared(small(), candidates, X, y, double=True)
+    in_float64(lambda: train_stack(untroubled))
+    for member, other in zip(members, untroubled, strict=True):
+        np.testing.assert_allclose(logits(member, X), logits(other, X), atol=1e-5)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    assert not is_out_of_memory(RuntimeError("vmap: no batching rule"))
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+
+
+def test_what_differs_in_shape_or_steps_is_not_of_one_stack(digits):
+    X, y = digits.X[:100], digits.y[:100]
+    base = {"lr": 1e-3}
+    others = [{"depth": 2}, {"batch_size": 16}, {"max_epochs": 4}, {"optimizer": "sgd"}]
+    others += [{"hidden_units": 8}, {"backbone": MLPBackbone((8,))}, {"early_stopping": True}]
+    others += [{"backbone": MLPBackbone((16,), dropout=0.1)}, {"class_weight": "balanced"}]
+    with warnings.catch_warnings(action="error"):
+        members = prepared(small(), [base, {"lr": 0.1, "random_state": 2}, *others], X, y)
+    keys = [stack_key(member) for member in members]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == len(others) + 1

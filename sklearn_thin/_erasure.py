@@ -80,10 +80,10 @@ class RefitEraser(Callback):
     def on_train_end(self, net, X=None, **kwargs):
         self.refit(net, X, len(X))
 
-    def refit(self, net, dataset, n_rows):
+    def refit(self, net, dataset, n_rows, generator=None):
         """Fit the eraser to the representation of so many rows, in random order."""
         module = net.module_.eval()
-        index = torch.randperm(len(dataset))[:n_rows]
+        index = torch.randperm(len(dataset), generator=generator)[:n_rows]
         module.eraser.refit(Blocks(module.backbone, dataset.X, self.told, index, net.device))
 
 

@@ -26,6 +26,15 @@ from sklearn_thin._random import set_missing_random_states, torch_seed
 from sklearn_thin._validation import check_device, check_transformed, encode_labels, take
 
 
+def fingerprint(exogenous_params):
+    """What tells exogenous sides apart; frozen estimators by identity, as clones share them."""
+    if isinstance(exogenous_params, FrozenEstimator):
+        return id(exogenous_params)
+    if isinstance(exogenous_params, (list, tuple)):
+        return tuple(map(fingerprint, exogenous_params))
+    return joblib.hash(exogenous_params)
+
+
 class TwoSidedEstimator(NetEstimator):
     """A net estimator whose backbone reads `endogenous` of X, and whose gate `exogenous`."""
 
@@ -156,14 +165,14 @@ class TwoSidedEstimator(NetEstimator):
             return None, {}
         self._check_widths(rows)
         given = self.exogenous, self.exogenous_predictor, self.gate_input
-        # what a side depends on; with equal seeds early stopping holds out the same rows
-        key = None if sides is None else joblib.hash([given, seed, logits, self.early_stopping])
+        # with equal seeds early stopping holds out the same rows
+        key = sides is None or (fingerprint(given), seed, logits, self.early_stopping)
         if sides is None or key not in sides:
             fitted = fit_exogenous(*given, rows.raw, rows.target, seed, logits=logits)
             if sides is None:
                 return fitted
-            sides[key] = fitted
-        return sides[key]
+            sides[key] = fitted, given  # as long as they are held, their identity is theirs
+        return sides[key][0]
 
     def _check_widths(self, rows):
         """Compare h_endo with what an encoder yet to be trained will read, before that."""

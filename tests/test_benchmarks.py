@@ -48,6 +48,13 @@ def test_bench_fit_prints_both_ratios_beside_plain_skorch():
     assert printed.count("skorch") == 2
 
 
+def test_bench_search_prints_ratios_and_compares_results():
+    small = ("--rounds", "1", "--epochs", "1", "--width", "4", "--batch-size", "512")
+    printed = run("bench_search.py", *small)
+    assert "GridSearchCV(n_jobs=2)" in printed
+    assert "largest difference of a fold's accuracy" in printed
+
+
 # ----------------------------------------------------------------------- paper/
 
 SMALL = ("--rows", "300", "--epochs", "1", "--seeds", "2")

@@ -2,7 +2,8 @@
 
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
@@ -98,8 +99,6 @@ def why_alone(thin):
         return "callbacks follow a single fit"
     if thin.augment is not None:
         return "augment takes one batch of images"
-    if thin.dispelling != "cosine":
-        return f"dispelling={thin.dispelling!r} fits a map in each epoch"
     if not isinstance(thin.optimizer, str):
         return "a custom optimizer may mix the nets"
     return None
@@ -122,7 +121,7 @@ class Preparation:
         self.X = X
         self.y = y
         self.fit_params = fit_params
-        self.leading, self.sides = {}, {}
+        self.folds, self.leading, self.sides = {}, {}, {}
 
     def member(self, candidate, parameters, fold, train):
         """One candidate on one fold, prepared, or with the error of its preparation."""
@@ -131,31 +130,35 @@ class Preparation:
             # the parameters are cloned as well, as they may hold estimators
             estimator = clone(self.estimator).set_params(**clone(parameters, safe=False))
             member.estimator, member.thin = estimator, last_step(estimator)
+            given = self._fold(member, train)
             if isinstance(member.thin, THINClassifier):
-                self._prepare(member, train)
+                self._prepare(member, given)
             else:
-                member.given = self.fold(estimator, train)
+                member.given = given
         return member
 
-    def fold(self, estimator, train):
-        """Rows, labels and fit parameters of a fold."""
-        X, y = _safe_split(estimator, self.X, self.y, train)
-        return X, y, _check_method_params(self.X, params=self.fit_params, indices=train)
+    def _fold(self, member, train):
+        """Rows, labels and fit parameters of a fold: one copy for all candidates."""
+        if member.fold not in self.folds:
+            rows = _safe_split(member.estimator, self.X, self.y, train)
+            params = _check_method_params(self.X, params=self.fit_params, indices=train)
+            self.folds[member.fold] = *rows, params
+        return self.folds[member.fold]
 
-    def _prepare(self, member, train):
-        X, y, params = self._before_last_step(member, train)
+    def _prepare(self, member, given):
+        X, y, params = self._before_last_step(member, given)
         sides = self.sides.setdefault(member.fold, {})
         member.thin._validate_params()
         member.training = member.thin._prepare(X, y, sides=sides, **params)
 
-    def _before_last_step(self, member, train):
+    def _before_last_step(self, member, given):
         """What the last step's fit gets; leading steps are fitted once a setting and fold."""
         estimator = member.estimator
         if estimator is member.thin:
-            return self.fold(estimator, train)
+            return given
         key = member.fold, joblib.hash([clone(step) for _, step in estimator.steps[:-1]])
         if key not in self.leading:
-            X, y, params = self.fold(estimator, train)
+            X, y, params = given
             name = estimator.steps[-1][0]
             captured = clone(estimator).set_params(**{name: Capture(member.thin)})
             captured.fit(X, y, **params)
@@ -204,16 +207,12 @@ def train_stack(members):
     """
     start = perf_counter()
     thin = members[0].thin
-    nets = [member.thin._new_net(member.training) for member in members]
+    # copies, so that the modules can be trained anew if this attempt fails
+    trainings = [replace(m.training, module=deepcopy(m.training.module)) for m in members]
+    nets = [m.thin._new_net(training) for m, training in zip(members, trainings, strict=True)]
     errors = None
     try:
-        stack = Stack(
-            nets,
-            [member.training.train for member in members],
-            [member.training.valid for member in members],
-            patience=patience(thin),
-            cosine=thin.lr_schedule == "cosine",
-        )
+        stack = Stack(nets, trainings, patience=patience(thin), cosine=thin.lr_schedule == "cosine")
         with torch_seed(members[0].training.seed, check_device(thin.device)):
             errors = stack.fit()
     except (MemoryError, RuntimeError) as error:

@@ -12,6 +12,7 @@ import torch
 from torch.func import functional_call, stack_module_state
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from sklearn_thin._erasure import RefitEraser
 from sklearn_thin._net import as_float
 from sklearn_thin.losses import cross_entropy
 
@@ -26,8 +27,9 @@ class Stack:
     nets : list of THINNet
         Initialised, before their first step; of equal module, optimizer, batch size and
         epochs. What may differ are weights, seeds, rate, weight decay and λ.
-    trains, valids : list of Dataset
-        Of each net, equal in their number of rows; `valids` may hold None for all.
+    trainings : list of Training
+        Of each net: its rows, those held out, and what its eraser is fitted to, if any; equal
+        in their numbers of rows.
     patience : int or None, default=None
         Epochs without a lower validation loss after which a net stops, as skorch's
         EarlyStopping counts them; None never stops.
@@ -35,13 +37,15 @@ class Stack:
         Whether the rate falls along a cosine, or stays.
     """
 
-    def __init__(self, nets, trains, valids, *, patience=None, cosine=True):
+    def __init__(self, nets, trainings, *, patience=None, cosine=True):
         # neighbours share a group of the optimizer, which steps them as one tensor
         order = sorted(range(len(nets)), key=lambda i: _rate(nets[i]))
         self.nets = [nets[i] for i in order]
-        self.train = Rows([trains[i] for i in order], nets[0].device)
-        valid = [valids[i] for i in order]
-        self.valid = None if valid[0] is None else Rows(valid, nets[0].device)
+        self.trainings = [trainings[i] for i in order]
+        self.train = Rows([training.train for training in self.trainings], nets[0].device)
+        self.valid = None
+        if trainings[0].valid is not None:
+            self.valid = Rows([training.valid for training in self.trainings], nets[0].device)
         self.patience = patience
         modules = [net.module_ for net in self.nets]
         self.params, self.buffers = stack_module_state(modules)
@@ -54,6 +58,7 @@ class Stack:
         self.generators = [net.iterator_train__generator for net in self.nets]
         self.lam = self.train.floats([net.lam for net in self.nets])  # (nets,)
         self.dispel = _stacked_dispeller([net.dispeller for net in self.nets])
+        self.erasers = [None if t.erased is None else Eraser(t) for t in self.trainings]
         self.errors = dict.fromkeys(range(len(self.nets)))
         self.best = [Best(patience) for _ in self.nets]
 
@@ -68,6 +73,8 @@ class Stack:
         for epoch in range(1, self.nets[0].max_epochs + 1):
             start = perf_counter()
             told = {"event_lr": self._rates()} if self.schedule else {}
+            if epoch > 1:
+                self._refit_erasers()
             told |= self._run_epoch()
             if self.valid is not None:
                 told["valid_loss"] = self._validate()
@@ -204,12 +211,43 @@ class Stack:
         tensors = {**self.params, **self.buffers}
         return {name: tensor[index].detach().clone() for name, tensor in tensors.items()}
 
+    def _refit_erasers(self):
+        """Each net's eraser is fitted to its own representation, in its own module."""
+        for index, (net, eraser) in enumerate(zip(self.nets, self.erasers, strict=True)):
+            if eraser is None or self._is_done(index):
+                continue
+            net.module_.load_state_dict(self._state(index), strict=False)
+            eraser.refit(net)
+            for name, fitted in net.module_.eraser.named_buffers():
+                self.buffers[f"eraser.{name}"][index].copy_(fitted)
+
     def _give_back(self):
         """Each net gets its own weights: the last, or the best where it stopped early."""
-        for index, net in enumerate(self.nets):
+        for index, (net, eraser) in enumerate(zip(self.nets, self.erasers, strict=True)):
             weights = self.best[index].weights
             state = self._state(index) if weights is None else weights
             net.module_.load_state_dict(state, strict=False)
+            if eraser is not None and self.errors[index] is None:
+                eraser.refit(net, last=True)
+
+
+class Eraser:
+    """Fits the eraser of one net, as RefitEraser does in a fit of its own.
+
+    Parameters
+    ----------
+    training : Training
+    """
+
+    def __init__(self, training):
+        self.callback = RefitEraser(training.erased)
+        self.train = training.train
+        self.generator = torch.Generator().manual_seed(training.seed)
+
+    def refit(self, net, last=False):
+        """Fit it to some rows, or at last to all."""
+        n_rows = len(self.train) if last else self.callback.n_rows
+        self.callback.refit(net, self.train, n_rows, self.generator)
 
 
 class Best:

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin._erasure import reads_logits
 from sklearn_thin.model_selection import _members
 from sklearn_thin.model_selection._members import (
     Preparation,
@@ -44,6 +45,8 @@ def prepared(estimator, candidates, X, y, *, double=False):
         training.module.double()
         for head in getattr(training.net_params["dispeller"], "heads", ()):
             head.double()
+        if training.erased is not None:
+            training.erased = training.erased.double()
         for data in (training.train, training.valid):
             if data is not None:
                 data.X = {name: floats(tensor).double() for name, tensor in data.X.items()}
@@ -68,9 +71,11 @@ def logits(member, X):
     thin, module = member.thin, member.thin.module_.eval()
     dtype = next(module.parameters()).dtype
     x = floats(thin._module_input(np.array(X))).to(dtype)
-    side = thin.exogenous_side_
-    gate_input = None if side is None else side.outputs(X)["gate_input"].to(dtype)
-    return module(x, gate_input).logits.detach().numpy()
+    told = {}
+    if thin.exogenous_side_ is not None:
+        told = thin.exogenous_side_.outputs(X, logits=reads_logits(module))
+    told = {name: tensor.to(dtype) for name, tensor in told.items()}
+    return module(x, **told).logits.detach().numpy()
 
 
 def assert_as_alone(estimator, candidates, X, y):
@@ -115,6 +120,18 @@ def test_in_float32_it_differs_from_single_fits_by_rounding(digits, encoder):
         single = clone(thin).set_params(**params).fit(X, y)
         np.testing.assert_allclose(member.thin.predict_proba(X), single.predict_proba(X), atol=0.02)
         assert member.thin.predict_proba(X).dtype == np.float32
+
+
+@pytest.mark.parametrize("dispelling", ["erasure", "alignment"])
+@pytest.mark.parametrize("early_stopping", [False, 0.3])
+def test_erasers_are_fitted_anew_in_each_epoch(dispelling, early_stopping, digits, encoder):
+    X, y = digits.X[:N_ROWS], digits.y[:N_ROWS]
+    thin = small(FrozenEstimator(encoder), dispelling=dispelling, early_stopping=early_stopping)
+    candidates = [{"lr": 1e-2}, {"lr": 1e-3}, {"random_state": 3}]
+    together, _ = assert_as_alone(thin, candidates, X, y)
+    maps = [next(member.thin.module_.eraser.buffers()) for member in together]
+    assert maps[0].abs().sum() > 0
+    assert not torch.equal(maps[0], maps[1])
 
 
 @pytest.mark.parametrize("weights", [{0: 1.0, 1: 3.0}, "balanced"])

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
@@ -13,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, ShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
@@ -212,12 +214,12 @@ def test_scores_do_not_depend_on_how_fits_are_stacked_or_spread(n_jobs, stack_si
 def test_verbose_says_what_trains_alone_and_why(rows, capsys):
     X, y, z = rows
     thin = small(ExogenousEncoder(SMALL, max_epochs=1))
-    grid = [{"lr": [1e-3, 1e-2]}, {"dispelling": ["erasure"]}, {"depth": [0]}]
+    grid = [{"lr": [1e-3, 1e-2]}, {"optimizer": [torch.optim.Adam]}, {"depth": [0]}]
     search = StackedGridSearchCV(thin, grid, cv=2, refit=False, verbose=2)
     search.fit(X, y, exogenous_target=z)
     printed = capsys.readouterr().out
     assert "Training 6 fits in 2 stacks" in printed
-    assert "Training 2 fits one by one: dispelling='erasure' fits a map in each epoch" in printed
+    assert "Training 2 fits one by one: a custom optimizer may mix the nets" in printed
 
 
 # ------------------------------------------------------------------------ what goes wrong
@@ -324,8 +326,6 @@ def test_a_module_that_vmap_refuses_trains_one_by_one(rows):
 
 def Unstackable(input_shape):  # noqa: N802 -- stands for a user's module
     """A module whose path depends on the data, which vmap cannot follow."""
-    import torch
-    from torch import nn
 
     class Switch(nn.Module):
         def __init__(self):

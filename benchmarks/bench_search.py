@@ -1,0 +1,124 @@
+"""Speed of StackedGridSearchCV against scikit-learn's GridSearchCV, on one job and on two.
+
+    python benchmarks/bench_search.py
+
+60 candidates of THIN (five λ, four rates, three weight decays) on five folds of scikit-learn's
+digits, 1,797 rows of 64 features; the exogenous variable is the quartile of the ink, told by
+a frozen encoder. `--width` is the hidden layer's, which eight experts share: the wider it is,
+the more of the time is arithmetic, which stacking does not save. Contenders are run in turn,
+round after round; ratios are taken within a round, and the median is printed with the smallest
+and largest. Printed beside: whether the best parameters are the same, and the largest
+difference of a fold's score. `--grow` times stacked searches of 1, 10, 60 and 300 candidates.
+"""
+
+import argparse
+import time
+import warnings
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from tqdm.auto import tqdm
+
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin.model_selection import StackedGridSearchCV
+
+N_FOLDS = 5
+
+
+def rows():
+    """The digits, and the quartile of their ink."""
+    X, y = load_digits(return_X_y=True)
+    X = (X / 16).astype(np.float32)
+    ink = X.sum(1)
+    return X, y, np.searchsorted(np.quantile(ink, [0.25, 0.5, 0.75]), ink)
+
+
+def grid(n_candidates):
+    """So many candidates of one shape: five λ, four rates, and weight decays."""
+    lams, rates = [0.01, 0.03, 0.1, 0.3, 1.0], [1e-3, 2e-3, 4e-3, 8e-3]
+    if n_candidates < 20:
+        return {"lr": np.geomspace(1e-3, 8e-3, n_candidates).tolist(), "lam": [0.01]}
+    decays = np.geomspace(1e-5, 1e-3, n_candidates // 20).tolist()
+    return {"lam": lams, "lr": rates, "weight_decay": decays}
+
+
+def timed(search, X, y):
+    """Seconds of a search, without refitting."""
+    start = time.perf_counter()
+    search.fit(X, y)
+    return time.perf_counter() - start
+
+
+def line(name, ratios):
+    """Median of ratios, smallest and largest."""
+    ratios = np.array(ratios)
+    return f"  {name:<28}{np.median(ratios):6.2f}  ({ratios.min():.2f}, {ratios.max():.2f})"
+
+
+def compare(thin, X, y, rounds):
+    """Ratios of both plain searches to the stacked one, and how far their results differ."""
+    setting = {"param_grid": grid(60), "cv": N_FOLDS, "refit": False}
+    contenders = {
+        "stacked": lambda: StackedGridSearchCV(thin, **setting),
+        "GridSearchCV(n_jobs=1)": lambda: GridSearchCV(thin, **setting, n_jobs=1),
+        "GridSearchCV(n_jobs=2)": lambda: GridSearchCV(thin, **setting, n_jobs=2),
+    }
+    seconds = {name: [] for name in contenders}
+    for _ in range(rounds):
+        searches = {name: make() for name, make in contenders.items()}
+        for name, search in tqdm(searches.items(), "60 candidates", unit="search"):
+            seconds[name].append(timed(search, X, y))
+    print(f"60 candidates x {N_FOLDS} folds, seconds as a multiple of the stacked search's")
+    for name, values in seconds.items():
+        print(line(name, np.divide(values, seconds["stacked"])))
+    ours, theirs = searches["stacked"], searches["GridSearchCV(n_jobs=1)"]
+    names = [f"split{fold}_test_score" for fold in range(N_FOLDS)]
+    apart = [np.abs(ours.cv_results_[n] - theirs.cv_results_[n]).max() for n in names]
+    print(f"  same best parameters: {ours.best_params_ == theirs.best_params_}")
+    print(f"  largest difference of a fold's accuracy: {100 * max(apart):.2f} points")
+
+
+def grow(thin, X, y, rounds):
+    """Stacked searches of more and more candidates, as multiples of that of 60."""
+    sizes = (1, 10, 60, 300)
+    seconds = {size: [] for size in sizes}
+    for _ in range(rounds):
+        for size in tqdm(sizes, "growth", unit="search"):
+            search = StackedGridSearchCV(thin, grid(size), cv=N_FOLDS, refit=False)
+            seconds[size].append(timed(search, X, y))
+    print(f"candidates x {N_FOLDS} folds, stacked, seconds as a multiple of those of 60")
+    for size, values in seconds.items():
+        print(line(f"{size} candidates", np.divide(values, seconds[60])))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--grow", action="store_true")
+    args = parser.parse_args()
+    X, y, ink = rows()
+    network = {"backbone": MLPBackbone((args.width,)), "hidden_units": 0}
+    encoder = ExogenousEncoder(**network, max_epochs=5, random_state=0).fit(X, ink)
+    thin = THINClassifier(
+        FrozenEstimator(encoder),
+        **network,
+        batch_size=args.batch_size,
+        max_epochs=args.epochs,
+        random_state=0,
+    )
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.rounds} rounds")
+    print(f"{args.epochs} epochs, batch {args.batch_size}, width {args.width}")
+    warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
+    compare(thin, X, y, args.rounds)
+    if args.grow:
+        grow(thin, X, y, args.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -99,6 +99,8 @@ def why_alone(thin):
         return "callbacks follow a single fit"
     if thin.augment is not None:
         return "augment takes one batch of images"
+    if thin.warm_start:
+        return "warm_start keeps the optimizer"
     if not isinstance(thin.optimizer, str):
         return "a custom optimizer may mix the nets"
     return None
@@ -233,7 +235,7 @@ def train_stack(members):
     for member, net in zip(members, nets, strict=True):
         member.seconds += seconds
         member.thin.net_ = net
-        member.thin._tidy(net, keep_optimizer=member.thin.warm_start)
+        member.thin._tidy(net, keep_optimizer=False)
         member.training = None
         if net in errors:
             member.fail(errors[net])

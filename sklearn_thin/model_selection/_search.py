@@ -160,6 +160,7 @@ class StackedSearch:
         folds = list(enumerate(splits))
         tasks = [(c, p, f, train) for c, p in enumerate(candidates) for f, (train, _) in folds]
         members = [preparation.member(*task) for task in self._bar(tasks, "preparing", "fit")]
+        self._raise_first(members)
         stacks = self._stacks([member for member in members if member.error is None])
         self._tell(stacks)
         calls = [delayed(train_members)(stack) for stack in stacks]
@@ -167,10 +168,14 @@ class StackedSearch:
         # workers send back copies
         places = {(member.candidate, member.fold): member for member in [*members, *trained]}
         members = [places[member.candidate, member.fold] for member in members]
+        self._raise_first(members)
+        return members
+
+    def _raise_first(self, members):
+        """With error_score="raise" the first error ends the search."""
         errors = [member.error for member in members if member.error is not None]
         if errors and self.error_score == "raise":
             raise errors[0]
-        return members
 
     def _stacks(self, members):
         """Lists of members that train together; of one where it trains alone."""

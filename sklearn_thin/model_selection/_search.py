@@ -7,8 +7,8 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
@@ -110,19 +110,21 @@ class StackedSearch:
         ValueError
             For an empty grid, splits that do not fit, or a `stack_size` that is none.
         """
-        searched, n_jobs = self.estimator, self.n_jobs
+        searched, n_jobs, cv = self.estimator, self.n_jobs, self.cv
         self._rows = indexable(X, y)
         self._fitted = deque()
         # made outside of the sequential context, so that it takes the user's backend
         self._parallel = Parallel(n_jobs=n_jobs)
         try:
             self.estimator, self.n_jobs = HandedOut(searched, self._fitted), 1
+            self.cv = self._splitter = check_cv(cv, y, classifier=is_classifier(searched))
             with parallel_config(backend="sequential"):
                 super().fit(X, y, **params)
         finally:
-            self.estimator, self.n_jobs = searched, n_jobs
+            self.estimator, self.n_jobs, self.cv = searched, n_jobs, cv
             del self._rows, self._fitted, self._parallel
-            vars(self).pop("_routed", None)
+            for name in ("_routed", "_splitter"):
+                vars(self).pop(name, None)
         if self.refit:
             self.best_estimator_ = self.best_estimator_.estimator
         return self
@@ -136,7 +138,7 @@ class StackedSearch:
 
         def evaluate(candidate_params, cv=None, more_results=None, **more):
             candidates = list(candidate_params)
-            cv = self._checked_cv_orig if cv is None else cv
+            cv = self._splitter if cv is None else cv
             splits = list(cv.split(*self._rows, **self._routed.splitter.split))
             members = self._train(candidates, splits)
             self._fitted.extend(members)

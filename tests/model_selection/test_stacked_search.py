@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, ShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -189,10 +190,14 @@ def test_metadata_is_routed_and_sliced(rows):
     X, y, z = rows
     weight = np.where(z > 0, 1.0, 0.0)
     with config_context(enable_metadata_routing=True):
-        thin = small(ExogenousEncoder(SMALL, max_epochs=1))
-        thin.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        thin = small(ExogenousEncoder(SMALL, max_epochs=1)).set_fit_request(sample_weight=True)
+        setting = {
+            "param_grid": {"thinclassifier__lr": [1e-3, 1e-2]},
+            "scoring": make_scorer(accuracy_score).set_score_request(sample_weight=False),
+            "cv": 2,
+        }
         scores = [
-            kind(make_pipeline(MinMaxScaler(), thin), {"thinclassifier__lr": [1e-3, 1e-2]}, cv=2)
+            kind(make_pipeline(MinMaxScaler(), thin), **setting)
             .fit(X, y, exogenous_target=z, sample_weight=weight)
             .cv_results_["mean_test_score"]
             for kind in (StackedGridSearchCV, GridSearchCV)

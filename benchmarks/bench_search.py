@@ -13,7 +13,6 @@ difference of a fold's score. `--grow` times stacked searches of 1, 10, 60 and 3
 
 import argparse
 import time
-import warnings
 
 import numpy as np
 import torch
@@ -114,7 +113,6 @@ def main():
     )
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.rounds} rounds")
     print(f"{args.epochs} epochs, batch {args.batch_size}, width {args.width}")
-    warnings.filterwarnings("ignore", category=UserWarning, module="joblib")
     compare(thin, X, y, args.rounds)
     if args.grow:
         grow(thin, X, y, args.rounds)

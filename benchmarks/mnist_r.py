@@ -6,13 +6,13 @@ DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. Digits are rotated once by 
 angles in [-90, 90) degrees, bilinearly; the exogenous variable is the angle in 18 bins. The
 paper's networks and setting: about 206k parameters each, Adam 1e-3, batch 32.
 
-One encoder is trained on the classifier's own images; on these it is surer than on new ones,
-and a gate that learns from it there is misled. The other, "free labels", is trained for as many
-steps on other rotations of the same digits, whose labels cost nothing. All seeds
-share the rotated images and differ in initialisation and order. The test split is scored
-once, after the last epoch: nothing is chosen on it. Runs that are done are kept, so that the
-command can be broken off and called again. `--models` takes any of those in
-`paper/_models.py`, compared with the baseline.
+Gates read an encoder that is trained, for as many steps as the classifier, on other rotations
+of the same digits, whose labels cost nothing ("free labels"); "exogenous gate" alone reads one
+that is trained on the classifier's own images. With a "shared layer" the experts share the
+hidden layer. "THIN" dispels by alignment. All seeds share the rotated images and differ in
+initialisation and order. The test split is scored once, after the last epoch: nothing is
+chosen on it. Runs that are done are kept, so that the command can be broken off and called
+again. `--models` takes any of those in `paper/_models.py`, compared with the baseline.
 """
 
 import sys

@@ -3,6 +3,14 @@
 import torch
 
 
+def batch_bounds(n_rows, batch_size):
+    """(first row, row behind the last) of each batch; a single row left over joins the last."""
+    starts = list(range(0, n_rows, batch_size))
+    if len(starts) > 1 and n_rows - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], n_rows], strict=True))
+
+
 class TensorBatches:
     """Iterate a :class:`skorch.dataset.Dataset` of tensors in whole batches.
 
@@ -37,11 +45,7 @@ class TensorBatches:
         self.dataset = dataset
         self.batch_size = batch_size
         self.generator = generator
-        n_rows = len(dataset)
-        starts = list(range(0, n_rows, batch_size))
-        if len(starts) > 1 and n_rows - starts[-1] == 1:
-            starts.pop()
-        self._bounds = list(zip(starts, [*starts[1:], n_rows], strict=True))
+        self._bounds = batch_bounds(len(dataset), batch_size)
 
     def __len__(self):
         return len(self._bounds)

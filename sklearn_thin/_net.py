@@ -139,7 +139,7 @@ class THINNet(NeuralNetClassifier):
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
-            if method_name != "on_epoch_end" or not _raised_in("on_epoch_end", stop):
+            if method_name != "on_epoch_end" or not raised_in("on_epoch_end", stop):
                 raise
             raise StopTraining from stop
 
@@ -167,11 +167,8 @@ class THINNet(NeuralNetClassifier):
     def _check_finite(self, loss, prefix):
         weights = self.module_.parameters()
         if not math.isfinite(loss) or not all(bool(w.isfinite().all()) for w in weights):
-            raise FloatingPointError(
-                f"the {prefix}_loss became {loss} at epoch {self.history[-1, 'epoch']}; the "
-                f"weights of the epoch before are kept. Try a lower lr (got {self.lr}), or "
-                "bring the columns of X to a common scale."
-            )
+            epoch = f"{self.history[-1, 'epoch']}; the weights of the epoch before are kept"
+            raise divergence(f"{prefix}_loss", loss, epoch, self.lr)
 
     def on_epoch_end(self, net, **kwargs):
         super().on_epoch_end(net, **kwargs)
@@ -197,6 +194,14 @@ class THINNet(NeuralNetClassifier):
         vars(self).update(state, device=str(device))
         module = unpack(skeleton, arrays, device)
         vars(self).update(module=module, module_=module)
+
+
+def divergence(name, loss, epoch, lr):
+    """The error of a training whose loss or weights are not finite."""
+    return FloatingPointError(
+        f"the {name} became {loss} at epoch {epoch}. Try a lower lr (got {lr}), or bring the "
+        "columns of X to a common scale."
+    )
 
 
 def as_float(x):
@@ -241,7 +246,7 @@ def _padded(function, block, least=8):
     return function(**{name: rows[index] for name, rows in block.items()})[:n_rows]
 
 
-def _raised_in(name, error):
+def raised_in(name, error):
     """Whether `error` was raised by a function of this name itself, not below it."""
     trace = error.__traceback__
     while trace.tb_next is not None:

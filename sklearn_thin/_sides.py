@@ -147,9 +147,7 @@ class TwoSidedEstimator(NetEstimator):
             return None
         if rows.x is None:
             rows = replace(rows, x=self._endogenous_array(rows.raw))
-        erased_unseen = self.dispelling == "erasure" and rows.target is None
-        logits = seed is not None and (self.lam > 0 or erased_unseen)
-        logits = logits or self.dispelling == "alignment"
+        logits = self._reads_logits(rows, training=seed is not None)
         if fit:
             fitted = self._fit_exogenous(rows, seed, logits=logits, sides=sides)
             self.exogenous_side_, frozen = fitted
@@ -159,19 +157,29 @@ class TwoSidedEstimator(NetEstimator):
             frozen = self.exogenous_side_.outputs(rows.raw, logits=logits)
         return self._dataset(rows, **frozen)
 
+    def _reads_logits(self, rows, *, training):
+        """Whether the predictors' logits on these rows are wanted."""
+        if self.dispelling == "alignment":
+            return True
+        erased = self.dispelling == "erasure" and rows.target is None
+        return training and (self.lam > 0 or erased)
+
     def _fit_exogenous(self, rows, seed, *, logits, sides):
         self._fit_erasure(rows)
         if self.exogenous is None:
             return None, {}
         self._check_widths(rows)
         given = self.exogenous, self.exogenous_predictor, self.gate_input
+
+        def fitted():
+            return fit_exogenous(*given, rows.raw, rows.target, seed, logits=logits)
+
+        if sides is None:
+            return fitted()
         # with equal seeds early stopping holds out the same rows
-        key = sides is None or (fingerprint(given), seed, logits, self.early_stopping)
-        if sides is None or key not in sides:
-            fitted = fit_exogenous(*given, rows.raw, rows.target, seed, logits=logits)
-            if sides is None:
-                return fitted
-            sides[key] = fitted, given  # as long as they are held, their identity is theirs
+        key = fingerprint(given), seed, logits, self.early_stopping
+        if key not in sides:
+            sides[key] = fitted(), given  # as long as they are held, their identity is theirs
         return sides[key][0]
 
     def _check_widths(self, rows):

@@ -162,6 +162,7 @@ def test_groups_of_the_wrong_length_are_refused(rows):
     assert_refused(clf, ValueError, r"100, 99", *rows[:2], groups=np.arange(99))
 
 
+# StratifiedGroupKFold counts the groups of a class where there are fewer than folds
 @pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 @pytest.mark.parametrize("n_groups", [2, 3, 5])
 def test_few_groups_are_held_out_whole_all_the_same(n_groups, rows):

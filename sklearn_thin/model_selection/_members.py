@@ -94,7 +94,7 @@ def last_step(estimator):
 def why_alone(thin):
     """Why a fit cannot be part of a stack; None where it can."""
     if type(thin) is not THINClassifier:
-        return f"{type(thin).__name__} is no THINClassifier"
+        return f"{type(thin).__name__} may train otherwise than THINClassifier"
     if thin.callbacks or getattr(thin, "_skl_callbacks", None):
         return "callbacks follow a single fit"
     if thin.augment is not None:
@@ -158,7 +158,7 @@ class Preparation:
         estimator = member.estimator
         if estimator is member.thin:
             return given
-        key = member.fold, joblib.hash([clone(step) for _, step in estimator.steps[:-1]])
+        key = member.fold, joblib.hash(estimator.steps[:-1])
         if key not in self.leading:
             X, y, params = given
             name = estimator.steps[-1][0]
@@ -180,12 +180,7 @@ def stack_key(member):
     ]
     dispels = training.net_params["dispeller"] is not None
     shared = [getattr(thin, name) for name in SHARED]
-    return joblib.hash([shapes, data, patience(thin), dispels, shared])
-
-
-def patience(thin):
-    """Epochs without improvement after which a fit stops; None where it does not."""
-    return None if thin.early_stopping is False else thin.n_iter_no_change
+    return joblib.hash([shapes, data, thin.early_stopping is False, dispels, shared])
 
 
 def train_alone(member):
@@ -214,7 +209,7 @@ def train_stack(members):
     nets = [m.thin._new_net(training) for m, training in zip(members, trainings, strict=True)]
     errors = None
     try:
-        stack = Stack(nets, trainings, patience=patience(thin), cosine=thin.lr_schedule == "cosine")
+        stack = Stack(nets, trainings)
         with torch_seed(members[0].training.seed, check_device(thin.device)):
             errors = stack.fit()
     except (MemoryError, RuntimeError) as error:

@@ -2,8 +2,10 @@
 
 import warnings
 from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
 from itertools import chain
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
@@ -72,19 +74,15 @@ class HandedOut:
         return self
 
 
-class FixedSplits:
-    """Splits that have been drawn, so that training and scoring see the same."""
+@dataclass
+class Run:
+    """What one fit of a search holds while it lasts."""
 
-    def __init__(self, splits):
-        self.splits = splits
-
-    def split(self, X=None, y=None, **params):
-        """The splits."""
-        return iter(self.splits)
-
-    def get_n_splits(self, X=None, y=None, **params):
-        """Their number."""
-        return len(self.splits)
+    rows: list  # X and y
+    splitter: Any
+    parallel: Parallel  # runs the stacks
+    fitted: deque = field(default_factory=deque)  # of Member, to be handed out
+    routed: Any = None  # parameters for the estimator's fit, the splitter and the scorer
 
 
 class StackedSearch:
@@ -110,40 +108,38 @@ class StackedSearch:
         ValueError
             For an empty grid, splits that do not fit, or a `stack_size` that is none.
         """
-        searched, n_jobs, cv = self.estimator, self.n_jobs, self.cv
-        self._rows = indexable(X, y)
-        self._fitted = deque()
+        before = {name: getattr(self, name) for name in ("estimator", "n_jobs", "cv")}
+        splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         # made outside of the sequential context, so that it takes the user's backend
-        self._parallel = Parallel(n_jobs=n_jobs)
+        self._run = Run(indexable(X, y), splitter, Parallel(n_jobs=self.n_jobs))
         try:
-            self.estimator, self.n_jobs = HandedOut(searched, self._fitted), 1
-            self.cv = self._splitter = check_cv(cv, y, classifier=is_classifier(searched))
+            self.estimator = HandedOut(self.estimator, self._run.fitted)
+            self.n_jobs, self.cv = 1, splitter
             with parallel_config(backend="sequential"):
                 super().fit(X, y, **params)
         finally:
-            self.estimator, self.n_jobs, self.cv = searched, n_jobs, cv
-            del self._rows, self._fitted, self._parallel
-            for name in ("_routed", "_splitter"):
-                vars(self).pop(name, None)
+            vars(self).update(before)
+            del self._run
         if self.refit:
             self.best_estimator_ = self.best_estimator_.estimator
         return self
 
     def _get_routed_params_for_fit(self, params):
-        self._routed = super()._get_routed_params_for_fit(params)
-        return self._routed
+        self._run.routed = super()._get_routed_params_for_fit(params)
+        return self._run.routed
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
         told = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
 
         def evaluate(candidate_params, cv=None, more_results=None, **more):
             candidates = list(candidate_params)
-            cv = self._splitter if cv is None else cv
-            splits = list(cv.split(*self._rows, **self._routed.splitter.split))
+            cv = self._run.splitter if cv is None else cv
+            splits = list(cv.split(*self._run.rows, **self._run.routed.splitter.split))
             members = self._train(candidates, splits)
-            self._fitted.extend(members)
+            self._run.fitted.extend(members)
+            # scored on the splits that they were trained on, also where others are drawn anew
             results = evaluate_candidates(
-                candidates, cv=FixedSplits(splits), more_results=more_results, **more
+                candidates, cv=check_cv(splits), more_results=more_results, **more
             )
             seconds = np.array([member.seconds for member in members])
             seconds = seconds.reshape(len(candidates), len(splits))
@@ -158,7 +154,7 @@ class StackedSearch:
     def _train(self, candidates, splits):
         """Fitted members, candidate by candidate, fold by fold."""
         searched = self.estimator.estimator
-        preparation = Preparation(searched, *self._rows, self._routed.estimator.fit)
+        preparation = Preparation(searched, *self._run.rows, self._run.routed.estimator.fit)
         folds = list(enumerate(splits))
         tasks = [(c, p, f, train) for c, p in enumerate(candidates) for f, (train, _) in folds]
         members = [preparation.member(*task) for task in self._bar(tasks, "preparing", "fit")]
@@ -166,7 +162,7 @@ class StackedSearch:
         stacks = self._stacks([member for member in members if member.error is None])
         self._tell(stacks)
         calls = [delayed(train_members)(stack) for stack in stacks]
-        trained = chain.from_iterable(self._parallel(self._bar(calls, "training", "stack")))
+        trained = chain.from_iterable(self._run.parallel(self._bar(calls, "training", "stack")))
         # workers send back copies
         places = {(member.candidate, member.fold): member for member in [*members, *trained]}
         members = [places[member.candidate, member.fold] for member in members]

@@ -12,8 +12,8 @@ import torch
 from torch.func import functional_call, stack_module_state
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sklearn_thin._erasure import RefitEraser
-from sklearn_thin._net import as_float
+from sklearn_thin._batches import batch_bounds
+from sklearn_thin._net import as_float, divergence, raised_in
 from sklearn_thin.losses import cross_entropy
 
 BLOCK = 2**22  # values of x that go through the stack at once, to validate
@@ -28,16 +28,10 @@ class Stack:
         Initialised, before their first step; of equal module, optimizer, batch size and
         epochs. What may differ are weights, seeds, rate, weight decay and λ.
     trainings : list of Training
-        Of each net: its rows, those held out, and what its eraser is fitted to, if any; equal
-        in their numbers of rows.
-    patience : int or None, default=None
-        Epochs without a lower validation loss after which a net stops, as skorch's
-        EarlyStopping counts them; None never stops.
-    cosine : bool, default=True
-        Whether the rate falls along a cosine, or stays.
+        Of each net: its rows and those held out, equal in their numbers, and its seed.
     """
 
-    def __init__(self, nets, trainings, *, patience=None, cosine=True):
+    def __init__(self, nets, trainings):
         # neighbours share a group of the optimizer, which steps them as one tensor
         order = sorted(range(len(nets)), key=lambda i: _rate(nets[i]))
         self.nets = [nets[i] for i in order]
@@ -46,21 +40,24 @@ class Stack:
         self.valid = None
         if trainings[0].valid is not None:
             self.valid = Rows([training.valid for training in self.trainings], nets[0].device)
-        self.patience = patience
         modules = [net.module_ for net in self.nets]
         self.params, self.buffers = stack_module_state(modules)
         self.module = modules[0]  # its own tensors are never read
+        self.bounds = batch_bounds(self.train.n_rows, nets[0].batch_size)
+        self.callbacks = [dict(net.callbacks_) for net in self.nets]
         self.optimizer, self.groups = self._optimizer()
         self.schedule = None
-        if cosine:
-            n_steps = nets[0].max_epochs * len(self._bounds())
+        if "lr_schedule" in self.callbacks[0]:
+            n_steps = nets[0].max_epochs * len(self.bounds)
             self.schedule = CosineAnnealingLR(self.optimizer, n_steps)
         self.generators = [net.iterator_train__generator for net in self.nets]
-        self.lam = self.train.floats([net.lam for net in self.nets])  # (nets,)
+        self.lam = self.optimizer.param_groups[0]["params"][0].new_tensor(
+            [net.lam for net in self.nets]
+        )
         self.dispel = _stacked_dispeller([net.dispeller for net in self.nets])
-        self.erasers = [None if t.erased is None else Eraser(t) for t in self.trainings]
-        self.errors = dict.fromkeys(range(len(self.nets)))
-        self.best = [Best(patience) for _ in self.nets]
+        self.eraser_generators = [torch.Generator().manual_seed(t.seed) for t in self.trainings]
+        self.active = set(range(len(self.nets)))  # neither stopped nor broken
+        self.errors = {}
 
     def fit(self):
         """Train all nets; each has its weights and history afterwards, or an error.
@@ -70,6 +67,9 @@ class Stack:
         dict from net to exception
             Of the nets whose loss did not stay finite.
         """
+        for index, callbacks in enumerate(self.callbacks):
+            if "early_stopping" in callbacks:
+                callbacks["early_stopping"].on_train_begin(self.nets[index])
         for epoch in range(1, self.nets[0].max_epochs + 1):
             start = perf_counter()
             told = {"event_lr": self._rates()} if self.schedule else {}
@@ -79,10 +79,10 @@ class Stack:
             if self.valid is not None:
                 told["valid_loss"] = self._validate()
             self._record(epoch, told, perf_counter() - start)
-            if all(self._is_done(index) for index in range(len(self.nets))):
+            if not self.active:
                 break
         self._give_back()
-        return {self.nets[i]: error for i, error in self.errors.items() if error is not None}
+        return {self.nets[index]: error for index, error in self.errors.items()}
 
     # ------------------------------------------------------------------ a step
 
@@ -101,21 +101,13 @@ class Stack:
         _, kwargs = net.get_params_for_optimizer("optimizer", net.module_.named_parameters())
         return net.optimizer(groups, **kwargs), slices
 
-    def _bounds(self):
-        """First and last row of each batch; a single row joins the batch before."""
-        n_rows, size = self.train.n_rows, self.nets[0].batch_size
-        starts = list(range(0, n_rows, size))
-        if len(starts) > 1 and n_rows - starts[-1] == 1:
-            starts.pop()
-        return list(zip(starts, [*starts[1:], n_rows], strict=True))
-
     def _run_epoch(self):
         """One pass over the training rows: means of the loss and of its terms, (nets,) each."""
         self.module.train()
         order = [torch.randperm(self.train.n_rows, generator=g) for g in self.generators]
         order = torch.stack(order).to(self.train.device)  # (nets, rows)
         sums = {}
-        for start, stop in self._bounds():
+        for start, stop in self.bounds:
             batch, y = self.train.take(order[:, start:stop])
             means = self._step(batch, y)
             for name, values in means.items():
@@ -179,98 +171,67 @@ class Stack:
         """Write the epoch into the histories, and see which nets it broke or ended."""
         told = {name: values.tolist() for name, values in told.items()}
         finite = self._finite()
-        for index, net in enumerate(self.nets):
-            if self._is_done(index):
-                continue
-            told_net = {name: values[index] for name, values in told.items()}
-            if not (math.isfinite(told_net["train_loss"]) and finite[index]):
-                self.errors[index] = FloatingPointError(
-                    f"the train_loss became {told_net['train_loss']} at epoch {epoch}. Try a "
-                    f"lower lr (got {net.lr}), or bring the columns of X to a common scale."
-                )
+        for index in sorted(self.active):
+            net, values = self.nets[index], {name: row[index] for name, row in told.items()}
+            if not (math.isfinite(values["train_loss"]) and finite[index]):
+                error = divergence("train_loss", values["train_loss"], epoch, net.lr)
+                self.errors[index] = error
+                self.active.remove(index)
                 continue
             net.history.new_epoch()
-            net.history.record("epoch", epoch)
-            for name, value in told_net.items():
+            values = {"epoch": epoch, **values, "train_batch_count": len(self.bounds)}
+            for name, value in {**values, "dur": seconds / len(self.nets)}.items():
                 net.history.record(name, value)
-            net.history.record("train_batch_count", len(self._bounds()))
-            net.history.record("dur", seconds / len(self.nets))
-            if self.patience is not None and self.best[index].see(epoch, told_net["valid_loss"]):
-                self.best[index].weights = self._state(index)
+            if "early_stopping" in self.callbacks[index] and self._stops(index):
+                self.active.remove(index)
+
+    def _stops(self, index):
+        """Whether early stopping, which keeps the best weights, ends this net's training."""
+        self._load(index)
+        try:
+            self.callbacks[index]["early_stopping"].on_epoch_end(self.nets[index])
+        except KeyboardInterrupt as stop:
+            if not raised_in("on_epoch_end", stop):
+                raise
+            return True
+        return False
 
     def _finite(self):
         """Which nets' weights are all finite."""
         finite = [w.detach().flatten(1).isfinite().all(1) for w in self.params.values()]
         return torch.stack(finite).all(0).tolist()
 
-    def _is_done(self, index):
-        return self.errors[index] is not None or self.best[index].is_over()
-
-    def _state(self, index):
-        """Copies of one net's weights and statistics."""
+    def _load(self, index):
+        """Give a net its own weights and statistics as they are now."""
         tensors = {**self.params, **self.buffers}
-        return {name: tensor[index].detach().clone() for name, tensor in tensors.items()}
+        state = {name: tensor[index].detach() for name, tensor in tensors.items()}
+        self.nets[index].module_.load_state_dict(state, strict=False)  # copies
 
     def _refit_erasers(self):
         """Each net's eraser is fitted to its own representation, in its own module."""
-        for index, (net, eraser) in enumerate(zip(self.nets, self.erasers, strict=True)):
-            if eraser is None or self._is_done(index):
-                continue
-            net.module_.load_state_dict(self._state(index), strict=False)
-            eraser.refit(net)
+        if "eraser" not in self.callbacks[0]:
+            return
+        for index in self.active:
+            net, eraser = self.nets[index], self.callbacks[index]["eraser"]
+            self._load(index)
+            self._refit(index, eraser.n_rows)
             for name, fitted in net.module_.eraser.named_buffers():
                 self.buffers[f"eraser.{name}"][index].copy_(fitted)
 
+    def _refit(self, index, n_rows):
+        train, generator = self.trainings[index].train, self.eraser_generators[index]
+        self.callbacks[index]["eraser"].refit(self.nets[index], train, n_rows, generator)
+
     def _give_back(self):
         """Each net gets its own weights: the last, or the best where it stopped early."""
-        for index, (net, eraser) in enumerate(zip(self.nets, self.erasers, strict=True)):
-            weights = self.best[index].weights
-            state = self._state(index) if weights is None else weights
-            net.module_.load_state_dict(state, strict=False)
-            if eraser is not None and self.errors[index] is None:
-                eraser.refit(net, last=True)
-
-
-class Eraser:
-    """Fits the eraser of one net, as RefitEraser does in a fit of its own.
-
-    Parameters
-    ----------
-    training : Training
-    """
-
-    def __init__(self, training):
-        self.callback = RefitEraser(training.erased)
-        self.train = training.train
-        self.generator = torch.Generator().manual_seed(training.seed)
-
-    def refit(self, net, last=False):
-        """Fit it to some rows, or at last to all."""
-        n_rows = len(self.train) if last else self.callback.n_rows
-        self.callback.refit(net, self.train, n_rows, self.generator)
-
-
-class Best:
-    """The best epoch of a net, as skorch's EarlyStopping finds it."""
-
-    def __init__(self, patience, threshold=1e-4):
-        self.patience = patience
-        self.threshold = threshold  # relative: less is no improvement
-        self.limit = math.inf
-        self.misses = 0
-        self.weights = None
-
-    def see(self, epoch, loss):
-        """Whether this epoch is the best so far."""
-        if loss < self.limit:
-            self.limit = loss - self.threshold * loss
-            self.misses = 0
-            return True
-        self.misses += 1
-        return False
-
-    def is_over(self):
-        return self.patience is not None and self.misses >= self.patience
+        for index, net in enumerate(self.nets):
+            if index in self.errors:
+                continue
+            self._load(index)
+            if "early_stopping" in self.callbacks[index]:
+                self.callbacks[index]["early_stopping"].on_train_end(net)
+            if "eraser" in self.callbacks[index]:
+                self._refit(index, self.train.n_rows)
 
 
 class Rows:
@@ -314,10 +275,6 @@ class Rows:
         for start in range(0, self.n_rows, step):
             index = torch.arange(start, min(start + step, self.n_rows), device=self.device)
             yield self.take(index.expand(n_nets, -1))
-
-    def floats(self, values):
-        """A tensor of numbers, one for each net."""
-        return torch.tensor(values, device=self.device, dtype=torch.get_default_dtype())
 
 
 def _equal(tensor, other):

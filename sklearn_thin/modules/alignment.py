@@ -117,6 +117,17 @@ class AlignerChain(nn.ModuleList):
     - Input: h of (n_samples, width), logits of (n_samples, classes of all variables side by
       side)
     - Output: (n_samples, width)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_thin.modules import AlignerChain
+    >>> first, second = torch.randn(100, 2), torch.randn(100, 3)
+    >>> logits = torch.cat([first, second], 1)
+    >>> chain = AlignerChain(4, [2, 3])
+    >>> chain.refit([(torch.randn(100, 4), logits)])
+    >>> chain(torch.randn(5, 4), logits[:5]).shape
+    torch.Size([5, 4])
     """
 
     def __init__(self, width, sizes):

@@ -216,6 +216,8 @@ def test_out_of_memory_halves_the_stack_and_says_so(error, digits, monkeypatch):
             sizes.append(len(self.nets))
             if len(self.nets) > 2:
                 self._run_epoch()  # as far as it gets
+                for index in self.active:
+                    self._load(index)  # as between epochs
                 raise error
             return super().fit()
 

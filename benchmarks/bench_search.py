@@ -7,8 +7,9 @@ digits, 1,797 rows of 64 features; the exogenous variable is the quartile of the
 a frozen encoder. `--width` is the hidden layer's, which eight experts share: the wider it is,
 the more of the time is arithmetic, which stacking does not save. Contenders are run in turn,
 round after round; ratios are taken within a round, and the median is printed with the smallest
-and largest. Printed beside: whether the best parameters are the same, and the largest
-difference of a fold's score. `--grow` times stacked searches of 1, 10, 60 and 300 candidates.
+and largest. Printed beside: whether the best parameters are the same, and how far a fold's
+score differs, also between the two plain searches, which differ in threads alone. `--grow`
+times stacked searches of 1, 10, 60 and 300 candidates.
 """
 
 import argparse
@@ -73,11 +74,20 @@ def compare(thin, X, y, rounds):
     print(f"60 candidates x {N_FOLDS} folds, seconds as a multiple of the stacked search's")
     for name, values in seconds.items():
         print(line(name, np.divide(values, seconds["stacked"])))
-    ours, theirs = searches["stacked"], searches["GridSearchCV(n_jobs=1)"]
+    ours, one_job, two_jobs = searches.values()
+    print(f"  same best parameters: {ours.best_params_ == one_job.best_params_}")
+    print("  largest difference of a fold's accuracy, in points")
+    print(f"    stacked, GridSearchCV(n_jobs=1): {apart(ours, one_job):.2f}")
+    print(
+        f"    GridSearchCV, one job of all threads, two of one each: {apart(one_job, two_jobs):.2f}"
+    )
+
+
+def apart(search, other):
+    """Largest difference of a fold's score of two searches, in points."""
     names = [f"split{fold}_test_score" for fold in range(N_FOLDS)]
-    apart = [np.abs(ours.cv_results_[n] - theirs.cv_results_[n]).max() for n in names]
-    print(f"  same best parameters: {ours.best_params_ == theirs.best_params_}")
-    print(f"  largest difference of a fold's accuracy: {100 * max(apart):.2f} points")
+    both = [[s.cv_results_[name] for name in names] for s in (search, other)]
+    return 100 * np.abs(np.subtract(*both)).max()
 
 
 def grow(thin, X, y, rounds):

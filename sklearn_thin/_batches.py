@@ -55,7 +55,8 @@ class TensorBatches:
         y = next(iter(X.values())) if y is None else y  # skorch predicts without labels
         if self.generator is None:
             for start, stop in self._bounds:
-                yield {key: rows[start:stop] for key, rows in X.items()}, y[start:stop]
+                # copies, as a module may write into its input, which is the user's
+                yield {key: rows[start:stop].clone() for key, rows in X.items()}, y[start:stop]
             return
         order = torch.randperm(len(self.dataset), generator=self.generator)
         for start, stop in self._bounds:

@@ -2,6 +2,8 @@
 
 from copy import deepcopy
 
+from sklearn.utils.validation import check_is_fitted
+
 from sklearn_thin._base import NetEstimator
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._heads import ExpertHead
@@ -176,4 +178,5 @@ class ExogenousEncoder(NetEstimator):
     @property
     def predictor_(self):
         """c: h_exo ↦ z_exo, the logits of the exogenous classes."""
+        check_is_fitted(self, "net_")
         return ExpertHead(self.module_.experts)

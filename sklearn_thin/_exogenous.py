@@ -6,119 +6,22 @@ whatever the user passed as `exogenous` into a frozen :class:`ExogenousSide`, an
 """
 
 import copy
-import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_array, get_tags
+from sklearn.utils import get_tags
 from torch import nn
 
+from sklearn_thin._frozen import ExogenousSide, ExogenousVariable, represent
 from sklearn_thin._heads import frozen_head
 from sklearn_thin._net import as_float
-from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._random import set_missing_random_states
-from sklearn_thin._validation import as_tensor, encode_labels
+from sklearn_thin._validation import encode_labels
 from sklearn_thin.losses import cosine_dispelling
 
 BROUGHT = "brought"  # stands for the predictor that a transformer brings with it
-
-
-@dataclass
-class ExogenousVariable:
-    """One exogenous variable, fitted and frozen."""
-
-    name: str
-    transformer: object  # X -> h_exo
-    head: nn.Module | None  # c: h_exo -> logits
-    gate_input: str  # what the gate reads: "probabilities", "logits", "representation"
-    centre: torch.Tensor | None = None  # of logits or h_exo, over the training rows
-    scale: torch.Tensor | None = None
-    n_labels: int | None = None  # exogenous classes that c knows
-
-    def __getstate__(self):
-        return {**vars(self), "head": None if self.head is None else pack(self.head)}
-
-    def __setstate__(self, state):
-        vars(self).update(state)
-        if self.head is not None:
-            self.head = unpack(*self.head, torch.device("cpu"))
-
-    @torch.inference_mode()
-    def logits(self, h):
-        try:
-            return self.head(h)  # (n, exogenous classes)
-        except RuntimeError as error:
-            raise ValueError(
-                f"the exogenous predictor of {self.name!r} does not read the "
-                f"{h.shape[1]} features that {self.transformer!r} gives: {error}"
-            ) from error
-
-    def gate_features(self, h, logits, *, fit=False):
-        """What the gate reads of this variable: (n, classes) or (n, width of h_exo)."""
-        if fit:
-            self.n_labels = None if logits is None else logits.shape[1]
-        if self.gate_input == "probabilities":
-            # as far apart as standardised one-hot labels: else the gate learns but slowly
-            return logits.softmax(1) * math.sqrt(logits.shape[1])
-        features = logits if self.gate_input == "logits" else h
-        if fit:
-            variance = features.var(0, correction=0)
-            self.centre = features.mean(0)
-            self.scale = torch.where(variance > 1e-12, variance.sqrt(), 1.0)
-        return (features - self.centre) / self.scale
-
-
-class ExogenousSide:
-    """All exogenous variables: from X to the gate's input and c's logits.
-
-    Parameters
-    ----------
-    variables : list of ExogenousVariable
-    listed : bool, default=False
-        Whether the user passed a list of them.
-    """
-
-    def __init__(self, variables, listed=False):
-        self.variables = variables
-        self.listed = listed
-
-    def probabilities(self, logits):
-        """What the predictors say, the variables side by side: as `logits` in shape."""
-        parts = logits.split([v.n_labels for v in self.variables], dim=1)
-        return torch.cat([z.softmax(1) for z in parts], dim=1)
-
-    def outputs(self, X, *, logits=False, representations=None, fit=False):
-        """Tensors of the frozen side, each row evaluated once.
-
-        Parameters
-        ----------
-        X : what the transformers read, of n_samples rows
-        logits : bool, default=False
-            Whether the logits are wanted, for dispelling.
-        representations : list of Tensor, default=None
-            h_exo of each variable where it has been computed already.
-        fit : bool, default=False
-            Whether X are the training rows, which give the gate's input its scale.
-
-        Returns
-        -------
-        dict
-            "gate_input" of shape (n_samples, gate width), and on demand
-            "exogenous_logits" of shape (n_samples, exogenous classes), the variables
-            side by side.
-        """
-        hs = representations or [represent(v.transformer, X) for v in self.variables]
-        pairs = list(zip(self.variables, hs, strict=True))
-        zs = [None if v.head is None else v.logits(h) for v, h in pairs]
-        gate = [v.gate_features(h, z, fit=fit) for (v, h), z in zip(pairs, zs, strict=True)]
-        outputs = {"gate_input": torch.cat(gate, dim=1)}
-        if logits:
-            outputs["exogenous_logits"] = torch.cat(zs, dim=1)
-        # clones are no inference tensors, and so may take part in training
-        return {name: tensor.clone() for name, tensor in outputs.items()}
 
 
 class Dispeller:
@@ -349,8 +252,9 @@ def fit_exogenous(exogenous, predictor, gate_input, X, target, seed, *, logits):
         if not isinstance(transformer, FrozenEstimator):
             transformer = set_missing_random_states(clone(transformer), seed + index)
             transformer.fit(X, z) if needs_target(transformer) else transformer.fit(X)
-        h = represent(transformer, X)
+        h = None
         if is_to_fit(c):
+            h = represent(transformer, X)
             c = set_missing_random_states(clone(c), seed + index).fit(h.numpy(), z)
         c = last_step(transformer).predictor_ if c is BROUGHT else c
         reads = gate_input
@@ -361,12 +265,3 @@ def fit_exogenous(exogenous, predictor, gate_input, X, target, seed, *, logits):
         hs.append(h)
     side = ExogenousSide(variables, listed=isinstance(exogenous, list))
     return side, side.outputs(X, logits=logits, representations=hs, fit=True)
-
-
-def represent(transformer, X):
-    """h_exo as a tensor of shape (n_samples, width)."""
-    h = transformer.transform(X)
-    h = h.toarray() if hasattr(h, "toarray") else np.asarray(h)
-    h = h.reshape(len(h), -1) if h.ndim > 2 else h
-    h = check_array(h, dtype=np.float32, input_name=f"output of {type(transformer).__name__}")
-    return as_tensor(h)

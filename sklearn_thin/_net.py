@@ -3,6 +3,7 @@
 import math
 from contextlib import suppress
 
+import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer
@@ -225,12 +226,17 @@ def infer_rows(function, tensors, device):
     ndarray
     """
     first = next(iter(tensors.values()))
-    size = max(1, 2**20 // max(1, first[:1].numel()))  # rows in about a million values
-    outputs = []
+    values = 2**18 if torch.device(device).type == "cpu" else 2**20  # what the caches hold
+    size = max(1, values // max(1, first[:1].numel()))
+    whole = None
     for start in range(0, len(first), size):
-        block = {name: rows[start : start + size].to(device) for name, rows in tensors.items()}
-        outputs.append(_padded(function, block))
-    return torch.cat(outputs).cpu().numpy()
+        # a copy, as a module may write into its input, which is the user's
+        block = {n: rows[start : start + size].to(device, copy=True) for n, rows in tensors.items()}
+        part = _padded(function, block).cpu().numpy()
+        if whole is None:
+            whole = np.empty((len(first), *part.shape[1:]), part.dtype)
+        whole[start : start + len(part)] = part
+    return whole
 
 
 def _padded(function, block, least=8):

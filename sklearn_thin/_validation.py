@@ -1,5 +1,7 @@
 """From what a user passes to arrays, class codes, weights, row splits and a device."""
 
+import warnings
+
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
@@ -100,8 +102,10 @@ def check_transformed(X, name, *, images=False):
 
 
 def as_tensor(array):
-    """Tensor over the array's memory where that can be written to, else over a copy."""
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
+    """Tensor over the array's memory, which may be a file's; it must not be written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
 
 
 def encode_labels(y, n_samples, *, known=None, name="y"):

@@ -48,6 +48,17 @@ def test_bench_fit_prints_both_ratios_beside_plain_skorch():
     assert printed.count("skorch") == 2
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_bench_memory_prints_both_peaks_of_every_case():
+    printed = run("bench_memory.py", "--images", "500", "--gigabytes", "0.01")
+    cases = "500 uint8 images", *(f"0.01 GB memmap, {gate}" for gate in ("no gate", "gate"))
+    for case in (*cases, "0.01 GB memmap, gate on h_exo"):
+        for method in ("fit", "predict_proba"):
+            own, resident, seconds = printed.split(f"{case}, {method}")[1].split()[:3]
+            assert float(own) <= float(resident) + 1
+            assert float(seconds) > 0
+
+
 def test_bench_search_prints_ratios_and_compares_results():
     small = ("--rounds", "1", "--epochs", "1", "--width", "4", "--batch-size", "512")
     printed = run("bench_search.py", *small)

@@ -1,0 +1,162 @@
+"""The frozen exogenous side: X -> h_exo -> the gate's input and c's logits, block by block."""
+
+import math
+from dataclasses import dataclass
+from tempfile import TemporaryFile
+
+import numpy as np
+import torch
+from sklearn.utils import check_array
+from sklearn.utils.validation import _num_samples
+from torch import nn
+
+from sklearn_thin._pickling import pack, unpack
+from sklearn_thin._validation import as_tensor, take
+
+BLOCK = 4096  # rows that pass together
+IN_MEMORY = 2**28  # bytes of outputs
+
+
+@dataclass
+class ExogenousVariable:
+    """One exogenous variable, fitted and frozen."""
+
+    name: str
+    transformer: object  # X -> h_exo
+    head: nn.Module | None  # c: h_exo -> logits
+    gate_input: str  # what the gate reads: "probabilities", "logits", "representation"
+    centre: torch.Tensor | None = None  # of logits or h_exo, over the training rows
+    scale: torch.Tensor | None = None
+    n_labels: int | None = None  # exogenous classes that c knows
+
+    def __getstate__(self):
+        return {**vars(self), "head": None if self.head is None else pack(self.head)}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        if self.head is not None:
+            self.head = unpack(*self.head, torch.device("cpu"))
+
+    @torch.inference_mode()
+    def logits(self, h):
+        try:
+            return self.head(h)  # (n, exogenous classes)
+        except RuntimeError as error:
+            raise ValueError(
+                f"the exogenous predictor of {self.name!r} does not read the "
+                f"{h.shape[1]} features that {self.transformer!r} gives: {error}"
+            ) from error
+
+    def gate_features(self, h, logits):
+        """What the gate reads, yet to be scaled: (n, classes) or (n, width of h_exo)."""
+        if self.gate_input == "probabilities":
+            # as far apart as standardised one-hot labels: else the gate learns but slowly
+            return logits.softmax(1) * math.sqrt(logits.shape[1])
+        return logits if self.gate_input == "logits" else h
+
+    def scale_(self, features, *, fit=False):
+        """Centre and scale logits or h_exo in place; on `fit`, the training rows, by their own."""
+        if self.gate_input == "probabilities":
+            return
+        if fit:
+            variance = features.var(0, correction=0)
+            self.centre = features.mean(0)
+            self.scale = torch.where(variance > 1e-12, variance.sqrt(), 1.0)
+        features.sub_(self.centre).div_(self.scale)
+
+
+class ExogenousSide:
+    """All exogenous variables: from X to the gate's input and c's logits.
+
+    Parameters
+    ----------
+    variables : list of ExogenousVariable
+    listed : bool, default=False
+        Whether the user passed a list of them.
+    """
+
+    def __init__(self, variables, listed=False):
+        self.variables = variables
+        self.listed = listed
+
+    def probabilities(self, logits):
+        """What the predictors say, the variables side by side: as `logits` in shape."""
+        parts = logits.split([v.n_labels for v in self.variables], dim=1)
+        return torch.cat([z.softmax(1) for z in parts], dim=1)
+
+    def outputs(self, X, *, logits=False, representations=None, fit=False):
+        """Tensors of the frozen side, each row evaluated once, block by block.
+
+        Parameters
+        ----------
+        X : what the transformers read, of n_samples rows
+        logits : bool, default=False
+            Whether the logits are wanted, for dispelling.
+        representations : list of Tensor or None, default=None
+            h_exo of each variable where it has been computed already, else None.
+        fit : bool, default=False
+            Whether X are the training rows, which give the gate's input its scale.
+
+        Returns
+        -------
+        dict
+            "gate_input" of shape (n_samples, gate width), and on demand
+            "exogenous_logits" of shape (n_samples, exogenous classes), the variables
+            side by side.
+        """
+        hs = representations or [None] * len(self.variables)
+        n_rows, outputs = _num_samples(X), {}
+        for rows, block in row_blocks(X, n_rows):
+            known = [None if h is None else h[rows] for h in hs]
+            parts, widths = self._block(block, known, logits)
+            for name, part in parts.items():
+                if name not in outputs:
+                    outputs[name] = room_for(n_rows, part.shape[1])
+                outputs[name][rows] = part
+        columns = outputs["gate_input"].split(widths, dim=1)
+        for variable, features in zip(self.variables, columns, strict=True):
+            variable.scale_(features, fit=fit)
+        return outputs
+
+    def _block(self, X, hs, logits):
+        """Outputs of some rows, not scaled yet, and the gate's columns of each variable."""
+        gate, zs = [], []
+        for variable, known in zip(self.variables, hs, strict=True):
+            h = represent(variable.transformer, X) if known is None else known
+            z = None if variable.head is None else variable.logits(h)
+            if z is not None and variable.n_labels is None:
+                variable.n_labels = z.shape[1]
+            gate.append(variable.gate_features(h, z))
+            zs.append(z)
+        parts = {"gate_input": torch.cat(gate, dim=1)}
+        if logits:
+            parts["exogenous_logits"] = torch.cat(zs, dim=1)
+        return parts, [features.shape[1] for features in gate]
+
+
+def row_blocks(X, n_rows):
+    """(slice, rows) of X in blocks; X itself where one block holds all of it."""
+    if n_rows <= BLOCK:
+        yield slice(0, n_rows), X
+        return
+    X = X.tocsr() if hasattr(X, "tocsr") else X
+    for start in range(0, n_rows, BLOCK):
+        rows = slice(start, min(start + BLOCK, n_rows))
+        yield rows, take(X, rows)
+
+
+def room_for(n_rows, width):
+    """Tensor to be filled, (n_rows, width); a large one lies in a temporary file until it goes."""
+    if 4 * n_rows * width <= IN_MEMORY:
+        return torch.empty(n_rows, width)
+    with TemporaryFile() as file:
+        return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=(n_rows, width)))
+
+
+def represent(transformer, X):
+    """h_exo as a tensor of shape (n_samples, width)."""
+    h = transformer.transform(X)
+    h = h.toarray() if hasattr(h, "toarray") else np.asarray(h)
+    h = h.reshape(len(h), -1) if h.ndim > 2 else h
+    h = check_array(h, dtype=np.float32, input_name=f"output of {type(transformer).__name__}")
+    return as_tensor(h)

@@ -1,0 +1,93 @@
+"""Data in files, and the user's arrays: read in blocks, not copied, not written to."""
+
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+from sklearn.decomposition import TruncatedSVD
+from sklearn.frozen import FrozenEstimator
+from torch import nn
+
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, _frozen
+from sklearn_thin._exogenous import fit_exogenous
+
+SMALL = MLPBackbone((16,))
+
+
+def small(exogenous=None, **params):
+    defaults = {"backbone": SMALL, "hidden_units": 0, "max_epochs": 2, "depth": 2}
+    return THINClassifier(exogenous, **{**defaults, "random_state": 0, **params})
+
+
+@pytest.fixture(scope="module")
+def rows(digits):
+    return digits.X[:300], digits.y[:300], digits.z[:300]
+
+
+@pytest.fixture(scope="module")
+def encoder(rows):
+    encoder = ExogenousEncoder(SMALL, hidden_units=0, max_epochs=5, random_state=0)
+    return FrozenEstimator(encoder.fit(rows[0], rows[2]))
+
+
+def in_file(array, folder):
+    """The same as a file that cannot be written to."""
+    np.save(folder / "X.npy", array)
+    return np.load(folder / "X.npy", mmap_mode="r")
+
+
+@pytest.mark.parametrize("dispelling", ["cosine", "erasure", "alignment"])
+def test_a_read_only_file_is_learned_like_the_array(dispelling, rows, encoder, tmp_path):
+    X, y, _ = rows
+    clf = small(encoder, lam=0.01, dispelling=dispelling)
+    expected = clf.fit(X, y).predict_proba(X)
+    file = in_file(X, tmp_path)
+    np.testing.assert_array_equal(clf.fit(file, y).predict_proba(file), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_rows_in_a_file_are_not_copied(dtype, tmp_path):
+    X = in_file((9 * np.random.RandomState(0).rand(2000, 40, 40)).astype(dtype), tmp_path)
+    y = np.arange(len(X)) % 3
+    encoder = ExogenousEncoder(SMALL, max_epochs=1).fit(X[:100], y[:100])
+    clf = small(FrozenEstimator(encoder), max_epochs=1)
+    for call in (lambda: clf.fit(X, y), lambda: clf.predict_proba(X)):
+        tracemalloc.start()
+        call()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < X.nbytes / 2
+
+
+def test_a_module_that_writes_into_its_input_leaves_the_users_rows_as_they_are(rows):
+    X, y = rows[0] - 0.5, rows[1]
+    before = X.copy()
+    clf = small(backbone=nn.Sequential(nn.ReLU(inplace=True), nn.Linear(64, 8)))
+    clf.fit(X, y, X_val=X, y_val=y).predict(X)
+    clf.transform(X)
+    np.testing.assert_array_equal(X, before)
+
+
+@pytest.mark.parametrize(
+    "container", [np.asarray, pd.DataFrame, sparse.csr_array, sparse.coo_array]
+)
+def test_the_frozen_side_says_the_same_in_blocks(container, rows, monkeypatch):
+    X, z = container(rows[0]), rows[2]
+    svd = TruncatedSVD(5, random_state=0).fit(X)
+    given = FrozenEstimator(svd), None, "representation"
+    side, whole = fit_exogenous(*given, X, z, 0, logits=False)
+    monkeypatch.setattr(_frozen, "BLOCK", 70)
+    in_blocks = fit_exogenous(*given, X, z, 0, logits=False)[1]
+    for outputs in (in_blocks, side.outputs(X)):
+        np.testing.assert_allclose(outputs["gate_input"], whole["gate_input"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("gate_input", ["probabilities", "logits", "representation"])
+def test_large_outputs_of_the_frozen_side_may_lie_in_a_file(gate_input, rows, encoder, monkeypatch):
+    X, y, _ = rows
+    clf = small(encoder, gate_input=gate_input, lam=0.01)
+    expected = clf.fit(X, y).predict_proba(X)
+    monkeypatch.setattr(_frozen, "IN_MEMORY", 0)
+    np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)

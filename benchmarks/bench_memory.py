@@ -73,13 +73,18 @@ def peaks(make_model, X, y):
     return figures
 
 
+def small_encoder(X, params):
+    """A frozen encoder of 18 classes, fitted to few rows."""
+    first = X[:2000]
+    return FrozenEstimator(ExogenousEncoder(**params).fit(first, np.arange(len(first)) % 18))
+
+
 def images(n):
     """So many images in memory."""
     X = np.random.default_rng(0).integers(0, 256, (n, 28, 28), dtype=np.uint8)
-    z = np.arange(2000) % 18
-    encoder = ExogenousEncoder(**PARAMS).fit(X[:2000], z)
+    encoder = small_encoder(X, PARAMS)
     return peaks(
-        lambda X: THINClassifier(FrozenEstimator(encoder), lam=0.005, **PARAMS),
+        lambda X: THINClassifier(encoder, lam=0.005, **PARAMS),
         X,
         np.arange(len(X)) % 10,
     )
@@ -88,12 +93,12 @@ def images(n):
 def memmap(file, gate_input):
     """A table in a file, with a gate that reads an encoder's `gate_input`, or without a gate."""
     X = np.load(file, mmap_mode="r")
-    encoder = ExogenousEncoder(**TABLE).fit(X[:2000], np.arange(2000) % 18)
+    encoder = small_encoder(X, TABLE)
 
     def model(X):
         if gate_input is None:
             return THINClassifier(depth=0, **TABLE)
-        return THINClassifier(FrozenEstimator(encoder), gate_input=gate_input, **TABLE)
+        return THINClassifier(encoder, gate_input=gate_input, **TABLE)
 
     return peaks(model, X, np.arange(len(X)) % 10)
 

@@ -61,4 +61,4 @@ class TensorBatches:
         order = torch.randperm(len(self.dataset), generator=self.generator)
         for start, stop in self._bounds:
             index = order[start:stop]  # (batch,)
-            yield {key: rows[index] for key, rows in X.items()}, y[index]
+            yield {key: rows.index_select(0, index) for key, rows in X.items()}, y[index]

@@ -41,11 +41,16 @@ def test_mnist_r_prints_every_model_writes_json_and_resumes(data_dir, tmp_path):
     assert json.loads(file.read_text()) == figures
 
 
-def test_bench_fit_prints_both_ratios_beside_plain_skorch():
+def test_bench_fit_prints_ratios_of_every_case_beside_its_peers():
     printed = run("bench_fit.py", "--rounds", "1", "--rows", "64", "--epochs", "1")
-    assert "to 'hand'" in printed
+    assert printed.count("to 'hand'") == 2
     assert "to 'bare'" in printed
-    assert printed.count("skorch") == 2
+    assert printed.count("skorch") == 3
+    assert "MLPClassifier" in printed
+
+
+def test_bench_import_prints_what_the_package_adds():
+    assert "sklearn_thin beyond them" in run("bench_import.py", "--rounds", "1")
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")

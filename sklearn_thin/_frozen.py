@@ -1,11 +1,15 @@
 """The frozen exogenous side: X -> h_exo -> the gate's input and c's logits, block by block."""
 
 import math
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from hashlib import blake2b
 from tempfile import TemporaryFile
 
 import numpy as np
 import torch
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
 from torch import nn
@@ -155,8 +159,49 @@ def room_for(n_rows, width):
 
 def represent(transformer, X):
     """h_exo as a tensor of shape (n_samples, width)."""
+    rows = rows_of(X) if isinstance(transformer, FrozenEstimator) else None
+    known = REMEMBERED.get()
+    if known is None or rows is None:
+        return as_tensor(evaluate(transformer, X))
+    # held beside its rows, as nothing else then gets its id
+    _, seen = known.setdefault(id(transformer), (transformer, {}))
+    digests = [blake2b(row, digest_size=16).digest() for row in rows]
+    new = [i for i, digest in enumerate(digests) if digest not in seen]
+    if new:
+        h = evaluate(transformer, X if len(new) == len(X) else X[new])
+        seen.update(zip([digests[i] for i in new], h, strict=True))
+    return torch.from_numpy(np.stack([seen[digest] for digest in digests]))
+
+
+def evaluate(transformer, X):
+    """h_exo as an array."""
     h = transformer.transform(X)
     h = h.toarray() if hasattr(h, "toarray") else np.asarray(h)
     h = h.reshape(len(h), -1) if h.ndim > 2 else h
-    h = check_array(h, dtype=np.float32, input_name=f"output of {type(transformer).__name__}")
-    return as_tensor(h)
+    return check_array(h, dtype=np.float32, input_name=f"output of {type(transformer).__name__}")
+
+
+# ----------------------------------------------------------------------- during a search
+
+REMEMBERED = ContextVar("remembered", default=None)  # id -> (transformer, {row: h_exo})
+
+
+@contextmanager
+def remembering():
+    """Frozen transformers evaluate each row of an array once, as long as this lasts.
+
+    A search asks for the same rows again and again: in the fits of other folds, and in
+    the scoring of every candidate.
+    """
+    token = REMEMBERED.set({})
+    try:
+        yield
+    finally:
+        REMEMBERED.reset(token)
+
+
+def rows_of(X):
+    """Rows of an array as bytes, (n_samples, n_bytes); None for what is no array of numbers."""
+    if type(X) not in (np.ndarray, np.memmap) or X.dtype.hasobject or not X.size:
+        return None
+    return np.ascontiguousarray(X).reshape(len(X), -1).view(np.uint8)

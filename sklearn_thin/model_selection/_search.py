@@ -15,6 +15,7 @@ from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
 
+from sklearn_thin._frozen import remembering
 from sklearn_thin.model_selection._members import (
     Preparation,
     stack_key,
@@ -115,7 +116,7 @@ class StackedSearch:
         try:
             self.estimator = HandedOut(self.estimator, self._run.fitted)
             self.n_jobs, self.cv = 1, splitter
-            with parallel_config(backend="sequential"):
+            with parallel_config(backend="sequential"), remembering():
                 super().fit(X, y, **params)
         finally:
             vars(self).update(before)
@@ -243,9 +244,10 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     scores are those of a plain search with the same seeds, but for rounding, and for
     dropout, which draws other units. Scoring, ranking and refitting are scikit-learn's.
 
-    Exogenous sides are fitted, or evaluated where they are frozen, once a fold for all
-    candidates that share them, and leading steps of a Pipeline once a setting and fold. A fit
-    that cannot be stacked trains by itself; `verbose` says which and why.
+    Frozen exogenous transformers evaluate each row of an array once for the whole search,
+    scoring and refit included. Others are fitted once a fold for all candidates that share
+    them, and leading steps of a Pipeline once a setting and fold. A fit that cannot be stacked
+    trains by itself; `verbose` says which and why.
 
     Parameters
     ----------

@@ -3,11 +3,13 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.decomposition import PCA
 from sklearn.exceptions import FitFailedWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -116,6 +118,56 @@ def test_splits_that_are_drawn_anew_each_time_are_drawn_once(rows):
     search.fit(X, shuffled)
     # half of the rows of a test part drawn anew would have been trained on
     assert search.cv_results_["mean_test_score"][0] < 0.25
+
+
+class Evaluated(TransformerMixin, BaseEstimator):
+    """The rows as they are, and how many it has been asked for."""
+
+    rows = 0
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        Evaluated.rows += len(X)
+        return np.asarray(X)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def search_with_frozen(rows, stacked=True):
+    """A search whose gate reads the rows by way of a frozen transformer."""
+    kind = StackedGridSearchCV if stacked else GridSearchCV
+    thin = small(FrozenEstimator(Evaluated()))
+    X, y, _ = rows
+    return kind(thin, {"depth": [1, 2], "lr": [1e-3, 1e-2]}, cv=3, return_train_score=True).fit(
+        X, y
+    )
+
+
+def test_a_frozen_transformer_sees_every_row_once(rows):
+    Evaluated.rows = 0
+    stacked = search_with_frozen(rows)
+    assert Evaluated.rows == len(np.unique(rows[0], axis=0))
+    scores = [s.cv_results_["mean_test_score"] for s in (stacked, search_with_frozen(rows, False))]
+    np.testing.assert_allclose(*scores, atol=CLOSE)
+
+
+def test_nothing_is_remembered_after_the_search(rows):
+    search = search_with_frozen(rows)
+    Evaluated.rows = 0
+    search.predict(rows[0][:50])
+    assert Evaluated.rows == 50
+
+
+def test_frozen_transformers_of_frames_are_evaluated_as_ever(rows):
+    X, y, _ = rows
+    thin = small(FrozenEstimator(PCA(5).fit(pd.DataFrame(X))))
+    search = StackedGridSearchCV(thin, {"lr": [1e-3, 1e-2]}, cv=2).fit(pd.DataFrame(X), y)
+    plain = GridSearchCV(thin, {"lr": [1e-3, 1e-2]}, cv=2).fit(pd.DataFrame(X), y)
+    scores = [s.cv_results_["mean_test_score"] for s in (search, plain)]
+    np.testing.assert_allclose(*scores, atol=CLOSE)
 
 
 class Counting(TransformerMixin, BaseEstimator):

@@ -44,9 +44,23 @@ def test_mnist_r_prints_every_model_writes_json_and_resumes(data_dir, tmp_path):
 def test_bench_fit_prints_ratios_of_every_case_beside_its_peers():
     printed = run("bench_fit.py", "--rounds", "1", "--rows", "64", "--epochs", "1")
     assert printed.count("to 'hand'") == 2
-    assert "to 'bare'" in printed
-    assert printed.count("skorch") == 3
+    assert printed.count("skorch") == 2
     assert "MLPClassifier" in printed
+
+
+def test_bench_predict_prints_ratios_beside_plain_skorch():
+    printed = run("bench_predict.py", "--rounds", "1", "--rows", "256")
+    assert "to 'bare'" in printed
+    assert "skorch" in printed
+
+
+@pytest.mark.parametrize("script", ["bench_fit.py", "bench_predict.py"])
+def test_growth_is_printed_beside_the_floor(script):
+    printed = run(script, "--rounds", "1", "--grow")
+    for last in ("32,000 rows", "L = 64", "depth 8"):
+        ratio, to_floor = map(float, printed.split(last)[1].split()[:2])
+        assert ratio > 0
+        assert to_floor > 1
 
 
 def test_bench_import_prints_what_the_package_adds():

@@ -1,0 +1,146 @@
+"""What the benchmarks of fit and predict_proba share: networks, contenders in turn, floors."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm.auto import tqdm
+
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone
+from sklearn_thin.modules import MLP, ConvNet, ExpertEnsemble, THINModule, TreeGate
+
+DEPTH = 3
+WIDTH = 64  # of the table's hidden layer
+
+
+@dataclass
+class Case:
+    """One network and its data, for all contenders."""
+
+    X: np.ndarray
+    make_module: callable  # the network, for the loops without the estimator
+    network: dict  # the same, as parameters of the estimators
+    batch_size: int
+    epochs: int
+
+    def __post_init__(self):
+        n = len(self.X)
+        self.y, z = np.arange(n) % 10, np.arange(n) % 18  # every class, however few rows
+        self.encoder = ExogenousEncoder(**self.network, max_epochs=1, device="cpu").fit(self.X, z)
+
+    def tensors(self):
+        """Rows as the modules read them; images get a channel."""
+        x = torch.from_numpy(self.X)
+        return x.unsqueeze(1) if x.ndim == 3 else x
+
+
+def images(n_rows, epochs):
+    """The paper's gated network for digits."""
+    X = np.random.default_rng(0).integers(0, 256, (n_rows, 28, 28), dtype=np.uint8)
+    network = {"backbone": ConvNetBackbone(hidden_layer_sizes=()), "hidden_units": 256}
+
+    def make_module():
+        return THINModule(ConvNet(1), ExpertEnsemble(784, 10, 8, 32), TreeGate(18, DEPTH))
+
+    return Case(X, make_module, network, 32, epochs)
+
+
+def table(n_rows, epochs):
+    """A gated network of one hidden layer for 64 features."""
+    X = np.random.default_rng(0).standard_normal((n_rows, 64), dtype=np.float32)
+    network = {"backbone": MLPBackbone((WIDTH,)), "hidden_units": 0}
+
+    def make_module():
+        return THINModule(MLP(64, (WIDTH,)), ExpertEnsemble(WIDTH, 10, 8), TreeGate(18, DEPTH))
+
+    return Case(X, make_module, network, 128, epochs)
+
+
+def as_float(x):
+    """Images of uint8 scaled to [0, 1]; floats as they are."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
+class Logits(nn.Module):
+    """Logits alone, as skorch's losses expect."""
+
+    def __init__(self, thin):
+        super().__init__()
+        self.thin = thin
+
+    def forward(self, x, gate_input=None):
+        return self.thin(as_float(x), gate_input).logits
+
+
+def alternate(calls, rounds, description):
+    """Run every call once a round, after one round of warming up."""
+    seconds = {name: [] for name in calls}
+    for call in calls.values():
+        call()
+    for _ in tqdm(range(rounds), desc=description):
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def report(title, seconds, reference):
+    """Ratios to the reference contender."""
+    print(f"\n{title}: median of ratios to '{reference}' (smallest, largest)")
+    base = np.array(seconds[reference])
+    for name, values in seconds.items():
+        ratios = np.array(values) / base
+        print(f"  {name:14s} {np.median(ratios):6.2f}  ({ratios.min():.2f}, {ratios.max():.2f})")
+
+
+GROWTH = {
+    "rows": [(f"{2000 * times:,} rows", 2000 * times, {}) for times in (1, 4, 16)],
+    "L": [(f"L = {n}", 2000, {"depth": 6, "n_experts": n}) for n in (1, 4, 16, 64)],
+    "depth": [(f"depth {d}", 2000, {"depth": d, "n_experts": 8}) for d in (0, 2, 4, 6, 8)],
+}
+
+
+def grow(make_call, rounds, title):
+    """Print how the seconds of a call grow with rows, experts and depth, and their floor.
+
+    `make_call` makes it of (rows of 64 features, labels, parameters of THINClassifier). The
+    floor is the call's floating-point operations at the speed that a large matrix product
+    sustains here; what is above it is overhead and memory.
+    """
+    speed = sustained()
+    for grown, cases in GROWTH.items():
+        calls = {}
+        for name, n_rows, params in cases:
+            X = np.random.default_rng(0).standard_normal((n_rows, 64), dtype=np.float32)
+            network = {"backbone": MLPBackbone((WIDTH,)), "hidden_units": 0, "batch_size": 128}
+            params = {**network, "device": "cpu", "max_epochs": 1, **params}
+            calls[name] = make_call(X, np.arange(n_rows) % 10, params)
+        seconds = alternate(calls, rounds, grown)
+        base = np.array(seconds[cases[0][0]])
+        print(f"\n{title}, more {grown}: seconds to the first's, and to their own floor")
+        for name, values in seconds.items():
+            floor = operations(calls[name]) / speed
+            to_floor = np.median(values) / floor
+            print(f"  {name:14s} {np.median(values / base):6.2f} {to_floor:8.1f}")
+
+
+def sustained(size=2048, repeats=5):
+    """Floating-point operations a second of a large matrix product, the best of some."""
+    a = torch.randn(size, size)
+    best = np.inf
+    for _ in range(repeats):
+        start = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def operations(call):
+    """Floating-point operations of the matrix products and convolutions in a call."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()

@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_thin._classifier import THINClassifier
+from sklearn_thin._net import as_float
 from sklearn_thin._random import torch_seed
 from sklearn_thin._validation import check_device
 from sklearn_thin.model_selection._stack import Stack
@@ -181,6 +182,31 @@ def stack_key(member):
     dispels = training.net_params["dispeller"] is not None
     shared = [getattr(thin, name) for name in SHARED]
     return joblib.hash([shapes, data, thin.early_stopping is False, dispels, shared])
+
+
+def step_bytes(member):
+    """Memory in bytes that a net adds to a stack's step: weights, moments, activations.
+
+    The activations are measured: they are what autograd keeps of one batch's forward pass.
+    """
+    training, module = member.training, deepcopy(member.training.module).train()
+    X = {name: rows[: member.thin.batch_size] for name, rows in training.train.X.items()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = module(as_float(X["x"]), X.get("gate_input"), X.get("exogenous_logits"))
+    weights = sum(w.numel() * w.element_size() for w in module.parameters())
+    for tensor in (*module.parameters(), *X.values()):  # counted apart, or shared by all nets
+        kept.pop(tensor.untyped_storage().data_ptr(), None)
+    del output
+    # weights in the member, in its copy and in the stack, gradients twice, two moments, the
+    # step's scratch; activations with their gradients
+    return 8 * weights + 2 * sum(kept.values())
 
 
 def train_alone(member):

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed, parallel_config
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
@@ -16,9 +17,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from tqdm.auto import tqdm
 
 from sklearn_thin._frozen import remembering
+from sklearn_thin._validation import check_device
 from sklearn_thin.model_selection._members import (
     Preparation,
     stack_key,
+    step_bytes,
     train_alone,
     train_stack,
     why_alone,
@@ -223,15 +226,16 @@ def train_members(members):
     return members
 
 
-def fitting(member, budget=2**30):
-    """How many nets like this one fit into the budget, in bytes: weights, moments, a batch."""
-    training, thin = member.training, member.thin
-    weights = sum(w.numel() * w.element_size() for w in training.module.parameters())
-    row = training.train.X["x"][:1]
-    batch = 64 * thin.batch_size * row.numel() * 4  # activations, for a ConvNet
-    return max(1, budget // (6 * weights + batch))
+def fitting(member):
+    """How many nets like this one may train together within the budget, at least one."""
+    device = check_device(member.thin.device)
+    budget = BUDGET
+    if device.type == "cuda":
+        budget = torch.cuda.mem_get_info(device)[0] // 2
+    return max(1, budget // step_bytes(member))
 
 
+BUDGET = 2**30  # bytes, on a CPU
 CONSTRAINTS = {"stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]}
 
 
@@ -258,7 +262,8 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
         As in :class:`~sklearn.model_selection.GridSearchCV`. `n_jobs` and joblib's backends
         run stacks, not candidates, side by side; scoring is not spread.
     stack_size : "auto" or int, default="auto"
-        Networks in a stack at most; "auto" keeps weights, moments and a batch within 1 GiB.
+        Networks in a stack at most; "auto" keeps what a step holds, measured on one network,
+        within 1 GiB, on a GPU within half of its free memory.
 
     Attributes
     ----------

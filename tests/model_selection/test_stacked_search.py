@@ -20,7 +20,11 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
-from sklearn_thin.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
+from sklearn_thin.model_selection import (
+    StackedGridSearchCV,
+    StackedRandomizedSearchCV,
+    _search,
+)
 
 SMALL = MLPBackbone((16,))
 GRID = {"depth": [0, 1], "lam": [0.0, 0.2], "lr": [1e-3, 1e-2]}
@@ -336,6 +340,25 @@ def test_a_scorer_that_raises_is_handled_as_scikit_learn_does(rows):
         search.fit(X, y)
     with pytest.raises(KeyError, match="nothing to score"):
         search.set_params(error_score="raise").fit(X, y)
+
+
+def test_stacks_are_as_large_as_the_budget_allows(rows, monkeypatch, capsys):
+    X, y, _ = rows
+
+    def stacks(budget, **params):
+        """Sizes of the stacks of twelve fits."""
+        monkeypatch.setattr(_search, "BUDGET", budget)
+        grid = {"lr": [1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2]}
+        thin = small(max_epochs=1, **params)
+        StackedGridSearchCV(thin, grid, cv=2, refit=False, verbose=2).fit(X, y)
+        return capsys.readouterr().out.split("stacks, of ")[1].splitlines()[0]
+
+    assert stacks(2**30) == "[12]"
+    few = stacks(2**22)
+    assert few.count(",") > 0
+    # a batch and a network that are larger leave room for fewer
+    assert stacks(2**22, batch_size=128).count(",") > few.count(",")
+    assert stacks(2**22, backbone=MLPBackbone((64,))).count(",") > few.count(",")
 
 
 @pytest.mark.parametrize("stack_size", [0, -1, 2.5, "many"])

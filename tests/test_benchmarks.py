@@ -168,6 +168,17 @@ def test_table2_on_mnist_r_stands_on_the_runs_of_mnist_r(paper, data_dir, cache,
     assert cells(printed, "simple ensemble")[2] == ""
 
 
+def test_confusions_count_every_pair_of_digits_in_both_directions(paper):
+    printed, figures = paper("confusions", "--test-rows", "300")
+    gate, oracle = (np.array(matrices) for matrices in figures["runs"].values())
+    assert gate.shape == oracle.shape == (2, 10, 10)
+    assert (gate.sum((1, 2)) == 300).all()
+    per_seed = gate[:, 6, 9] + gate[:, 9, 6]
+    assert cells(printed, "6 and 9")[1].startswith(f"{per_seed.mean():.1f} ±")
+    wrong = 300 - gate.diagonal(axis1=1, axis2=2).sum(1)
+    assert cells(printed, "all pairs")[1].startswith(f"{wrong.mean():.1f} ±")
+
+
 def test_choices_are_made_on_training_digits_alone(paper, paper_module, data_dir):
     printed, figures = paper("choose", "--test-rows", "200")
     assert len(cells(printed, "oracle, dropout")) == 7

@@ -10,7 +10,7 @@ from _runs import memory
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
-from sklearn.metrics import balanced_accuracy_score
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
@@ -204,12 +204,26 @@ def fit_model(spec, params):
     return model, time.perf_counter() - start
 
 
+def predictions(spec, params, model, test):
+    """Classes of the test rows; the oracle is told the exogenous one."""
+    told = params.get("encoder") == "oracle"
+    return model.predict(with_label(test, *variables(spec)) if told else test.X)
+
+
+def count_errors(task):
+    """How many test rows of each class (n_classes, n_classes) are taken for each."""
+    spec, name = task
+    params = model_params(spec, name)
+    test = scored_part(spec)
+    predicted = predictions(spec, params, fit_model(training(spec), params)[0], test)
+    return confusion_matrix(test.y, predicted, labels=np.unique(part_of(spec, True).y))
+
+
 @memory.cache
 def _score_model(spec, params, test_rows):
     model, seconds = fit_model(spec, params)
     test = part_of(spec, False).first(test_rows)
-    told = params.get("encoder") == "oracle"
-    predicted = model.predict(with_label(test, *variables(spec)) if told else test.X)
+    predicted = predictions(spec, params, model, test)
     return {
         "accuracy": 100 * np.mean(predicted == test.y),
         "balanced accuracy": 100 * balanced_accuracy_score(test.y, predicted),

@@ -254,6 +254,17 @@ def test_table4_and_figure5_share_their_runs(paper, tmp_path):
     assert all(0 <= share <= 100 for shares in drawn["same_leaf"] for share in shares)
 
 
+def test_table4_gates_by_a_pretrained_network_on_demand(paper):
+    pytest.importorskip("dlib", reason="needs sklearn-thin[faces]")
+    name = "pretrained identity gate, balanced"
+    size = ("--rows", "150", "--test-rows", "80", "--seeds", "1", "--side", "32")
+    printed, figures = paper("table4", *size, "--models", name)
+    baseline = figures["runs"]["baseline, balanced"][0]["parameters"]
+    # seven nodes read 128 numbers; the backbone sees the images at half their size
+    assert figures["runs"][name][0]["parameters"] == pytest.approx(baseline, rel=0.1)
+    assert cells(printed, name)[3] != ""
+
+
 def test_expressions_are_chosen_on_people_of_the_training_part(data_dir, paper_module):
     data = paper_module("_data")
     split, subject = data.expressions_split(str(data_dir), False)

@@ -1,10 +1,12 @@
 """The models of the paper: THINClassifier under the settings that make each of them."""
 
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
-from _data import EXOGENOUS, FACES, N_LABELS, encoder_part, part_of
+from _data import EXOGENOUS, FACES, N_LABELS, encoder_part, part_of, shrunk
 from _penalties import CovarianceTHIN, ReversalTHIN
 from _runs import memory
 from sklearn.base import clone
@@ -17,6 +19,7 @@ from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
 from sklearn_thin.inspection import leakage_score
 from sklearn_thin.losses import cosine_dispelling
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 # The hidden layer in front of the experts, in the backbone, instead of a part of it in each of
 # them; narrower than the baseline's 256, as eight experts of its width cost more parameters.
 SHARED = {"backbone": {"hidden_layer_sizes": (240,)}, "hidden_units": 0}
@@ -60,6 +63,12 @@ MODELS = {
     "baseline, balanced": {"depth": 0, "class_weight": "balanced"},
     "exogenous gate, balanced": {**OWN, "class_weight": "balanced"},
     "THIN, balanced": {**OWN, "dispelling": "alignment", "class_weight": "balanced"},
+    "pretrained gate, balanced": {
+        "encoder": "pretrained",
+        **SHARED,
+        "gate_input": "representation",
+        "class_weight": "balanced",
+    },
 }
 
 
@@ -145,6 +154,8 @@ def model_params(spec, name):
         params["lam"] = spec["lam"]
     if spec.get("augment"):
         params["augment"] = FACES
+    if params.get("encoder") == "pretrained":  # it reads larger images than the backbone
+        params["endogenous"] = FunctionTransformer(shrunk, kw_args={"side": spec["side"]})
     return params
 
 
@@ -177,9 +188,14 @@ def prepare_encoder(task):
 
 
 def exogenous(spec, kind):
-    """The frozen encoders of a model: none, one, or a list with their names."""
+    """The exogenous side of a model: none, one encoder, or a list of them with their names."""
     if kind is None:
         return None
+    if kind == "pretrained":
+        sys.path.append(str(EXAMPLES))
+        from face_descriptor import FaceDescriptor  # needs sklearn-thin[faces]
+
+        return FaceDescriptor(memory=memory)
     named = [(v, FrozenEstimator(encoder_of(spec, v, kind)[0])) for v in variables(spec)]
     return named if len(named) > 1 else named[0][1]
 

@@ -8,7 +8,9 @@ people with at least 8 images, who are never tested; the test part, a quarter of
 of other people than the training part, one split for all seeds. "on h_exo" is the paper's
 reading; the other gates read the encoder's probabilities, and their experts share a hidden
 layer; "THIN" aligns h_endo besides. Compared by balanced accuracy: "balanced" models weigh the
-classes, and are held against the baseline that does so too.
+classes, and are held against the baseline that does so too. The gate of the "pretrained" row
+reads the descriptor of a face-recognition network, in `examples/face_descriptor.py`: it needs
+`sklearn-thin[faces]` and runs on demand.
 
 Whatever has to be chosen (--epochs, --side, --augment) is chosen with --choose, which
 splits a validation part off the training part, by subject, and scores there. Without it the
@@ -31,6 +33,7 @@ from _runs import (
     write_json,
 )
 
+PRETRAINED = "pretrained identity gate, balanced"
 ROWS = {
     "baseline": "baseline",
     "simple ensemble": "simple ensemble",
@@ -41,7 +44,9 @@ ROWS = {
     "baseline, balanced": "baseline, balanced",
     "identity gate, balanced": "exogenous gate, balanced",
     "THIN, balanced": "THIN, balanced",
+    PRETRAINED: "pretrained gate, balanced",
 }
+DEFAULT = [name for name in ROWS if name != PRETRAINED]  # that needs a further package
 CHANNELS = {64: (16, 32, 64, 64), 32: (16, 32, 64)}  # h is 1,024 wide in both
 
 
@@ -91,12 +96,15 @@ def table(runs):
 
 def main():
     parser = face_arguments(__doc__)
-    parser.add_argument("--models", nargs="+", choices=ROWS, default=ROWS, metavar="NAME")
+    parser.add_argument("--models", nargs="+", choices=ROWS, default=DEFAULT, metavar="NAME")
     args = parser.parse_args()
     specs = face_settings(args)
     encoders = run_named(prepare_encoder, specs, {"encoder": ({}, "paper")}, args, "encoders")
     names = dict.fromkeys(("baseline", "baseline, balanced", *args.models))
     tasks = {name: ({}, ROWS[name]) for name in names}
+    if PRETRAINED in tasks:  # the network reads the images at their full size
+        full = {"options": {"side": max(CHANNELS), "choose": args.choose}, "side": args.side}
+        tasks[PRETRAINED] = full, ROWS[PRETRAINED]
     runs = run_named(score_model, specs, tasks, args, "classifiers")
     part = part_of(specs[0], False).first(args.test_rows)
     print(heading(face_title(args, part), args))

@@ -1,0 +1,97 @@
+"""A pretrained face-recognition network as an ordinary scikit-learn transformer.
+
+Five landmarks turn and scale each face as the network was taught to see faces; without that it
+takes many people for another. The network itself stays out of the instance, which can be
+cloned and pickled like any other. It needs `pip install 'sklearn-thin[faces]'`.
+"""
+
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_memory
+
+HINT = "FaceDescriptor needs dlib and its weights: pip install 'sklearn-thin[faces]'"
+try:
+    import dlib
+except ImportError as error:
+    raise ImportError(HINT) from error
+
+
+class FaceDescriptor(TransformerMixin, BaseEstimator):
+    """Identity of a face as 128 numbers: near for one person, far for two.
+
+    Parameters
+    ----------
+    batch_size : int, default=128
+        Faces that pass the network together.
+    memory : str, joblib.Memory or None, default=None
+        Where descriptors are kept; None computes them anew.
+    """
+
+    def __init__(self, batch_size=128, memory=None):
+        self.batch_size = batch_size
+        self.memory = memory
+
+    def fit(self, X, y=None):
+        """Check the images: the network is trained already."""
+        check_faces(X)
+        return self
+
+    def transform(self, X):
+        """Descriptors of shape (n_samples, 128) of uint8 crops (n_samples, height, width)."""
+        return check_memory(self.memory).cache(describe)(check_faces(X), self.batch_size)
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+
+def check_faces(X):
+    """X as an array of gray images."""
+    X = np.asarray(X)
+    if X.ndim != 3 or X.dtype != np.uint8:
+        raise ValueError(
+            "expected gray face crops, uint8 of shape (n_samples, height, width), got "
+            f"{X.dtype} of shape {X.shape}; do not scale or flatten them"
+        )
+    return X
+
+
+def describe(images, batch_size):
+    """Descriptors of gray images, batch by batch."""
+    starts = range(0, len(images), batch_size)
+    return np.concatenate([describe_batch(images[i : i + batch_size]) for i in starts])
+
+
+def describe_batch(images):
+    landmarks, network = open_models()
+    height, width = images.shape[1:]
+    whole = dlib.rectangle(0, 0, width - 1, height - 1)
+    faces = np.repeat(images[..., np.newaxis], 3, axis=3)  # (n, height, width, RGB)
+    chips = [dlib.get_face_chip(face, landmarks(face, whole), size=150) for face in faces]
+    return np.array(network.compute_face_descriptor(chips), dtype=np.float32)  # (n, 128)
+
+
+@cache
+def open_models():
+    """Landmarks and network, from the files of `face_recognition_models`, opened once.
+
+    The package is located, not imported: it reads its files by way of the former
+    `pkg_resources`.
+    """
+    package = find_spec("face_recognition_models")
+    if package is None:
+        raise ImportError(HINT)
+    models = Path(package.submodule_search_locations[0]) / "models"
+    landmarks = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
+    weights = models / "dlib_face_recognition_resnet_model_v1.dat"
+    return landmarks, dlib.face_recognition_model_v1(str(weights))

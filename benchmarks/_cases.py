@@ -25,11 +25,15 @@ class Case:
     network: dict  # the same, as parameters of the estimators
     batch_size: int
     epochs: int
+    gated: bool = True
+    encoder: ExogenousEncoder | None = None
 
     def __post_init__(self):
         n = len(self.X)
         self.y, z = np.arange(n) % 10, np.arange(n) % 18  # every class, however few rows
-        self.encoder = ExogenousEncoder(**self.network, max_epochs=1, device="cpu").fit(self.X, z)
+        if self.gated:
+            encoder = ExogenousEncoder(**self.network, max_epochs=1, device="cpu")
+            self.encoder = encoder.fit(self.X, z)
 
     def tensors(self):
         """Rows as the modules read them; images get a channel."""
@@ -49,14 +53,14 @@ def images(n_rows, epochs):
 
 
 def table(n_rows, epochs):
-    """A gated network of one hidden layer for 64 features."""
+    """A plain network of one hidden layer for 64 features."""
     X = np.random.default_rng(0).standard_normal((n_rows, 64), dtype=np.float32)
     network = {"backbone": MLPBackbone((WIDTH,)), "hidden_units": 0}
 
     def make_module():
-        return THINModule(MLP(64, (WIDTH,)), ExpertEnsemble(WIDTH, 10, 8), TreeGate(18, DEPTH))
+        return THINModule(MLP(64, (WIDTH,)), ExpertEnsemble(WIDTH, 10), TreeGate(WIDTH, 0))
 
-    return Case(X, make_module, network, 128, epochs)
+    return Case(X, make_module, network, 128, epochs, gated=False)
 
 
 def as_float(x):

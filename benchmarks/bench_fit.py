@@ -8,7 +8,7 @@ within each round, and the median over the rounds is printed with the smallest a
 - images: the paper's MNIST-R network (28×28 uint8 images, 8 experts, a frozen encoder of
   18 classes, λ = 0.005, batch 32).
 - table: 64 features, a hidden layer of 64 units, one linear expert, no gate, batch 128, so that
-  all contenders do the same work; scikit-learn's MLPClassifier has no batch normalisation.
+  hand, thin and skorch do the same work; scikit-learn's MLPClassifier has no batch normalisation.
 - `--grow` instead: one epoch on a table, with more rows, more experts and deeper trees, the gate
   reading h_endo; in multiples of the first case, and of the floor, the arithmetic at the speed
   of a large matrix product.
@@ -102,8 +102,7 @@ def plain_skorch(case):
 
 def multilayer_perceptron(case):
     """scikit-learn's, for as many epochs."""
-    params = {"batch_size": case.batch_size, "max_iter": case.epochs, "random_state": 0}
-    mlp = MLPClassifier((WIDTH,), tol=0, n_iter_no_change=case.epochs, **params)
+    mlp = MLPClassifier((WIDTH,), batch_size=case.batch_size, random_state=0)
     for _ in range(case.epochs):  # epoch by epoch, as fit would warn that it has not converged
         mlp.partial_fit(case.X, case.y, classes=np.unique(case.y))
 

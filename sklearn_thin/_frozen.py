@@ -1,6 +1,7 @@
 """The frozen exogenous side: X -> h_exo -> the gate's input and c's logits, block by block."""
 
 import math
+import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._validation import as_tensor, take
 
 BLOCK = 4096  # rows that pass together
-IN_MEMORY = 2**28  # bytes of outputs
+IN_MEMORY = 2**28  # bytes of outputs, and of those that a search remembers
 
 
 @dataclass
@@ -44,7 +45,8 @@ class ExogenousVariable:
     @torch.inference_mode()
     def logits(self, h):
         try:
-            return self.head(h)  # (n, exogenous classes)
+            # a copy, as h may be the user's own rows, and a module may write into its input
+            return self.head(h.clone())  # (n, exogenous classes)
         except RuntimeError as error:
             raise ValueError(
                 f"the exogenous predictor of {self.name!r} does not read the "
@@ -154,23 +156,19 @@ def room_for(n_rows, width):
     if 4 * n_rows * width <= IN_MEMORY:
         return torch.empty(n_rows, width)
     with TemporaryFile() as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is an error now, a crash later
+            os.posix_fallocate(file.fileno(), 0, 4 * n_rows * width)
         return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=(n_rows, width)))
 
 
 def represent(transformer, X):
     """h_exo as a tensor of shape (n_samples, width)."""
-    rows = rows_of(X) if isinstance(transformer, FrozenEstimator) else None
-    known = REMEMBERED.get()
-    if known is None or rows is None:
-        return as_tensor(evaluate(transformer, X))
-    # held beside its rows, as nothing else then gets its id
-    _, seen = known.setdefault(id(transformer), (transformer, {}))
-    digests = [blake2b(row, digest_size=16).digest() for row in rows]
-    new = [i for i, digest in enumerate(digests) if digest not in seen]
-    if new:
-        h = evaluate(transformer, X if len(new) == len(X) else X[new])
-        seen.update(zip([digests[i] for i in new], h, strict=True))
-    return torch.from_numpy(np.stack([seen[digest] for digest in digests]))
+    remembered = REMEMBERED.get()
+    if remembered is not None and isinstance(transformer, FrozenEstimator):
+        rows = rows_of(X)
+        if rows is not None:
+            return torch.from_numpy(remembered.represent(transformer, X, rows))
+    return as_tensor(evaluate(transformer, X))
 
 
 def evaluate(transformer, X):
@@ -178,12 +176,45 @@ def evaluate(transformer, X):
     h = transformer.transform(X)
     h = h.toarray() if hasattr(h, "toarray") else np.asarray(h)
     h = h.reshape(len(h), -1) if h.ndim > 2 else h
-    return check_array(h, dtype=np.float32, input_name=f"output of {type(transformer).__name__}")
+    name = type(transformer).__name__
+    h = check_array(h, dtype=np.float32, order="C", input_name=f"output of {name}")
+    if len(h) != _num_samples(X):
+        raise ValueError(
+            f"an exogenous transformer must give one row for each row of X, but {name} gave "
+            f"{len(h)} for {_num_samples(X)}"
+        )
+    return h
 
 
 # ----------------------------------------------------------------------- during a search
 
-REMEMBERED = ContextVar("remembered", default=None)  # id -> (transformer, {row: h_exo})
+
+class Remembered:
+    """h_exo of the rows that frozen transformers have seen, up to a number of bytes."""
+
+    def __init__(self):
+        self.transformers = {}  # key -> (what is frozen, {digest of a row: its h_exo})
+        self.n_bytes = 0
+
+    def represent(self, transformer, X, rows):
+        """As `evaluate`, but for the rows that are new; `rows` are those of X as bytes."""
+        frozen = transformer.estimator
+        key = id(frozen), X.dtype.str, X.shape[1:]
+        # held beside its rows, so that nothing else gets its id
+        _, seen = self.transformers.setdefault(key, (frozen, {}))
+        digests = [blake2b(row, digest_size=16).digest() for row in rows]
+        new = [i for i, digest in enumerate(digests) if digest not in seen]
+        if not new:
+            return np.stack([seen[digest] for digest in digests])
+        h = evaluate(transformer, X if len(new) == len(X) else X[new])
+        found = dict(zip([digests[i] for i in new], h, strict=True))
+        if self.n_bytes + h.nbytes <= IN_MEMORY:
+            self.n_bytes += h.nbytes
+            seen.update(found)
+        return np.stack([found[d] if d in found else seen[d] for d in digests])
+
+
+REMEMBERED = ContextVar("remembered", default=None)
 
 
 @contextmanager
@@ -193,7 +224,7 @@ def remembering():
     A search asks for the same rows again and again: in the fits of other folds, and in
     the scoring of every candidate.
     """
-    token = REMEMBERED.set({})
+    token = REMEMBERED.set(Remembered())
     try:
         yield
     finally:

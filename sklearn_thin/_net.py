@@ -6,13 +6,14 @@ from contextlib import suppress
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import EpochTimer
-from skorch.utils import to_device
+from skorch.callbacks import Callback, EpochTimer
 
 from sklearn_thin._batches import TensorBatches
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._validation import check_device
 from sklearn_thin.losses import cross_entropy
+
+BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
 
 
 class StopTraining(Exception):  # noqa: N818 -- no error: it says that the training is done
@@ -92,8 +93,18 @@ class THINNet(NeuralNetClassifier):
             loss = loss + self.lam * means["dispelling"]
         return loss, means
 
+    def train_step(self, batch, **fit_params):
+        own = type(self.optimizer_).__module__.startswith("torch.optim.")
+        if self.record_batches or not own:
+            return super().train_step(batch, **fit_params)
+        # torch's optimizers of gradients need no closure, and no one else has to be told
+        self.optimizer_.zero_grad()
+        step = self.train_step_single(batch)
+        self.optimizer_.step()
+        return step
+
     def train_step_single(self, batch, **fit_params):
-        X, y = to_device(batch, self.device)
+        X, y = self._moved(batch)
         if self.augmentation is not None:
             X = self.augmentation(X)
         output = self.infer(X)
@@ -101,9 +112,14 @@ class THINNet(NeuralNetClassifier):
         loss.backward()
         return {"loss": loss.detach(), "y_pred": output, "means": means}
 
+    def _moved(self, batch):
+        """The batch on the net's device."""
+        X, y = batch
+        return {name: rows.to(self.device) for name, rows in X.items()}, y.to(self.device)
+
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
-        X, y = to_device(batch, self.device)
+        X, y = self._moved(batch)
         output = self.infer(X)
         loss, means = self.reduce({"cross_entropy": cross_entropy(output[0], y)}, X)
         return {"loss": loss, "y_pred": output, "means": means}
@@ -121,7 +137,8 @@ class THINNet(NeuralNetClassifier):
             parts = {"loss": step["loss"], "dispelling": step["means"].get("dispelling")}
             for name, value in parts.items():
                 if value is not None:
-                    sums[name] = sums.get(name, 0.0) + value.detach() * size
+                    total = sums.setdefault(name, torch.zeros((), device=value.device))
+                    total.add_(value.detach(), alpha=size)
             if self.record_batches:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
                 self.history.record_batch(f"{prefix}_batch_size", size)
@@ -132,17 +149,23 @@ class THINNet(NeuralNetClassifier):
             self.history.record(f"{prefix}_{name}", mean)
         self.history.record(f"{prefix}_batch_count", len(iterator))
 
-    def on_batch_begin(self, net, batch=None, training=False, **kwargs):
-        if self.record_batches:
-            super().on_batch_begin(net, batch=batch, training=training, **kwargs)
-
     def notify(self, method_name, **cb_kwargs):
+        if method_name in BATCH_EVENTS and not self.record_batches:
+            self._notify_listeners(method_name, cb_kwargs)
+            return
         try:
             super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as stop:
             if method_name != "on_epoch_end" or not raised_in("on_epoch_end", stop):
                 raise
             raise StopTraining from stop
+
+    def _notify_listeners(self, method_name, cb_kwargs):
+        """Only the callbacks that have this method of their own: a batch is short."""
+        for _, callback in self.callbacks_:
+            method = getattr(callback, method_name)
+            if getattr(method, "__func__", None) is not getattr(Callback, method_name):
+                method(self, **cb_kwargs)
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         if not self.initialized_:

@@ -29,7 +29,7 @@ from sklearn_thin._validation import check_device, check_transformed, encode_lab
 def fingerprint(exogenous_params):
     """What tells exogenous sides apart; frozen estimators by identity, as clones share them."""
     if isinstance(exogenous_params, FrozenEstimator):
-        return id(exogenous_params)
+        return id(exogenous_params.estimator)
     if isinstance(exogenous_params, (list, tuple)):
         return tuple(map(fingerprint, exogenous_params))
     return joblib.hash(exogenous_params)

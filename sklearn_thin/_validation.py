@@ -103,6 +103,8 @@ def check_transformed(X, name, *, images=False):
 
 def as_tensor(array):
     """Tensor over the array's memory, which may be a file's; it must not be written to."""
+    if array.flags.writeable:
+        return torch.from_numpy(array)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)

@@ -11,7 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -468,3 +468,16 @@ def test_frames_are_held_out_by_position_not_by_index(sites):
         for f in (frame, shuffled)
     ]
     np.testing.assert_array_equal(*probas)
+
+
+@pytest.mark.parametrize("n_rows", [1, 199])
+def test_a_transformer_that_loses_rows_is_refused(n_rows, rows):
+    X, y, _ = rows
+    losing = FunctionTransformer(lambda X: X[:n_rows])
+    with pytest.raises(ValueError, match=f"FunctionTransformer gave {n_rows} for 200"):
+        small(losing).fit(X, y)
+
+
+def test_a_transformer_may_turn_its_rows_around(rows):
+    X, y, _ = rows
+    assert small(FunctionTransformer(np.fliplr)).fit(X, y).predict(X).shape == (200,)

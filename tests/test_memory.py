@@ -1,11 +1,14 @@
 """Data in files, and the user's arrays: read in blocks, not copied, not written to."""
 
 import tracemalloc
+from tempfile import TemporaryFile
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import TruncatedSVD
 from sklearn.frozen import FrozenEstimator
 from torch import nn
@@ -14,6 +17,19 @@ from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, _frozen
 from sklearn_thin._exogenous import fit_exogenous
 
 SMALL = MLPBackbone((16,))
+
+
+class AsItIs(TransformerMixin, BaseEstimator):
+    """Gives the user's own rows, as FunctionTransformer() does too."""
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X
+
+    def __sklearn_is_fitted__(self):
+        return True
 
 
 def small(exogenous=None, **params):
@@ -59,13 +75,20 @@ def test_rows_in_a_file_are_not_copied(dtype, tmp_path):
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < X.nbytes / 2
+    assert np.shares_memory(clf._tensors(X)["x"].numpy(), X)  # torch's own are not traced
 
 
-def test_a_module_that_writes_into_its_input_leaves_the_users_rows_as_they_are(rows):
+@pytest.mark.parametrize("part", ["backbone", "exogenous_predictor"])
+@pytest.mark.parametrize("file", [False, True], ids=["array", "file"])
+def test_a_module_that_writes_into_its_input_leaves_the_users_rows_as_they_are(
+    part, file, rows, tmp_path
+):
     X, y = rows[0] - 0.5, rows[1]
     before = X.copy()
-    clf = small(backbone=nn.Sequential(nn.ReLU(inplace=True), nn.Linear(64, 8)))
-    clf.fit(X, y, X_val=X, y_val=y).predict(X)
+    X = in_file(X, tmp_path) if file else X
+    writing = nn.Sequential(nn.LeakyReLU(2.0, inplace=True), nn.Linear(64, 8))
+    clf = small(FrozenEstimator(AsItIs()), exogenous_predictor=nn.Linear(64, 8))
+    clf.set_params(**{part: writing}).fit(X, y, X_val=X, y_val=y).predict(X)
     clf.transform(X)
     np.testing.assert_array_equal(X, before)
 
@@ -90,4 +113,6 @@ def test_large_outputs_of_the_frozen_side_may_lie_in_a_file(gate_input, rows, en
     clf = small(encoder, gate_input=gate_input, lam=0.01)
     expected = clf.fit(X, y).predict_proba(X)
     monkeypatch.setattr(_frozen, "IN_MEMORY", 0)
+    monkeypatch.setattr(_frozen, "TemporaryFile", Mock(wraps=TemporaryFile))
     np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
+    assert _frozen.TemporaryFile.called

@@ -19,7 +19,7 @@ from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
 from sklearn_thin.inspection import leakage_score
 from sklearn_thin.losses import cosine_dispelling
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+sys.path.append(str(Path(__file__).parents[2] / "examples"))  # where face_descriptor.py is
 # The hidden layer in front of the experts, in the backbone, instead of a part of it in each of
 # them; narrower than the baseline's 256, as eight experts of its width cost more parameters.
 SHARED = {"backbone": {"hidden_layer_sizes": (240,)}, "hidden_units": 0}
@@ -192,7 +192,6 @@ def exogenous(spec, kind):
     if kind is None:
         return None
     if kind == "pretrained":
-        sys.path.append(str(EXAMPLES))
         from face_descriptor import FaceDescriptor  # needs sklearn-thin[faces]
 
         return FaceDescriptor(memory=memory)

@@ -24,7 +24,7 @@ def pair_counts(matrices):
 
 
 def table(runs):
-    """Errors in 10,000 of the pairs that the oracle wins most, of 6 and 9, and in all."""
+    """Errors on the pairs that the oracle wins most, on 6 and 9, and in all."""
     gate, oracle = (pair_counts(runs[name]) for name in MODELS)
     won = gate - oracle  # (n_seeds, n_pairs)
     names = [f"{i} and {j}" for i, j in zip(*np.triu_indices(10, 1), strict=True)]

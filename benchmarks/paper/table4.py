@@ -98,6 +98,8 @@ def main():
     parser = face_arguments(__doc__)
     parser.add_argument("--models", nargs="+", choices=ROWS, default=DEFAULT, metavar="NAME")
     args = parser.parse_args()
+    if args.augment and PRETRAINED in args.models:
+        parser.error(f"{PRETRAINED!r} reads other images than the backbone: not with --augment")
     specs = face_settings(args)
     encoders = run_named(prepare_encoder, specs, {"encoder": ({}, "paper")}, args, "encoders")
     names = dict.fromkeys(("baseline", "baseline, balanced", *args.models))

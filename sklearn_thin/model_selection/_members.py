@@ -2,7 +2,7 @@
 
 import warnings
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import joblib
 import torch
 from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
@@ -107,6 +108,17 @@ def why_alone(thin):
     return None
 
 
+def with_own_frozen(estimator, parameters):
+    """The estimator with a FrozenEstimator of its own wherever `parameters` exchange what is in it.
+
+    Clones share frozen estimators, so that one candidate's exchange would be that of all.
+    """
+    for name, value in estimator.get_params().items():
+        if isinstance(value, FrozenEstimator) and f"{name}__estimator" in parameters:
+            estimator.set_params(**{name: copy(value)})
+    return estimator
+
+
 class Preparation:
     """Candidates on folds, up to their training; what candidates share is done once.
 
@@ -131,7 +143,8 @@ class Preparation:
         member = Member(candidate, fold)
         with share_of([member]):
             # the parameters are cloned as well, as they may hold estimators
-            estimator = clone(self.estimator).set_params(**clone(parameters, safe=False))
+            estimator = with_own_frozen(clone(self.estimator), parameters)
+            estimator.set_params(**clone(parameters, safe=False))
             member.estimator, member.thin = estimator, last_step(estimator)
             given = self._fold(member, train)
             if isinstance(member.thin, THINClassifier):
@@ -190,23 +203,26 @@ def step_bytes(member):
     The activations are measured: they are what autograd keeps of one batch's forward pass.
     """
     training, module = member.training, deepcopy(member.training.module).train()
-    X = {name: rows[: member.thin.batch_size] for name, rows in training.train.X.items()}
+    batch = slice(member.thin.batch_size)
+    # copies, as a module may write into its input
+    X = {name: rows[batch].clone() for name, rows in training.train.X.items()}
     kept = {}
 
     def keep(tensor):
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        # the graph gets nothing: an output that it referred to would hold on to it for good
+        kept[tensor.untyped_storage().data_ptr()] = tensor.detach().untyped_storage()
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        output = module(as_float(X["x"]), X.get("gate_input"), X.get("exogenous_logits"))
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept)
+    with torch_seed(0, torch.device("cpu")), hooks:
+        module(as_float(X["x"]), X.get("gate_input"), X.get("exogenous_logits"))
     weights = sum(w.numel() * w.element_size() for w in module.parameters())
-    for tensor in (*module.parameters(), *X.values()):  # counted apart, or shared by all nets
+    for tensor in (*module.parameters(), *X.values()):  # counted apart
         kept.pop(tensor.untyped_storage().data_ptr(), None)
-    del output
+    gathered = sum(rows.numel() * max(4, rows.element_size()) for rows in X.values())
+    activations = sum(storage.nbytes() for storage in kept.values())
     # weights in the member, in its copy and in the stack, gradients twice, two moments, the
-    # step's scratch; activations with their gradients
-    return 8 * weights + 2 * sum(kept.values())
+    # step's scratch; activations with their gradients; the batch, gathered and as floats
+    return 8 * weights + 2 * activations + 2 * gathered
 
 
 def train_alone(member):

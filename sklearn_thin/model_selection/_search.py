@@ -189,7 +189,7 @@ class StackedSearch:
         for group in groups.values():
             most = self.stack_size
             if most == "auto":
-                most = 1 if why_alone(group[0].thin) else fitting(group[0])
+                most = fitting(group[0]) if len(group) > 1 else 1
             n_stacks = -(-len(group) // most)
             stacks += [list(part) for part in np.array_split(np.array(group, object), n_stacks)]
         return stacks
@@ -228,11 +228,15 @@ def train_members(members):
 
 def fitting(member):
     """How many nets like this one may train together within the budget, at least one."""
+    try:
+        size = step_bytes(member)
+    except Exception:
+        return 1  # whatever is wrong, the fit itself will tell of it
     device = check_device(member.thin.device)
     budget = BUDGET
     if device.type == "cuda":
         budget = torch.cuda.mem_get_info(device)[0] // 2
-    return max(1, budget // step_bytes(member))
+    return max(1, budget // size)
 
 
 BUDGET = 2**30  # bytes, on a CPU
@@ -249,9 +253,9 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     dropout, which draws other units. Scoring, ranking and refitting are scikit-learn's.
 
     Frozen exogenous transformers evaluate each row of an array once for the whole search,
-    scoring and refit included. Others are fitted once a fold for all candidates that share
-    them, and leading steps of a Pipeline once a setting and fold. A fit that cannot be stacked
-    trains by itself; `verbose` says which and why.
+    scoring and refit included, as long as 256 MB hold what they said. Others are fitted once a
+    fold for all candidates that share them, and leading steps of a Pipeline once a setting and
+    fold. A fit that cannot be stacked trains by itself; `verbose` says which and why.
 
     Parameters
     ----------

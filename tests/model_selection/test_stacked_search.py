@@ -16,10 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, ShuffleSplit
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from torch import nn
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, _frozen
 from sklearn_thin.model_selection import (
     StackedGridSearchCV,
     StackedRandomizedSearchCV,
@@ -163,6 +163,28 @@ def test_nothing_is_remembered_after_the_search(rows):
     Evaluated.rows = 0
     search.predict(rows[0][:50])
     assert Evaluated.rows == 50
+
+
+def test_no_more_is_remembered_than_fits(rows, monkeypatch):
+    X = rows[0]
+    monkeypatch.setattr(_frozen, "IN_MEMORY", X[:100].nbytes)
+    expected = search_with_frozen(rows, stacked=False).cv_results_["mean_test_score"]
+    Evaluated.rows = 0
+    scores = search_with_frozen(rows).cv_results_["mean_test_score"]
+    assert Evaluated.rows > len(X)
+    np.testing.assert_allclose(scores, expected, atol=CLOSE)
+
+
+def test_what_is_frozen_may_be_searched(rows):
+    X, y, _ = rows
+    grid = {"exogenous__estimator": [FunctionTransformer(np.zeros_like), FunctionTransformer()]}
+    blind = FunctionTransformer(np.ones_like)  # so that only the gate sees the rows
+    thin = small(FrozenEstimator(FunctionTransformer()), endogenous=blind, depth=3, lr=0.1)
+    kinds = GridSearchCV, StackedGridSearchCV
+    searches = [kind(thin, grid, cv=2).fit(X, y) for kind in kinds]
+    scores = [search.cv_results_["mean_test_score"] for search in searches]
+    assert scores[0][1] > scores[0][0] + 0.1
+    np.testing.assert_allclose(*scores, atol=CLOSE)
 
 
 def test_frozen_transformers_of_frames_are_evaluated_as_ever(rows):
@@ -345,7 +367,7 @@ def test_a_scorer_that_raises_is_handled_as_scikit_learn_does(rows):
 def test_stacks_are_as_large_as_the_budget_allows(rows, monkeypatch, capsys):
     X, y, _ = rows
 
-    def stacks(budget, **params):
+    def stacks(budget, X=X, **params):
         """Sizes of the stacks of twelve fits."""
         monkeypatch.setattr(_search, "BUDGET", budget)
         grid = {"lr": [1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2]}
@@ -359,6 +381,45 @@ def test_stacks_are_as_large_as_the_budget_allows(rows, monkeypatch, capsys):
     # a batch and a network that are larger leave room for fewer
     assert stacks(2**22, batch_size=128).count(",") > few.count(",")
     assert stacks(2**22, backbone=MLPBackbone((64,))).count(",") > few.count(",")
+    # so does a batch of more columns, which is gathered for each net, through few weights
+    wide = np.tile(X, (1, 40))
+    thin = {"backbone": MLPBackbone((1,)), "batch_size": 200}
+    assert stacks(2**24, wide, **thin).count(",") > stacks(2**24, **thin).count(",")
+
+
+def test_measuring_a_net_changes_nothing(rows):
+    X, y, _ = rows
+    writing = nn.Sequential(nn.LeakyReLU(2.0, inplace=True), nn.Dropout(0.2), nn.Linear(64, 8))
+    search = {"estimator": small(backbone=writing), "param_grid": {"lr": [1e-3, 1e-2]}, "cv": 2}
+    before = torch.get_rng_state()
+    measured = StackedGridSearchCV(**search).fit(X, y)
+    assert torch.equal(torch.get_rng_state(), before)
+    told = StackedGridSearchCV(**search, stack_size=4).fit(X, y)
+    for name in ("mean_test_score", "std_test_score"):
+        np.testing.assert_array_equal(measured.cv_results_[name], told.cv_results_[name])
+
+
+class Breaking(nn.Module):
+    """Breaks in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(64, 8)
+
+    def forward(self, x):
+        if self.training:
+            raise RuntimeError("no more")
+        return self.linear(x)
+
+
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+def test_a_net_that_cannot_be_measured_fails_as_it_would_alone(rows):
+    X, y, _ = rows
+    grid = {"backbone": [Breaking(), SMALL], "lr": [1e-3, 1e-2]}
+    search = StackedGridSearchCV(small(), grid, cv=2)
+    with pytest.warns(FitFailedWarning, match="no more"):
+        search.fit(X, y)
+    assert np.isnan(search.cv_results_["mean_test_score"]).tolist() == [True, True, False, False]
 
 
 @pytest.mark.parametrize("stack_size", [0, -1, 2.5, "many"])

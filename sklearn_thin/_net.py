@@ -137,8 +137,9 @@ class THINNet(NeuralNetClassifier):
             parts = {"loss": step["loss"], "dispelling": step["means"].get("dispelling")}
             for name, value in parts.items():
                 if value is not None:
-                    total = sums.setdefault(name, torch.zeros((), device=value.device))
-                    total.add_(value.detach(), alpha=size)
+                    if name not in sums:
+                        sums[name] = torch.zeros_like(value)
+                    sums[name].add_(value.detach(), alpha=size)
             if self.record_batches:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
                 self.history.record_batch(f"{prefix}_batch_size", size)

@@ -38,8 +38,8 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
     exogenous : transformer, list of (name, transformer) or None, default=None
         What gives h_exo of X. A `FrozenEstimator` is used as it is; anything else is
         cloned and fitted in `fit`, on `exogenous_target` where it needs labels. Several
-        are concatenated for the gate, and their dispelling terms averaged. None lets the
-        gate read h_endo.
+        are concatenated for the gate, and their dispelling terms averaged. They transform
+        X in blocks, and must treat each row by itself. None lets the gate read h_endo.
     exogenous_predictor : classifier, Module, dict from name to these or None, default=None
         c, for a transformer that brings none: a classifier of h_exo, fitted on
         `exogenous_target`, or frozen (`FrozenEstimator` or `torch.nn.Module`). Linear

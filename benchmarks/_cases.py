@@ -1,5 +1,6 @@
 """What the benchmarks of fit and predict_proba share: networks, contenders in turn, floors."""
 
+import argparse
 import time
 from dataclasses import dataclass
 
@@ -77,6 +78,15 @@ class Logits(nn.Module):
 
     def forward(self, x, gate_input=None):
         return self.thin(as_float(x), gate_input).logits
+
+
+def arguments(doc, *, rounds, rows):
+    """Parser of the arguments that both commands take."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--rows", type=int, default=rows)
+    parser.add_argument("--grow", action="store_true", help="rows, experts and depth instead")
+    return parser
 
 
 def alternate(calls, rounds, description):

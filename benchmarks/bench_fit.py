@@ -20,12 +20,22 @@ reads the same tensors through its default loader and leaves the dispelling term
 with constant leaves, a smaller model.
 """
 
-import argparse
 from importlib.util import find_spec
 
 import numpy as np
 import torch
-from _cases import DEPTH, WIDTH, Logits, alternate, as_float, grow, images, report, table
+from _cases import (
+    DEPTH,
+    WIDTH,
+    Logits,
+    alternate,
+    arguments,
+    as_float,
+    grow,
+    images,
+    report,
+    table,
+)
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 from skorch import NeuralNetClassifier
@@ -124,11 +134,8 @@ def compare(case, contenders, rounds, title):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=8000)
+    parser = arguments(__doc__, rounds=5, rows=8000)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--grow", action="store_true", help="rows, experts and depth instead")
     args = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.rounds} rounds")
     if args.grow:

@@ -12,11 +12,9 @@ around the same module.
 of the floor, the arithmetic at the speed of a large matrix product.
 """
 
-import argparse
-
 import numpy as np
 import torch
-from _cases import DEPTH, Logits, alternate, grow, report, table
+from _cases import DEPTH, Logits, alternate, arguments, grow, report, table
 from skorch import NeuralNetClassifier
 from torch import nn
 
@@ -52,11 +50,7 @@ def prediction(X, y, params):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=50)
-    parser.add_argument("--rows", type=int, default=8192)
-    parser.add_argument("--grow", action="store_true", help="rows, experts and depth instead")
-    args = parser.parse_args()
+    args = arguments(__doc__, rounds=50, rows=8192).parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.rounds} rounds")
     if args.grow:
         grow(prediction, args.rounds, "predict_proba")

@@ -16,6 +16,7 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
@@ -50,27 +51,29 @@ free = make_rotated(upright, n_copies=20, random_state=2)
 # %%
 # The models. Stage 1 trains the encoder of the angle; frozen, it serves all that follow.
 # The oracle's gate reads the true bin instead: it travels as one more column, which the
-# `endogenous` transformer keeps away from the backbone.
+# `endogenous` transformer keeps away from the backbone. Eight experts on a narrower hidden
+# layer have about as many parameters as the baseline's one.
 
-channels = (32, 32)
+wide = ConvNetBackbone((32, 32))
+narrow = ConvNetBackbone((32, 32), hidden_layer_sizes=(176,))
 
 
 def models(encoder, seed):
     """Architectures of the paper with the X that each is fitted and tested on."""
-    common = {"backbone": ConvNetBackbone(channels), "max_epochs": 20, "random_state": seed}
-    folded = {**common, "backbone": ConvNetBackbone(channels, image_shape=(8, 8))}
+    common = {"max_epochs": 20, "random_state": seed}
+    gated = {"depth": 3, "backbone": narrow, **common}
+    folded = clone(narrow).set_params(image_shape=(8, 8))
     bins = OneHotEncoder(categories=[list(range(18))])
     plain, with_bin = (X, X_test), (add_bin(X, z), add_bin(X_test, z_test))
     return {
-        "baseline": (THINClassifier(depth=0, **common), plain),
-        "tree gate on h_endo": (THINClassifier(depth=3, **common), plain),
-        "THIN": (THINClassifier(FrozenEstimator(encoder), depth=3, lam=0.005, **common), plain),
+        "baseline": (THINClassifier(depth=0, backbone=wide, **common), plain),
+        "tree gate on h_endo": (THINClassifier(**gated), plain),
+        "THIN": (THINClassifier(FrozenEstimator(encoder), lam=0.005, **gated), plain),
         "oracle": (
             THINClassifier(
                 ColumnTransformer([("bin", bins, [-1])]),
                 endogenous=FunctionTransformer(drop_bin),
-                depth=3,
-                **folded,
+                **{**gated, "backbone": folded},
             ),
             with_bin,
         ),
@@ -101,7 +104,7 @@ def fit_and_score(model, X, y, X_test, y_test):
 
 results = {}
 for seed in range(3):
-    encoder = ExogenousEncoder(ConvNetBackbone(channels), max_epochs=1, random_state=seed)
+    encoder = ExogenousEncoder(narrow, max_epochs=1, random_state=seed)
     row = fit_and_score(encoder, free.images, free.angle_bins, X_test, z_test)
     results.setdefault("encoder (angle's bin)", []).append(row)
     for name, (model, (X_train, X_held_out)) in models(encoder, seed).items():

@@ -27,7 +27,7 @@ class MLPBackbone(BaseEstimator):
 
     Parameters
     ----------
-    hidden_layer_sizes : sequence of int, default=(256,)
+    hidden_layer_sizes : sequence of int, default=(256, 256)
         Width of each block; the last is the width of h_endo.
     dropout : float, default=0.0
         Probability of zeroing a unit after each block, in [0, 1).
@@ -39,7 +39,7 @@ class MLPBackbone(BaseEstimator):
     MLPBackbone(hidden_layer_sizes=(128, 64))
     """
 
-    def __init__(self, hidden_layer_sizes=(256,), dropout=0.0):
+    def __init__(self, hidden_layer_sizes=(256, 256), dropout=0.0):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
 
@@ -53,9 +53,10 @@ class MLPBackbone(BaseEstimator):
 class ConvNetBackbone(BaseEstimator):
     """Backbone for images: convolution → BatchNorm → ReLU → max-pooling blocks.
 
-    The defaults are the paper's network for digits. There each expert has hidden units of
-    its own (`hidden_units` of THINClassifier); with `hidden_layer_sizes` here and
-    `hidden_units=0` there, all experts share them.
+    The convolutions are the paper's for digits. The paper's network has no hidden layer here,
+    `hidden_layer_sizes=()`, but hidden units in each expert: `hidden_units=256` of
+    THINClassifier and ExogenousEncoder. A layer that all experts share serves the gate better
+    (`docs/results.md`).
 
     Parameters
     ----------
@@ -70,9 +71,9 @@ class ConvNetBackbone(BaseEstimator):
     image_shape : tuple (height, width) or (channels, height, width), default=None
         How rows of X are folded into images, for pipelines that hold flattened images;
         None takes the shape of X.
-    hidden_layer_sizes : sequence of int, default=()
+    hidden_layer_sizes : sequence of int, default=(256,)
         Widths of linear → BatchNorm → ReLU blocks behind the convolutions; the last is the
-        width of h_endo.
+        width of h_endo. Empty for none: h_endo is then the convolutions' output.
 
     Examples
     --------
@@ -88,7 +89,7 @@ class ConvNetBackbone(BaseEstimator):
         pool=2,
         dropout=0.0,
         image_shape=None,
-        hidden_layer_sizes=(),
+        hidden_layer_sizes=(256,),
     ):
         self.channels = channels
         self.kernel_size = kernel_size

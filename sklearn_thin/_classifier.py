@@ -74,9 +74,11 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         :class:`ConvNetBackbone` for images; a name is one of torchvision's classifiers;
         a backbone object can be tuned (`backbone__channels`); a module is copied; a
         callable makes a module from the shape of one input.
-    hidden_units : int, default=256
-        Hidden units of all experts together, shared evenly, so that candidates with
-        different L are about equally large. 0 makes the experts linear.
+    hidden_units : int, default=0
+        Hidden units of all experts together, dealt evenly, so that candidates with
+        different L are about equally large. 0 makes the experts linear: they then share the
+        backbone's last layer. The paper's networks have 256, and none in the backbone
+        (`ConvNetBackbone(hidden_layer_sizes=())`).
     augment : callable, default=None
         From a batch of image tensors (n, channels, height, width) to such a batch, on the
         device, in training only, such as :class:`~sklearn_thin.datasets.ImageAugmentation`,
@@ -208,7 +210,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         lam=0.0,
         dispelling="cosine",
         backbone="auto",
-        hidden_units=256,
+        hidden_units=0,
         augment=None,
         optimizer="adam",
         lr=1e-3,

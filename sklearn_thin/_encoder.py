@@ -24,8 +24,8 @@ class ExogenousEncoder(NetEstimator):
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
         γ. See :class:`THINClassifier`; both must agree where `lam` > 0, as c also reads
         h_endo.
-    hidden_units : int, default=256
-        Hidden units of c; 0 makes it linear.
+    hidden_units : int, default=0
+        Hidden units of c; 0 makes it linear. The paper's network has 256.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         A callable is called as `optimizer(parameters, lr=..., weight_decay=...)`.
     lr : float, default=1e-3
@@ -100,7 +100,7 @@ class ExogenousEncoder(NetEstimator):
         self,
         backbone="auto",
         *,
-        hidden_units=256,
+        hidden_units=0,
         optimizer="adam",
         lr=1e-3,
         lr_schedule="cosine",

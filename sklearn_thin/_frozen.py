@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import blake2b
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 
 import numpy as np
 import torch
@@ -153,11 +153,19 @@ def row_blocks(X, n_rows):
 
 def room_for(n_rows, width):
     """Tensor to be filled, (n_rows, width); a large one lies in a temporary file until it goes."""
-    if 4 * n_rows * width <= IN_MEMORY:
+    n_bytes = 4 * n_rows * width
+    if n_bytes <= IN_MEMORY:
         return torch.empty(n_rows, width)
     with TemporaryFile() as file:
         if hasattr(os, "posix_fallocate"):  # a full disk is an error now, a crash later
-            os.posix_fallocate(file.fileno(), 0, 4 * n_rows * width)
+            try:
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            except OSError as error:
+                raise OSError(
+                    error.errno,
+                    f"the exogenous side's outputs of {n_rows} rows need {n_bytes / 1e6:.0f} MB "
+                    f"in {gettempdir()}: {error.strerror}. Set TMPDIR to a folder with more room",
+                ) from error
         return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=(n_rows, width)))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer
+from skorch.utils import to_device
 
 from sklearn_thin._batches import TensorBatches
 from sklearn_thin._pickling import pack, unpack
@@ -93,18 +94,8 @@ class THINNet(NeuralNetClassifier):
             loss = loss + self.lam * means["dispelling"]
         return loss, means
 
-    def train_step(self, batch, **fit_params):
-        own = type(self.optimizer_).__module__.startswith("torch.optim.")
-        if self.record_batches or not own:
-            return super().train_step(batch, **fit_params)
-        # torch's optimizers of gradients need no closure, and no one else has to be told
-        self.optimizer_.zero_grad()
-        step = self.train_step_single(batch)
-        self.optimizer_.step()
-        return step
-
     def train_step_single(self, batch, **fit_params):
-        X, y = self._moved(batch)
+        X, y = to_device(batch, self.device)
         if self.augmentation is not None:
             X = self.augmentation(X)
         output = self.infer(X)
@@ -112,14 +103,9 @@ class THINNet(NeuralNetClassifier):
         loss.backward()
         return {"loss": loss.detach(), "y_pred": output, "means": means}
 
-    def _moved(self, batch):
-        """The batch on the net's device."""
-        X, y = batch
-        return {name: rows.to(self.device) for name, rows in X.items()}, y.to(self.device)
-
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
-        X, y = self._moved(batch)
+        X, y = to_device(batch, self.device)
         output = self.infer(X)
         loss, means = self.reduce({"cross_entropy": cross_entropy(output[0], y)}, X)
         return {"loss": loss, "y_pred": output, "means": means}

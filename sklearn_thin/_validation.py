@@ -105,7 +105,7 @@ def as_tensor(array):
     """Tensor over the array's memory, which may be a file's; it must not be written to."""
     if array.flags.writeable:
         return torch.from_numpy(array)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings():  # torch cannot know that nobody will write to it
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)
 

@@ -25,7 +25,7 @@ def rows(digits):
 @pytest.fixture(scope="module")
 def encoder(rows):
     X, _, z = rows
-    return ExogenousEncoder(MLPBackbone((32,)), max_epochs=15, random_state=0).fit(X, z)
+    return ExogenousEncoder(MLPBackbone((64, 64)), max_epochs=20, random_state=0).fit(X, z)
 
 
 def aligning(exogenous, **params):
@@ -90,7 +90,8 @@ def test_without_an_exogenous_side_nothing_tells_the_class(rows):
 def test_several_variables_are_aligned(rows):
     X, y, z = rows
     right = (X[:, 5:8].sum(1) > X[:, 1:4].sum(1)).astype(int)
-    sides = [("ink", ExogenousEncoder(SMALL)), ("side", ExogenousEncoder(SMALL))]
+    encoder = ExogenousEncoder(MLPBackbone((64, 64)))
+    sides = [("ink", encoder), ("side", encoder)]
     clf = aligning(sides).set_params(ink__max_epochs=15, side__max_epochs=15)
     clf.fit(X, y, exogenous_target=np.column_stack([z, right]))
     plain = clone(clf).set_params(dispelling="cosine")

@@ -255,7 +255,7 @@ def test_images_with_and_without_a_channel_axis_and_folded_rows_are_the_same_to_
 def test_colour_images_are_read_by_channels(digits):
     rgb = np.stack([digits.images[:100]] * 3, axis=1)
     clf = small(backbone="auto", max_epochs=1).fit(rgb, digits.y[:100])
-    assert clf.module_.backbone[0][0].in_channels == 3
+    assert next(clf.module_.backbone.parameters()).shape[1] == 3
     assert clf.predict(rgb).shape == (100,)
 
 
@@ -533,6 +533,14 @@ def test_an_optimizer_may_be_a_callable(rows):
     assert clf.history_[-1]["train_loss"] < clf.history_[0]["train_loss"]
 
 
+def test_an_optimizer_may_evaluate_the_loss_itself(rows):
+    """As torch's LBFGS, whose step takes a closure."""
+    X, y = rows[:2]
+    clf = small(optimizer=lambda w, lr, weight_decay: torch.optim.LBFGS(w, lr=lr), max_epochs=2)
+    clf.fit(X, y)
+    assert clf.history_[-1]["train_loss"] < clf.history_[0]["train_loss"]
+
+
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("sgd", torch.optim.SGD)],
@@ -776,7 +784,9 @@ def test_candidates_with_different_numbers_of_experts_are_about_equally_large(ro
 def test_parameters_of_the_backbone_are_tunable(digits):
     clf = small(backbone=ConvNetBackbone()).set_params(backbone__channels=(3, 5))
     assert clf.get_params()["backbone__channels"] == (3, 5)
-    clf.set_params(max_epochs=1).fit(digits.images[:60], digits.y[:60])
+    clf.set_params(backbone__hidden_layer_sizes=(), max_epochs=1).fit(
+        digits.images[:60], digits.y[:60]
+    )
     assert clf.transform(digits.images[:60]).shape == (60, 5 * 2 * 2)
 
 

@@ -1,5 +1,7 @@
 """Data in files, and the user's arrays: read in blocks, not copied, not written to."""
 
+import errno
+import os
 import tracemalloc
 from tempfile import TemporaryFile
 from unittest.mock import Mock
@@ -116,3 +118,15 @@ def test_large_outputs_of_the_frozen_side_may_lie_in_a_file(gate_input, rows, en
     monkeypatch.setattr(_frozen, "TemporaryFile", Mock(wraps=TemporaryFile))
     np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
     assert _frozen.TemporaryFile.called
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="only POSIX reserves room")
+def test_a_full_disk_is_named(rows, encoder, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_frozen, "IN_MEMORY", 0)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match=r"300 rows need 0 MB in .*No space left.*TMPDIR") as caught:
+        small(encoder).fit(*rows[:2])
+    assert caught.value.errno == errno.ENOSPC

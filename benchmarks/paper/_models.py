@@ -20,6 +20,8 @@ from sklearn_thin.inspection import leakage_score
 from sklearn_thin.losses import cosine_dispelling
 
 sys.path.append(str(Path(__file__).parents[2] / "examples"))  # where face_descriptor.py is
+# Hidden units in each expert, or in the encoder's c, and none in the backbone.
+PAPER_NETWORK = {"backbone": {"hidden_layer_sizes": ()}, "hidden_units": 256}
 # The hidden layer in front of the experts, in the backbone, instead of a part of it in each of
 # them; narrower than the baseline's 256, as eight experts of its width cost more parameters.
 SHARED = {"backbone": {"hidden_layer_sizes": (240,)}, "hidden_units": 0}
@@ -73,9 +75,9 @@ MODELS = {
 
 
 def with_common(spec, params):
-    """Parameters of a network with those that all share, the paper's setting."""
-    params = dict(params)
-    backbone = {**spec.get("backbone", {}), **params.pop("backbone", {})}
+    """Parameters of a network with those that all share, the paper's network and setting."""
+    params = {**PAPER_NETWORK, **params}
+    backbone = {**PAPER_NETWORK["backbone"], **spec.get("backbone", {}), **params.pop("backbone")}
     return {
         "backbone": ConvNetBackbone(**backbone),
         "batch_size": 32,

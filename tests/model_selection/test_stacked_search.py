@@ -412,6 +412,7 @@ class Breaking(nn.Module):
         return self.linear(x)
 
 
+# scikit-learn warns of the mean over the failed fits besides
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 def test_a_net_that_cannot_be_measured_fails_as_it_would_alone(rows):
     X, y, _ = rows

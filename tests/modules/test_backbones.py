@@ -68,12 +68,12 @@ def test_the_shared_hidden_layer_makes_the_baselines_network_of_one_experts_own(
             w.numel() for w in THINClassifier(depth=0, **params).fit(images, y).module_.parameters()
         )
         for params in (
-            {"backbone": ConvNetBackbone((4,)), "hidden_units": 6, "max_epochs": 1},
             {
-                "backbone": ConvNetBackbone((4,), hidden_layer_sizes=(6,)),
-                "hidden_units": 0,
+                "backbone": ConvNetBackbone((4,), hidden_layer_sizes=()),
+                "hidden_units": 6,
                 "max_epochs": 1,
             },
+            {"backbone": ConvNetBackbone((4,), hidden_layer_sizes=(6,)), "max_epochs": 1},
         )
     ]
     assert sizes[0] == sizes[1]
@@ -115,12 +115,18 @@ def test_torchvision_features_normalise_as_imagenet_on_demand():
 # ------------------------------------------------------------------ names
 
 
-def test_auto_is_an_mlp_for_rows_and_the_papers_convnet_for_images():
+def test_auto_is_an_mlp_for_rows_and_a_convnet_for_images():
     module, width = build_backbone("auto", (64,))
     assert part_of(module, MLP)
     assert width == 256
     module, width = build_backbone("auto", (1, 28, 28))
     assert part_of(module, ConvNet)
+    assert width == 256
+
+
+def test_the_papers_convnet_has_no_hidden_layer():
+    module, width = build_backbone(ConvNetBackbone(hidden_layer_sizes=()), (1, 28, 28))
+    assert not any(isinstance(part, nn.Linear) for part in module.modules())
     assert width == 784
 
 
@@ -192,8 +198,8 @@ def test_torchvision_needs_images():
     [
         (MLPBackbone(hidden_layer_sizes=(32, 8)), (10,), 8),
         (MLPBackbone(hidden_layer_sizes=[4]), (3, 5, 5), 4),
-        (ConvNetBackbone(channels=[4]), (2, 6, 6), 36),
-        (ConvNetBackbone(channels=(4, 4), pool=1), (1, 2, 2), 16),
+        (ConvNetBackbone(channels=[4], hidden_layer_sizes=[]), (2, 6, 6), 36),
+        (ConvNetBackbone(channels=(4, 4), pool=1, hidden_layer_sizes=()), (1, 2, 2), 16),
         (ConvNetBackbone(channels=(4,), pool=3, hidden_layer_sizes=(9, 5)), (2, 7, 8), 5),
     ],
 )

@@ -22,6 +22,7 @@ from sklearn_thin._backbones import build_backbone, folds_images, module_input_s
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._net import as_float, infer_rows
 from sklearn_thin._random import torch_seed
+from sklearn_thin._storage import read_dataset, take
 from sklearn_thin._training import OPTIMIZERS, TrainingMixin
 from sklearn_thin._validation import (
     as_tensor,
@@ -30,7 +31,6 @@ from sklearn_thin._validation import (
     encode_labels,
     held_out_indices,
     mean_one_weights,
-    take,
 )
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 
@@ -47,9 +47,10 @@ class Rows:
     target: Any = None  # exogenous labels, (n,) or (n, n_exogenous)
 
     def __getitem__(self, index):
-        return Rows(
-            **{field.name: take(getattr(self, field.name), index) for field in fields(self)}
-        )
+        parts = {f.name: take(getattr(self, f.name), index) for f in fields(self) if f.name != "x"}
+        one = isinstance(self.raw, np.ndarray) and self.x is not None
+        one = one and np.may_share_memory(self.raw, self.x)
+        return Rows(x=parts["raw"] if one else take(self.x, index), **parts)
 
 
 class NetEstimator(
@@ -92,6 +93,7 @@ class NetEstimator(
         self, X, y, sample_weight=None, groups=None, target=None, *, reset=True, classes=None
     ):
         """Checked rows; `classes_` and the input's shape and names are set on `reset`."""
+        X, y = read_dataset(X, y, verbose=self.verbose)
         x = self._backbone_array(X, reset=reset)
         if y is None:
             raise ValueError(
@@ -183,7 +185,7 @@ class NetEstimator(
     def _infer(self, X, function):
         """`function(module, x, ...)` over all rows of X, with what the frozen side says."""
         check_is_fitted(self, "net_")
-        tensors = self._tensors(X)
+        tensors = self._tensors(read_dataset(X, verbose=self.verbose)[0])
         module = self.module_.eval()
 
         def block(x, **frozen):

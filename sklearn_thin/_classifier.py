@@ -79,6 +79,10 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         different L are about equally large. 0 makes the experts linear: they then share the
         backbone's last layer. The paper's networks have 256, and none in the backbone
         (`ConvNetBackbone(hidden_layer_sizes=())`).
+    inference : {"soft", "hard"}, default="soft"
+        How the trained network predicts: "soft" is the paper's mixture of all experts;
+        "hard" takes the most probable leaf's alone, which saves time where L is large, and
+        gives up what mixing knows of rows between two leaves.
     augment : callable, default=None
         From a batch of image tensors (n, channels, height, width) to such a batch, on the
         device, in training only, such as :class:`~sklearn_thin.datasets.ImageAugmentation`,
@@ -185,6 +189,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         "n_experts": [Interval(Integral, 1, None, closed="left"), None],
         "lam": [Interval(Real, 0, None, closed="left")],
         "dispelling": [StrOptions({"cosine", "erasure", "alignment"})],
+        "inference": [StrOptions({"soft", "hard"})],
         "augment": [callable, None],
     }
     _architecture = (
@@ -211,6 +216,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         dispelling="cosine",
         backbone="auto",
         hidden_units=0,
+        inference="soft",
         augment=None,
         optimizer="adam",
         lr=1e-3,
@@ -237,6 +243,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         self.dispelling = dispelling
         self.backbone = backbone
         self.hidden_units = hidden_units
+        self.inference = inference
         self.augment = augment
         self.optimizer = optimizer
         self.lr = lr
@@ -269,7 +276,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
     def fit(
         self,
         X,
-        y,
+        y=None,
         *,
         exogenous_target=None,
         sample_weight=None,

@@ -134,7 +134,7 @@ class ExogenousEncoder(NetEstimator):
         self.random_state = random_state
 
     @with_callbacks
-    def fit(self, X, y, *, sample_weight=None, groups=None, X_val=None, y_val=None):
+    def fit(self, X, y=None, *, sample_weight=None, groups=None, X_val=None, y_val=None):
         """Train γ and c.
 
         Parameters

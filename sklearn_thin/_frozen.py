@@ -1,12 +1,10 @@
 """The frozen exogenous side: X -> h_exo -> the gate's input and c's logits, block by block."""
 
 import math
-import os
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from hashlib import blake2b
-from tempfile import TemporaryFile, gettempdir
 
 import numpy as np
 import torch
@@ -16,10 +14,10 @@ from sklearn.utils.validation import _num_samples
 from torch import nn
 
 from sklearn_thin._pickling import pack, unpack
-from sklearn_thin._validation import as_tensor, take
+from sklearn_thin._storage import BLOCK, IN_MEMORY, room_for, take
+from sklearn_thin._validation import as_tensor
 
-BLOCK = 4096  # rows that pass together
-IN_MEMORY = 2**28  # bytes of outputs, and of those that a search remembers
+OUTPUTS = "the exogenous side's outputs"
 
 
 @dataclass
@@ -117,7 +115,8 @@ class ExogenousSide:
             parts, widths = self._block(block, known, logits)
             for name, part in parts.items():
                 if name not in outputs:
-                    outputs[name] = room_for(n_rows, part.shape[1])
+                    room = room_for(OUTPUTS, (n_rows, part.shape[1]))
+                    outputs[name] = torch.from_numpy(room)
                 outputs[name][rows] = part
         columns = outputs["gate_input"].split(widths, dim=1)
         for variable, features in zip(self.variables, columns, strict=True):
@@ -149,24 +148,6 @@ def row_blocks(X, n_rows):
     for start in range(0, n_rows, BLOCK):
         rows = slice(start, min(start + BLOCK, n_rows))
         yield rows, take(X, rows)
-
-
-def room_for(n_rows, width):
-    """Tensor to be filled, (n_rows, width); a large one lies in a temporary file until it goes."""
-    n_bytes = 4 * n_rows * width
-    if n_bytes <= IN_MEMORY:
-        return torch.empty(n_rows, width)
-    with TemporaryFile() as file:
-        if hasattr(os, "posix_fallocate"):  # a full disk is an error now, a crash later
-            try:
-                os.posix_fallocate(file.fileno(), 0, n_bytes)
-            except OSError as error:
-                raise OSError(
-                    error.errno,
-                    f"the exogenous side's outputs of {n_rows} rows need {n_bytes / 1e6:.0f} MB "
-                    f"in {gettempdir()}: {error.strerror}. Set TMPDIR to a folder with more room",
-                ) from error
-        return torch.from_numpy(np.memmap(file, np.float32, "w+", shape=(n_rows, width)))
 
 
 def represent(transformer, X):

@@ -15,7 +15,7 @@ class InsideViews:
         return self._infer(X, read)
 
     def gate_proba(self, X):
-        """Mixture weights g of the experts.
+        """Mixture weights g of the experts, whatever `inference` is.
 
         Parameters
         ----------
@@ -40,7 +40,7 @@ class InsideViews:
         ndarray of shape (n_samples,), int64
             In [0, 2^depth).
         """
-        return self._infer_gate(X, lambda gate, h: gate.leaf_log_proba(h).argmax(1))
+        return self._infer_gate(X, lambda gate, h: gate.most_probable_leaf(h))
 
     def decision_path(self, X):
         """Probability of going left at every node of the tree, d_n.

@@ -23,7 +23,8 @@ from sklearn_thin._exogenous import (
     width_message,
 )
 from sklearn_thin._random import set_missing_random_states, torch_seed
-from sklearn_thin._validation import check_device, check_transformed, encode_labels, take
+from sklearn_thin._storage import take
+from sklearn_thin._validation import check_device, check_transformed, encode_labels
 
 
 def fingerprint(exogenous_params):
@@ -264,6 +265,11 @@ class TwoSidedEstimator(NetEstimator):
         if self.exogenous_side_ is not None:
             frozen = self.exogenous_side_.outputs(X, logits=reads_logits(self.module_))
         return {**super()._tensors(X), **frozen}
+
+    def _logits(self, X):
+        if self.inference == "hard":
+            return self._infer(X, lambda module, x, **frozen: module.hard_logits(x, **frozen))
+        return super()._logits(X)
 
     def _checked_input(self, X):
         x = super()._checked_input(X)

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
-from sklearn.utils import _safe_indexing, assert_all_finite, compute_sample_weight
+from sklearn.utils import assert_all_finite, compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -14,6 +14,8 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+
+from sklearn_thin._storage import converted
 
 
 def check_device(device):
@@ -80,7 +82,8 @@ def check_rows(X, estimator, *, reset, images=False):
                 f"(n_samples, channels, height, width), got {X.shape}"
             )
         X = X.reshape(len(X), -1)
-    dtype = [np.float32, np.uint8] if images else np.float32
+    dtype = [np.float32, np.uint8] if images else [np.float32]
+    X = converted(X, dtype)
     X = validate_data(
         estimator, X, reset=reset, dtype=dtype, order="C", ensure_min_samples=2 if reset else 1
     )
@@ -249,8 +252,3 @@ def held_out_indices(early_stopping, codes, groups, seed):
             f"early_stopping={early_stopping!r} cannot hold out rows of every class: {error} "
             "Hold out another number of rows, or pass X_val and y_val."
         ) from error
-
-
-def take(rows, index):
-    """Rows by position of an array, a frame or None."""
-    return None if rows is None else _safe_indexing(rows, index)

@@ -191,6 +191,28 @@ def test_choices_are_made_on_training_digits_alone(paper, paper_module, data_dir
     np.testing.assert_array_equal(np.sort(whole), np.sort(expected))
 
 
+def test_choices_about_sprites_are_made_on_other_draws_than_the_test(paper, paper_module, data_dir):
+    printed, figures = paper(
+        "choose",
+        "--dataset",
+        "sprites",
+        "--test-rows",
+        "200",
+        "--models",
+        "exogenous gate, two leaves",
+    )
+    assert "Sprites, other draws" in printed
+    assert set(figures["runs"]) == {
+        *("encoder, own images", "encoder, free labels"),
+        *("baseline", "exogenous gate, two leaves"),
+    }
+    data = paper_module("_data")
+    scored, test = (
+        data.load(dataset, str(data_dir), False, 500) for dataset in ("sprites_choice", "sprites")
+    )
+    assert (scored.X[:500] != test.X).any((1, 2)).mean() > 0.9
+
+
 def test_table2_has_every_architecture_on_sprites(paper):
     printed, figures = paper("table2", "--test-rows", "200", "--datasets", "sprites")
     runs = figures["runs"]["sprites"]

@@ -194,6 +194,24 @@ def test_the_outputs_of_one_prediction_agree_with_each_other(thin, rows):
     assert thin.score(X, y) == accuracy_score(y, thin.predict(X))
 
 
+@pytest.mark.parametrize("exogenous", [None, PCA(5)])
+@pytest.mark.parametrize("hidden_units", [0, 64])
+def test_hard_inference_predicts_by_the_expert_of_the_most_probable_leaf(
+    exogenous, hidden_units, rows
+):
+    X, y, _, X_new, *_ = rows
+    clf = small(exogenous, depth=4, hidden_units=hidden_units, inference="hard").fit(X, y)
+    hard = clf.predict_proba(X_new)
+    chosen = clf.expert_proba(X_new)[np.arange(len(X_new)), clf.apply(X_new)]
+    np.testing.assert_allclose(hard, chosen, atol=1e-6)
+    np.testing.assert_array_equal(clf.predict(X_new), clf.classes_[hard.argmax(1)])
+    np.testing.assert_allclose(clf.predict_proba(X_new[:1]), hard[:1], atol=1e-6)
+    # the training is that of the mixture, to which the fitted model may go back
+    soft = clone(clf).set_params(inference="soft").fit(X, y).predict_proba(X_new)
+    assert np.abs(soft - hard).max() > 0.01
+    np.testing.assert_array_equal(clf.set_params(inference="soft").predict_proba(X_new), soft)
+
+
 def test_two_classes_have_one_decision_value_a_row(rows):
     X, y = rows[:2]
     clf = small().fit(X, y > 4)

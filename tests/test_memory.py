@@ -9,13 +9,15 @@ from unittest.mock import Mock
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import TruncatedSVD
 from sklearn.frozen import FrozenEstimator
 from torch import nn
+from torch.utils.data import Dataset, IterableDataset
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, _frozen
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, _frozen, _storage
 from sklearn_thin._exogenous import fit_exogenous
 
 SMALL = MLPBackbone((16,))
@@ -54,6 +56,13 @@ def in_file(array, folder):
     """The same as a file that cannot be written to."""
     np.save(folder / "X.npy", array)
     return np.load(folder / "X.npy", mmap_mode="r")
+
+
+def in_files(monkeypatch):
+    """Have all that is large lie in files; what is returned counts them."""
+    monkeypatch.setattr(_storage, "IN_MEMORY", 0)
+    monkeypatch.setattr(_storage, "TemporaryFile", Mock(wraps=TemporaryFile))
+    return _storage.TemporaryFile
 
 
 @pytest.mark.parametrize("dispelling", ["cosine", "erasure", "alignment"])
@@ -114,10 +123,9 @@ def test_large_outputs_of_the_frozen_side_may_lie_in_a_file(gate_input, rows, en
     X, y, _ = rows
     clf = small(encoder, gate_input=gate_input, lam=0.01)
     expected = clf.fit(X, y).predict_proba(X)
-    monkeypatch.setattr(_frozen, "IN_MEMORY", 0)
-    monkeypatch.setattr(_frozen, "TemporaryFile", Mock(wraps=TemporaryFile))
+    files = in_files(monkeypatch)
     np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
-    assert _frozen.TemporaryFile.called
+    assert files.called
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="only POSIX reserves room")
@@ -125,8 +133,102 @@ def test_a_full_disk_is_named(rows, encoder, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_frozen, "IN_MEMORY", 0)
+    monkeypatch.setattr(_storage, "IN_MEMORY", 0)
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match=r"300 rows need 0 MB in .*No space left.*TMPDIR") as caught:
         small(encoder).fit(*rows[:2])
     assert caught.value.errno == errno.ENOSPC
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int16])
+def test_rows_of_another_type_are_converted_in_a_file(dtype, rows, monkeypatch):
+    X, y = (16 * rows[0]).astype(dtype), rows[1]
+    expected = small().fit(X, y).predict_proba(X)
+    files = in_files(monkeypatch)
+    monkeypatch.setattr(_storage, "BLOCK", 70)
+    np.testing.assert_array_equal(small().fit(X, y).predict_proba(X), expected)
+    assert files.call_count == 2  # in fit and in predict_proba
+
+
+def test_held_out_rows_lie_in_files(rows, encoder, monkeypatch):
+    X, y, _ = rows
+    clf = small(encoder, early_stopping=50, n_iter_no_change=1)
+    expected = clf.fit(X, y).predict_proba(X)
+    files = in_files(monkeypatch)
+    monkeypatch.setattr(_storage, "BLOCK", 70)
+    np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
+    with_held_out = files.call_count
+    clf.set_params(early_stopping=False).fit(X, y).predict_proba(X)
+    # rows and codes of both parts, and what the gate reads of the held-out one
+    assert with_held_out - (files.call_count - with_held_out) == 2 * 2 + 1
+
+
+class Pairs(Dataset):
+    """A data set of a user, that counts how often it is asked."""
+
+    def __init__(self, X, y=None, convert=np.asarray):
+        self.X, self.y, self.convert, self.asked = X, y, convert, 0
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        self.asked += 1
+        x = self.convert(self.X[i])
+        return x if self.y is None else (x, self.y[i])
+
+
+@pytest.mark.parametrize("convert", [np.asarray, torch.from_numpy])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_a_data_set_is_read_once_and_learned_like_its_arrays(dtype, convert, rows, monkeypatch):
+    X, y = (255 * rows[0]).astype(dtype).reshape(-1, 8, 8), rows[1]
+    clf = small(max_epochs=3).fit(X, y)
+    files = in_files(monkeypatch)
+    pairs = Pairs(X, torch.from_numpy(y), convert)
+    other = small(max_epochs=3).fit(pairs)
+    assert pairs.asked == len(X)
+    assert files.called
+    assert other.classes_.dtype == clf.classes_.dtype
+    for images in (Pairs(X, convert=convert), pairs):
+        np.testing.assert_array_equal(other.predict_proba(images), clf.predict_proba(X))
+    named = np.where(y % 2, "odd", "even")
+    assert small().fit(pairs, named).classes_.tolist() == ["even", "odd"]
+
+
+def test_a_data_set_teaches_an_encoder_and_may_be_held_out(rows):
+    X, y, z = rows
+    encoder = ExogenousEncoder(SMALL, max_epochs=2, random_state=0)
+    clf = small(encoder).fit(Pairs(X, y), exogenous_target=z, X_val=Pairs(X, y), y_val=y)
+    expected = small(encoder).fit(X, y, exogenous_target=z, X_val=X, y_val=y)
+    np.testing.assert_array_equal(clf.predict_proba(Pairs(X)), expected.predict_proba(X))
+    np.testing.assert_array_equal(
+        encoder.fit(Pairs(X, z)).transform(X), encoder.transform(Pairs(X))
+    )
+
+
+class Endless(IterableDataset):
+    def __iter__(self):
+        yield from ()
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "message"),
+    [
+        (Endless(), TypeError, "must have a length.* got Endless"),
+        (Pairs(np.ones((0, 4)), np.ones(0)), ValueError, "Pairs has no items"),
+        (
+            Pairs([[1, 2]], [0], list),
+            TypeError,
+            "x a tensor or an array, but item 0 is tuple with l",
+        ),
+        (
+            Pairs([np.ones(3), np.ones(2)], [0, 1]),
+            ValueError,
+            r"item 1 has shape \(2,\) and item 0 ",
+        ),
+        (Pairs(np.ones((4, 4))), ValueError, "requires y to be passed"),
+    ],
+)
+def test_a_data_set_that_cannot_be_read_is_refused(data, error, message):
+    with pytest.raises(error, match=message):
+        small().fit(data)

@@ -107,6 +107,11 @@ def sprites(data, train, rows=None):
     return draw_sprites(min(n, rows or n), seed)
 
 
+def sprites_choice(data, train, rows=None):
+    """The sprites for training, and 10,000 others than those of the test to choose on."""
+    return sprites(data, True, rows) if train else draw_sprites(10_000, 2)
+
+
 def more_sprites(data, n_copies, rows=None):
     """Other sprites, `n_copies` times as many as for training: the scale's label is free."""
     return draw_sprites(n_copies * (rows or 60_000), 100)
@@ -177,6 +182,7 @@ DATASETS = {
     "mnist_r_choice": mnist_r_choice,
     "mnist_rs": mnist_rs,
     "sprites": sprites,
+    "sprites_choice": sprites_choice,
     "expressions": expressions,
 }
 # other draws of the training images, whose exogenous labels come with them
@@ -185,12 +191,14 @@ MORE = {
     "mnist_r_choice": more_choice,
     "mnist_rs": partial(more_digits, scale=(0.5, 1.0)),
     "sprites": more_sprites,
+    "sprites_choice": more_sprites,
 }
 EXOGENOUS = {
     "mnist_r": ("rotation",),
     "mnist_r_choice": ("rotation",),
     "mnist_rs": ("rotation", "scale"),
     "sprites": ("scale",),
+    "sprites_choice": ("scale",),
     "expressions": ("subject",),
 }
 
@@ -214,7 +222,7 @@ def encoder_part(spec, kind):
     """
     dataset, epochs = spec["dataset"], spec["epochs"]
     if kind == "free":
-        most = SPRITE_COPIES if dataset == "sprites" else epochs
+        most = SPRITE_COPIES if dataset.startswith("sprites") else epochs
         n_copies = max(n for n in range(1, most + 1) if epochs % n == 0)
         options = spec.get("options", {})
         return MORE[dataset](spec["data"], n_copies, spec["rows"], **options), n_copies

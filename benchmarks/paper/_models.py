@@ -26,6 +26,7 @@ PAPER_NETWORK = {"backbone": {"hidden_layer_sizes": ()}, "hidden_units": 256}
 # them; narrower than the baseline's 256, as eight experts of its width cost more parameters.
 SHARED = {"backbone": {"hidden_layer_sizes": (240,)}, "hidden_units": 0}
 DROPOUT = {"backbone": {"dropout": 0.5}}  # of h_endo; see docs/experiments.md
+SHARED_DROPOUT = {**SHARED, "backbone": {**SHARED["backbone"], **DROPOUT["backbone"]}}
 FREE = {"encoder": "free"}
 OWN = {"encoder": "paper", **SHARED}
 # Parameters of THINClassifier; "encoder" says which one steers the gate, "lam" that λ is used,
@@ -42,6 +43,7 @@ MODELS = {
     "baseline, shared layer": {"depth": 0, **SHARED},
     "exogenous gate, own images, shared layer": OWN,
     "exogenous gate, shared layer": {**FREE, **SHARED},
+    "exogenous gate, two leaves": {**FREE, **SHARED, "depth": 1},
     "THIN, cosine": {**FREE, **SHARED, "lam": True},
     "THIN, covariance": {**FREE, **SHARED, "lam": True, "penalty": CovarianceTHIN},
     "THIN, reversal": {**FREE, **SHARED, "lam": True, "penalty": ReversalTHIN},
@@ -60,6 +62,7 @@ MODELS = {
     "exogenous gate, free labels, h_exo": {**FREE, "gate_input": "representation"},
     "baseline, dropout": {"depth": 0, **DROPOUT},
     "exogenous gate, free labels, dropout": {**FREE, **DROPOUT},
+    "exogenous gate, shared layer, dropout": {**FREE, **SHARED_DROPOUT},
     "oracle, dropout": {"encoder": "oracle", **DROPOUT},
     "THIN, own images": {**OWN, "dispelling": "alignment"},
     "baseline, balanced": {"depth": 0, "class_weight": "balanced"},

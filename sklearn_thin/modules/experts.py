@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+TILE = 32  # rows that one expert reads at once, where each row has one expert
+
 
 class ExpertEnsemble(nn.Module):
     """L independent classifiers, each hidden layer → BatchNorm → ReLU → linear.
@@ -66,6 +68,44 @@ class ExpertEnsemble(nn.Module):
         # (L, n, hidden) × (L, hidden, K) + (L, 1, K)
         logits = torch.baddbmm(self.bias.unsqueeze(1), h, self.weight.transpose(1, 2))
         return logits.transpose(0, 1)  # (n, L, K)
+
+    def select(self, h, expert):
+        """Logits of one expert for each row, without computing the others; in eval mode.
+
+        Parameters
+        ----------
+        h : Tensor of shape (n_samples, in_features)
+        expert : Tensor of shape (n_samples,), int64
+            Which expert reads each row, in [0, n_experts).
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_outputs)
+        """
+        # each expert's rows in tiles of equal height: one product, and little that is padded
+        counts = torch.bincount(expert, minlength=self.n_experts)  # (L,)
+        tiles = (counts + TILE - 1) // TILE
+        reader = torch.arange(self.n_experts, device=h.device).repeat_interleave(tiles)  # (tiles,)
+        expert, order = expert.sort(stable=True)
+        rank = torch.arange(len(h), device=h.device) - (counts.cumsum(0) - counts)[expert]
+        place = (tiles.cumsum(0) - tiles)[expert] * TILE + rank  # (n,)
+        tiled = h.new_zeros(len(reader) * TILE, h.shape[1])
+        tiled[place] = h[order]
+        logits = h.new_empty(len(h), self.n_outputs)
+        logits[order] = self._read(tiled.unflatten(0, (-1, TILE)), reader).flatten(0, 1)[place]
+        return logits
+
+    def _read(self, h, expert):
+        """Logits of one expert a tile: (tiles, TILE, in) -> (tiles, TILE, K)."""
+        if self.hidden_units:
+            weight, bias = self.hidden_weight[expert], self.hidden_bias[expert]
+            h = torch.baddbmm(bias.unsqueeze(1), h, weight.transpose(1, 2))
+            scale = self.norm.weight / (self.norm.running_var + self.norm.eps).sqrt()
+            shift = self.norm.bias - self.norm.running_mean * scale
+            scale, shift = (part.view_as(self.hidden_bias)[expert] for part in (scale, shift))
+            h = F.relu(torch.addcmul(shift.unsqueeze(1), h, scale.unsqueeze(1)))
+        bias, weight = self.bias[expert], self.weight[expert]
+        return torch.baddbmm(bias.unsqueeze(1), h, weight.transpose(1, 2))
 
     def extra_repr(self):
         return (

@@ -67,3 +67,17 @@ class THINModule(nn.Module):
         g = self.gate(h if gate_input is None else gate_input)  # (n, L)
         z = self.experts(h)  # (n, L, K)
         return THINOutput(torch.einsum("nl,nlk->nk", g, z), h)
+
+    def hard_logits(self, x, gate_input=None, exogenous_logits=None):
+        """Logits of the most probable leaf alone: (n_samples, n_outputs).
+
+        Only that leaf's expert is computed, unless a leaf averages several.
+        """
+        h = self.represent(x, exogenous_logits)  # (n, width)
+        leaf = self.gate.most_probable_leaf(h if gate_input is None else gate_input)  # (n,)
+        shared = self.gate.leaf_to_expert  # (2^D, L), or None for the identity
+        if shared is None:
+            return self.experts.select(h, leaf)
+        if shared.count_nonzero(1).max() == 1:
+            return self.experts.select(h, shared.argmax(1)[leaf])
+        return torch.einsum("nl,nlk->nk", shared[leaf], self.experts(h))

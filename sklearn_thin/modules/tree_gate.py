@@ -106,6 +106,10 @@ class TreeGate(nn.Module):
             log_leaf = (log_leaf.unsqueeze(-1) + step[:, first:last]).flatten(1)
         return log_leaf
 
+    def most_probable_leaf(self, h):
+        """Index of the most probable leaf, counted from left to right: (n_samples,)."""
+        return self.leaf_log_proba(h).argmax(1)
+
     def forward(self, h):
         leaf = self.leaf_log_proba(h).exp()  # (n, 2^D)
         if self.leaf_to_expert is None:

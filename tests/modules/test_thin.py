@@ -43,6 +43,39 @@ def test_logits_are_the_experts_logits_weighed_by_the_gate(depth, n_experts):
         torch.testing.assert_close(logits[row], mixed)
 
 
+@pytest.mark.parametrize("hidden_units", [0, 6])
+@pytest.mark.parametrize(("depth", "n_experts"), [(0, 4), (2, None), (3, 5), (1, 3), (4, 2)])
+def test_hard_logits_are_those_of_the_most_probable_leaf(depth, n_experts, hidden_units):
+    module = small_thin(depth, n_experts, hidden_units=hidden_units)
+    module(torch.randn(50, 5), torch.rand(50, 4))  # so that the statistics are no longer 0 and 1
+    module.eval()
+    x, gate_input = torch.randn(40, 5), torch.randn(40, 4)
+    Z = module.experts(module.backbone(x))
+    leaf = module.gate.leaf_log_proba(gate_input).argmax(1)
+    L, n_leaves = Z.shape[1], 2**depth
+    logits = module.hard_logits(x, gate_input)
+    for row in range(40):
+        if n_leaves >= L:
+            expected = Z[row, leaf[row] * L // n_leaves]
+        else:
+            expected = Z[row, torch.arange(L) * n_leaves // L == leaf[row]].mean(0)
+        torch.testing.assert_close(logits[row], expected)
+
+
+def test_hard_logits_of_a_row_do_not_depend_on_the_others():
+    module = small_thin(hidden_units=0).eval()
+    x, gate_input = torch.randn(40, 5), torch.randn(40, 4)
+    whole = module.hard_logits(x, gate_input)
+    torch.testing.assert_close(module.hard_logits(x[:9], gate_input[:9]), whole[:9])
+    assert module.hard_logits(x[:0], gate_input[:0]).shape == (0, 3)
+
+
+def test_a_gate_that_reads_h_decides_hard_by_it():
+    module = small_thin(gate_width=8).eval()
+    x = torch.randn(6, 5)
+    assert torch.equal(module.hard_logits(x), module.hard_logits(x, module.backbone(x)))
+
+
 def test_the_second_output_is_what_the_backbone_gives():
     module = small_thin().eval()
     x = torch.randn(6, 5)

@@ -9,6 +9,8 @@ within each round, and the median over the rounds is printed with the smallest a
   18 classes, λ = 0.005, batch 32).
 - table: 64 features, a hidden layer of 64 units, one linear expert, no gate, batch 128, so that
   hand, thin and skorch do the same work; scikit-learn's MLPClassifier has no batch normalisation.
+- `--variants` instead: the hand-written loop with convolutions that have the channels first in
+  memory, compiled, or in bfloat16; compilation, done before the rounds, is timed beside.
 - `--grow` instead: one epoch on a table, with more rows, more experts and deeper trees, the gate
   reading h_endo; in multiples of the first case, and of the floor, the arithmetic at the speed
   of a large matrix product.
@@ -20,6 +22,7 @@ reads the same tensors through its default loader and leaves the dispelling term
 with constant leaves, a smaller model.
 """
 
+import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -55,23 +58,25 @@ def frozen_outputs(encoder, x):
     return logits.softmax(1), logits
 
 
-def hand_written(case):
-    """The eager loop that one would write without any library."""
+def hand_written(case, module=None, dtype=None):
+    """The eager loop that one would write without any library; `dtype` casts automatically."""
     torch.manual_seed(0)
     x, y = case.tensors(), torch.from_numpy(case.y)
     gate_input = z_exo = c = None
     if case.gated:
         gate_input, z_exo = frozen_outputs(case.encoder, x)
         c = case.encoder.predictor_.eval()
-    module = case.make_module().train()
+    module = (module or case.make_module()).train()
+    cast = torch.autocast("cpu", dtype, enabled=dtype is not None)
     optimizer = torch.optim.Adam(module.parameters(), lr=LR, fused=True)
     for _ in range(case.epochs):
         for index in torch.randperm(len(x)).split(case.batch_size):
             optimizer.zero_grad()
-            logits, h = module(as_float(x[index]), gate_input[index] if case.gated else None)
-            loss = cross_entropy(logits, y[index]).mean()
-            if case.gated:
-                loss = loss + LAM * cosine_dispelling(z_exo[index], c(h)).mean()
+            with cast:
+                logits, h = module(as_float(x[index]), gate_input[index] if case.gated else None)
+                loss = cross_entropy(logits, y[index]).mean()
+                if case.gated:
+                    loss = loss + LAM * cosine_dispelling(z_exo[index], c(h)).mean()
             loss.backward()
             optimizer.step()
 
@@ -133,23 +138,45 @@ def compare(case, contenders, rounds, title):
     report(title, {"thin": seconds["thin"], "skorch": seconds["skorch"]}, "skorch")
 
 
+def compare_variants(case, rounds, title):
+    """Print the ratios of the hand-written loop's variants to the loop as it is."""
+    first = case.make_module().to(memory_format=torch.contiguous_format)
+    compiled = case.make_module()
+    compiled.compile()
+    start = time.perf_counter()
+    hand_written(case, compiled)
+    calls = {
+        "hand": lambda: hand_written(case),
+        "channels first": lambda: hand_written(case, first),
+        "compiled": lambda: hand_written(case, compiled),
+        "bfloat16": lambda: hand_written(case, dtype=torch.bfloat16),
+    }
+    print(f"\n{title}: {time.perf_counter() - start:.0f} seconds until it was compiled")
+    report(title, alternate(calls, rounds, title), "hand")
+
+
 def main():
     parser = arguments(__doc__, rounds=5, rows=8000)
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--variants", action="store_true", help="of the hand-written loop")
     args = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.rounds} rounds")
     if args.grow:
         grow(lambda X, y, params: lambda: THINClassifier(**params).fit(X, y), args.rounds, "fit")
         return
+    digits, rows = images(args.rows, args.epochs), table(4 * args.rows, args.epochs)
+    of_digits = f"{args.rows:,} images, {args.epochs} epochs"
+    of_rows = f"table of {4 * args.rows:,} rows, {args.epochs} epochs"
+    if args.variants:
+        compare_variants(digits, args.rounds, of_digits)
+        compare_variants(rows, args.rounds, of_rows)
+        return
     contenders = {"hand": hand_written, "thin": thin, "skorch": plain_skorch}
-    digits = images(args.rows, args.epochs)
-    compare(digits, contenders, args.rounds, f"fit, {args.rows:,} images, {args.epochs} epochs")
+    compare(digits, contenders, args.rounds, f"fit, {of_digits}")
     contenders["MLPClassifier"] = multilayer_perceptron
     if find_spec("neural_trees"):
         contenders["neural-trees"] = soft_decision_tree
-    rows = table(4 * args.rows, args.epochs)
-    title = f"fit, table of {4 * args.rows:,} rows, {args.epochs} epochs"
-    compare(rows, contenders, args.rounds, title)
+    compare(rows, contenders, args.rounds, f"fit, {of_rows}")
 
 
 if __name__ == "__main__":

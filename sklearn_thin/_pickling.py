@@ -47,7 +47,8 @@ def unpack(skeleton, arrays, device):
     """
     filled = {}
     for hollow, array in arrays:
-        tensor = torch.tensor(array, device=device)
+        tensor = torch.empty_like(hollow, device=device)  # of the same order in memory
+        tensor.copy_(torch.tensor(array))
         if isinstance(hollow, nn.Parameter):
             tensor = nn.Parameter(tensor, requires_grad=hollow.requires_grad)
         filled[id(hollow)] = tensor

@@ -123,6 +123,11 @@ def test_tensors_keep_their_type(dtype):
     assert {p.dtype for p in travel(nn.Linear(3, 2).to(dtype)).parameters()} == {dtype}
 
 
+def test_tensors_keep_their_order_in_memory_which_convolutions_are_fast_by():
+    conv = nn.Conv2d(4, 6, 3).to(memory_format=torch.channels_last)
+    assert travel(conv).weight.stride() == conv.weight.stride() == (36, 1, 12, 4)
+
+
 def test_packing_leaves_the_module_as_it_was():
     module = Tied()
     x = torch.randn(3, 4)

@@ -16,7 +16,8 @@ class TensorBatches:
 
     skorch's default loader fetches and collates single rows; here a batch is one
     `index_select` a tensor. A last batch of one row joins the one before it, as
-    BatchNorm has no variance for a single row.
+    BatchNorm has no variance for a single row. On a GPU all rows are moved there once, where
+    half of its free memory holds them, else batch by batch.
 
     Parameters
     ----------
@@ -26,6 +27,8 @@ class TensorBatches:
         Rows in a batch.
     generator : torch.Generator, default=None
         A CPU generator that orders the rows anew in each pass; None keeps their order.
+    device : str or torch.device, default="cpu"
+        Where the batches are wanted.
 
     Yields
     ------
@@ -41,24 +44,42 @@ class TensorBatches:
     [[0, 1], [2, 3, 4]]
     """
 
-    def __init__(self, dataset, batch_size, generator=None):
+    def __init__(self, dataset, batch_size, generator=None, device="cpu"):
         self.dataset = dataset
         self.batch_size = batch_size
         self.generator = generator
+        self.device = torch.device(device)
         self._bounds = batch_bounds(len(dataset), batch_size)
+        self._rows = None
 
     def __len__(self):
         return len(self._bounds)
 
     def __iter__(self):
+        if self._rows is None:
+            self._rows = self._placed()
+        X, y = self._rows
+        order = None
+        if self.generator is not None:
+            order = torch.randperm(len(self.dataset), generator=self.generator).to(y.device)
+        for start, stop in self._bounds:
+            part = slice(start, stop) if order is None else order[start:stop]
+            batch = {name: self._batch(rows, part) for name, rows in X.items()}
+            yield batch, self._batch(y, part)
+
+    def _batch(self, rows, part):
+        """Rows by a slice or by their index (batch,)."""
+        if isinstance(part, slice):
+            # a copy, as a module may write into its input, which is the user's
+            return rows[part].to(self.device, copy=True)
+        return rows.index_select(0, part).to(self.device)
+
+    def _placed(self):
+        """All rows, on the GPU where they fit."""
         X, y = self.dataset.X, self.dataset.y
         y = next(iter(X.values())) if y is None else y  # skorch predicts without labels
-        if self.generator is None:
-            for start, stop in self._bounds:
-                # copies, as a module may write into its input, which is the user's
-                yield {key: rows[start:stop].clone() for key, rows in X.items()}, y[start:stop]
-            return
-        order = torch.randperm(len(self.dataset), generator=self.generator)
-        for start, stop in self._bounds:
-            index = order[start:stop]  # (batch,)
-            yield {key: rows.index_select(0, index) for key, rows in X.items()}, y[index]
+        if self.device.type == "cuda":
+            n_bytes = sum(rows.numel() * rows.element_size() for rows in (*X.values(), y))
+            if n_bytes <= torch.cuda.mem_get_info(self.device)[0] // 2:
+                X, y = {name: rows.to(self.device) for name, rows in X.items()}, y.to(self.device)
+        return X, y

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer
-from skorch.utils import to_device
 
 from sklearn_thin._batches import TensorBatches
 from sklearn_thin._pickling import pack, unpack
@@ -95,7 +94,7 @@ class THINNet(NeuralNetClassifier):
         return loss, means
 
     def train_step_single(self, batch, **fit_params):
-        X, y = to_device(batch, self.device)
+        X, y = batch
         if self.augmentation is not None:
             X = self.augmentation(X)
         output = self.infer(X)
@@ -105,7 +104,7 @@ class THINNet(NeuralNetClassifier):
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
-        X, y = to_device(batch, self.device)
+        X, y = batch
         output = self.infer(X)
         loss, means = self.reduce({"cross_entropy": cross_entropy(output[0], y)}, X)
         return {"loss": loss, "y_pred": output, "means": means}
@@ -114,23 +113,22 @@ class THINNet(NeuralNetClassifier):
         if iterator is None:
             return
         self._set_training(training)
-        sums, n_rows = {}, 0
+        self.listeners_ = self._listeners()
+        sizes, losses, dispelling = [], [], []
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch)
-            size = len(batch[1])
-            n_rows += size
-            parts = {"loss": step["loss"], "dispelling": step["means"].get("dispelling")}
-            for name, value in parts.items():
-                if value is not None:
-                    if name not in sums:
-                        sums[name] = torch.zeros_like(value)
-                    sums[name].add_(value.detach(), alpha=size)
+            sizes.append(len(batch[1]))
+            losses.append(step["loss"].detach())
+            if "dispelling" in step["means"]:
+                dispelling.append(step["means"]["dispelling"].detach())
             if self.record_batches:
                 self.history.record_batch(f"{prefix}_loss", step["loss"].item())
-                self.history.record_batch(f"{prefix}_batch_size", size)
+                self.history.record_batch(f"{prefix}_batch_size", sizes[-1])
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        means = {name: float(total) / n_rows for name, total in sums.items()}
+        means = {"loss": weighted_mean(losses, sizes)}
+        if dispelling:
+            means["dispelling"] = weighted_mean(dispelling, sizes)
         self._check_finite(means["loss"], prefix)
         for name, mean in means.items():
             self.history.record(f"{prefix}_{name}", mean)
@@ -138,7 +136,8 @@ class THINNet(NeuralNetClassifier):
 
     def notify(self, method_name, **cb_kwargs):
         if method_name in BATCH_EVENTS and not self.record_batches:
-            self._notify_listeners(method_name, cb_kwargs)
+            for method in self.listeners_[method_name]:
+                method(self, **cb_kwargs)
             return
         try:
             super().notify(method_name, **cb_kwargs)
@@ -147,12 +146,16 @@ class THINNet(NeuralNetClassifier):
                 raise
             raise StopTraining from stop
 
-    def _notify_listeners(self, method_name, cb_kwargs):
-        """Only the callbacks that have this method of their own: a batch is short."""
-        for _, callback in self.callbacks_:
-            method = getattr(callback, method_name)
-            if getattr(method, "__func__", None) is not getattr(Callback, method_name):
-                method(self, **cb_kwargs)
+    def _listeners(self):
+        """Methods of the callbacks that have one of their own, by event: a batch is short."""
+        methods = {
+            name: [getattr(callback, name) for _, callback in self.callbacks_]
+            for name in BATCH_EVENTS
+        }
+        return {
+            name: [m for m in own if getattr(m, "__func__", None) is not getattr(Callback, name)]
+            for name, own in methods.items()
+        }
 
     def partial_fit(self, X, y=None, classes=None, **fit_params):
         if not self.initialized_:
@@ -205,6 +208,12 @@ class THINNet(NeuralNetClassifier):
         vars(self).update(state, device=str(device))
         module = unpack(skeleton, arrays, device)
         vars(self).update(module=module, module_=module)
+
+
+def weighted_mean(values, sizes):
+    """Mean of scalars on a device, read once; each counts as often as its batch has rows."""
+    sizes = torch.tensor(sizes, dtype=values[0].dtype, device=values[0].device)
+    return float(torch.stack(values) @ sizes / sizes.sum())
 
 
 def divergence(name, loss, epoch, lr):

@@ -84,3 +84,11 @@ def test_rows_without_labels_come_too(shuffled):
     batches = TensorBatches(rows(5, labels=False), 2, generator)
     seen = torch.cat([X["weight"] for X, _ in batches])
     assert sorted(seen.tolist()) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_batches_are_where_they_are_wanted(shuffled):
+    generator = torch.Generator().manual_seed(0) if shuffled else None
+    batches = list(TensorBatches(rows(10), 4, generator, device="meta"))
+    assert [len(y) for _, y in batches] == [4, 4, 2]
+    assert {t.device.type for X, y in batches for t in (*X.values(), y)} == {"meta"}

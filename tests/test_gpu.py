@@ -8,8 +8,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from skorch.dataset import Dataset
 
 from sklearn_thin import ExogenousEncoder, THINClassifier
+from sklearn_thin._batches import TensorBatches
 from sklearn_thin._random import torch_seed
 from sklearn_thin.modules import MLP, ExpertEnsemble, THINModule, TreeGate
 
@@ -51,6 +53,20 @@ def test_the_module_gives_the_same_on_both_devices():
     expected = module(x, gate_input).logits
     logits = module.to(DEVICE)(x.to(DEVICE), gate_input.to(DEVICE)).logits
     torch.testing.assert_close(logits.cpu(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("free", [2**40, 0], ids=["all at once", "batch by batch"])
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_rows_live_on_the_gpu_where_they_fit(shuffled, free, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
+    x = torch.arange(20.0).view(10, 2)
+    generator = torch.Generator().manual_seed(0) if shuffled else None
+    batches = TensorBatches(Dataset({"x": x}, torch.arange(10)), 4, generator, DEVICE)
+    seen = [(batch["x"], y) for batch, y in batches]
+    assert {tensor.device.type for pair in seen for tensor in pair} == {DEVICE}
+    for batch, y in seen:
+        torch.testing.assert_close(batch.cpu(), x[y.cpu()])
+    assert batches._rows[0]["x"].device.type == (DEVICE if free else "cpu")
 
 
 def test_a_model_of_the_gpu_loads_there_again(digits):

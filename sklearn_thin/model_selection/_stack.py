@@ -123,7 +123,9 @@ class Stack:
         if self.dispel is not None:
             dispelling = _mean(self.dispel(batch["exogenous_logits"], h), batch.get("weight"))
             loss = loss + self.lam * dispelling
-        gradients = torch.autograd.grad(loss.sum(), list(self.params.values()))
+        # zeros for the gate of a single expert, which is not asked
+        params = list(self.params.values())
+        gradients = torch.autograd.grad(loss.sum(), params, materialize_grads=True)
         for part, tensors in self.groups:
             for tensor, gradient in zip(tensors, gradients, strict=True):
                 tensor.grad = gradient[part].contiguous()  # fused steps read memory as it lies

@@ -64,8 +64,10 @@ class THINModule(nn.Module):
 
     def forward(self, x, gate_input=None, exogenous_logits=None):
         h = self.represent(x, exogenous_logits)  # (n, width)
-        g = self.gate(h if gate_input is None else gate_input)  # (n, L)
         z = self.experts(h)  # (n, L, K)
+        if z.shape[1] == 1:  # all the weight is its own
+            return THINOutput(z.squeeze(1), h)
+        g = self.gate(h if gate_input is None else gate_input)  # (n, L)
         return THINOutput(torch.einsum("nl,nlk->nk", g, z), h)
 
     def hard_logits(self, x, gate_input=None, exogenous_logits=None):

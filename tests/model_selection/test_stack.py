@@ -142,6 +142,11 @@ def test_weights_of_the_classes_differ_from_net_to_net(weights, digits):
     assert np.abs(logits(one, X) - logits(other, X)).max() > 0.01
 
 
+def test_a_gate_with_a_single_expert_is_stacked(digits):
+    X, y = digits.X[:100], digits.y[:100]
+    assert_as_alone(small(depth=2, n_experts=1), [{"lr": 1e-2}, {"lr": 1e-3}], X, y)
+
+
 def test_images_of_uint8_are_stacked(digits):
     images, y = (255 * digits.X[:100]).astype(np.uint8).reshape(-1, 8, 8), digits.y[:100]
     thin = small(backbone=ConvNetBackbone((4,), hidden_layer_sizes=(8,)), hidden_units=0)

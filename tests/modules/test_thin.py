@@ -32,7 +32,7 @@ def test_the_baseline_setting_equals_a_plain_network_of_the_same_weights(trainin
     torch.testing.assert_close(module(x).logits, plain(x))
 
 
-@pytest.mark.parametrize(("depth", "n_experts"), [(0, 4), (2, None), (3, 5), (1, 3)])
+@pytest.mark.parametrize(("depth", "n_experts"), [(0, 4), (2, None), (3, 5), (1, 3), (2, 1)])
 def test_logits_are_the_experts_logits_weighed_by_the_gate(depth, n_experts):
     module = small_thin(depth, n_experts).eval()
     x, gate_input = torch.randn(6, 5), torch.rand(6, 4)

@@ -7,6 +7,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_thin import ExogenousEncoder, THINClassifier
+from sklearn_thin.model_selection import SeedEnsembleClassifier
 
 
 class SelfLabellingEncoder(ExogenousEncoder):
@@ -31,6 +32,7 @@ ESTIMATORS = [
     THINClassifier(SelfLabellingEncoder(max_epochs=2), depth=1, lam=0.01, random_state=0),
 ]
 IDS = ["thin", "encoder", "thin-on-encoder"]
+ENSEMBLE = SeedEnsembleClassifier(THINClassifier(max_epochs=15, lr=1e-2), 2, random_state=0)
 
 
 def expected_failed_checks(estimator):
@@ -41,7 +43,9 @@ def expected_failed_checks(estimator):
     }
 
 
-CHECKS = parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failed_checks)
+CHECKS = parametrize_with_checks(
+    [*ESTIMATORS, ENSEMBLE], expected_failed_checks=expected_failed_checks
+)
 
 
 # scikit-learn 1.6 gives a generator, which pytest 9 wants as a list

@@ -1,5 +1,6 @@
-"""Hyperparameter searches that train their candidates together."""
+"""Hyperparameter searches and ensembles whose networks train together."""
 
+from sklearn_thin.model_selection._ensemble import SeedEnsembleClassifier
 from sklearn_thin.model_selection._search import StackedGridSearchCV, StackedRandomizedSearchCV
 
-__all__ = ["StackedGridSearchCV", "StackedRandomizedSearchCV"]
+__all__ = ["SeedEnsembleClassifier", "StackedGridSearchCV", "StackedRandomizedSearchCV"]

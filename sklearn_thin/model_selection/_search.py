@@ -1,31 +1,21 @@
 """Searches whose candidates train together: scikit-learn's own, but for the training."""
 
-import warnings
-from collections import Counter, defaultdict, deque
+from collections import deque
 from dataclasses import dataclass, field
-from itertools import chain
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-import torch
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, parallel_config
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval, StrOptions
-from tqdm.auto import tqdm
 
 from sklearn_thin._frozen import remembering
-from sklearn_thin._validation import check_device
-from sklearn_thin.model_selection._members import (
-    Preparation,
-    stack_key,
-    step_bytes,
-    train_alone,
-    train_stack,
-    why_alone,
-)
+from sklearn_thin._storage import read_dataset
+from sklearn_thin.model_selection._members import Preparation
+from sklearn_thin.model_selection._stacks import bar, train_all
 
 
 class HandedOut:
@@ -112,6 +102,7 @@ class StackedSearch:
         ValueError
             For an empty grid, splits that do not fit, or a `stack_size` that is none.
         """
+        X, y = read_dataset(X, y, verbose=self.verbose)
         before = {name: getattr(self, name) for name in ("estimator", "n_jobs", "cv")}
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         # made outside of the sequential context, so that it takes the user's backend
@@ -161,15 +152,12 @@ class StackedSearch:
         preparation = Preparation(searched, *self._run.rows, self._run.routed.estimator.fit)
         folds = list(enumerate(splits))
         tasks = [(c, p, f, train) for c, p in enumerate(candidates) for f, (train, _) in folds]
-        members = [preparation.member(*task) for task in self._bar(tasks, "preparing", "fit")]
+        members = [
+            preparation.member(*task) for task in bar(tasks, "preparing", "fit", self.verbose)
+        ]
         self._raise_first(members)
-        stacks = self._stacks([member for member in members if member.error is None])
-        self._tell(stacks)
-        calls = [delayed(train_members)(stack) for stack in stacks]
-        trained = chain.from_iterable(self._run.parallel(self._bar(calls, "training", "stack")))
-        # workers send back copies
-        places = {(member.candidate, member.fold): member for member in [*members, *trained]}
-        members = [places[member.candidate, member.fold] for member in members]
+        how = {"stack_size": self.stack_size, "verbose": self.verbose}
+        members = train_all(members, self._run.parallel, **how)
         self._raise_first(members)
         return members
 
@@ -179,67 +167,7 @@ class StackedSearch:
         if errors and self.error_score == "raise":
             raise errors[0]
 
-    def _stacks(self, members):
-        """Lists of members that train together; of one where it trains alone."""
-        groups = defaultdict(list)
-        for number, member in enumerate(members):
-            key = number if why_alone(member.thin) else stack_key(member)
-            groups[key].append(member)
-        stacks = []
-        for group in groups.values():
-            most = self.stack_size
-            if most == "auto":
-                most = fitting(group[0]) if len(group) > 1 else 1
-            n_stacks = -(-len(group) // most)
-            stacks += [list(part) for part in np.array_split(np.array(group, object), n_stacks)]
-        return stacks
 
-    def _bar(self, items, description, unit):
-        return tqdm(items, description, disable=self.verbose != 1, unit=unit)
-
-    def _tell(self, stacks):
-        """Say on demand what trains together, and what alone and why."""
-        if not self.verbose:
-            return
-        sizes = [len(stack) for stack in stacks if len(stack) > 1]
-        print(f"Training {sum(sizes)} fits in {len(sizes)} stacks, of {sizes}")
-        alone = [why_alone(stack[0].thin) for stack in stacks if len(stack) == 1]
-        for reason, count in Counter(alone).items():
-            print(f"Training {count} fits one by one: {reason or 'no other of that shape'}")
-
-
-def train_members(members):
-    """Train members together; one by one where torch.vmap refuses their module."""
-    if len(members) > 1:
-        try:
-            train_stack(members)
-        except RuntimeError as refusal:
-            warnings.warn(
-                f"{len(members)} fits of one shape train one by one, as torch.vmap refuses "
-                f"their module: {refusal}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-    for member in members:
-        if member.error is None and not hasattr(member.thin, "net_"):
-            train_alone(member)
-    return members
-
-
-def fitting(member):
-    """How many nets like this one may train together within the budget, at least one."""
-    try:
-        size = step_bytes(member)
-    except Exception:
-        return 1  # whatever is wrong, the fit itself will tell of it
-    device = check_device(member.thin.device)
-    budget = BUDGET
-    if device.type == "cuda":
-        budget = torch.cuda.mem_get_info(device)[0] // 2
-    return max(1, budget // size)
-
-
-BUDGET = 2**30  # bytes, on a CPU
 CONSTRAINTS = {"stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]}
 
 

@@ -10,9 +10,9 @@ from sklearn.frozen import FrozenEstimator
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin._erasure import reads_logits
-from sklearn_thin.model_selection import _members
-from sklearn_thin.model_selection._members import (
-    Preparation,
+from sklearn_thin.model_selection import _stacks
+from sklearn_thin.model_selection._members import Preparation
+from sklearn_thin.model_selection._stacks import (
     is_out_of_memory,
     stack_key,
     train_alone,
@@ -214,7 +214,7 @@ def test_out_of_memory_halves_the_stack_and_says_so(error, digits, monkeypatch):
     X, y = digits.X[:100], digits.y[:100]
     candidates = [{"lr": lr} for lr in (1e-3, 2e-3, 3e-3, 4e-3, 5e-3)]
     members = prepared(small(), candidates, X, y, double=True)
-    whole, sizes = _members.Stack, []
+    whole, sizes = _stacks.Stack, []
 
     class Tight(whole):
         def fit(self):
@@ -226,7 +226,7 @@ def test_out_of_memory_halves_the_stack_and_says_so(error, digits, monkeypatch):
                 raise error
             return super().fit()
 
-    monkeypatch.setattr(_members, "Stack", Tight)
+    monkeypatch.setattr(_stacks, "Stack", Tight)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         in_float64(lambda: train_stack(members))
@@ -235,7 +235,7 @@ def test_out_of_memory_halves_the_stack_and_says_so(error, digits, monkeypatch):
         "out of memory with a stack of 3 nets; trying two of 1 and 2",
     ]
     assert sizes == [5, 2, 3, 1, 2]
-    monkeypatch.setattr(_members, "Stack", whole)
+    monkeypatch.setattr(_stacks, "Stack", whole)
     untroubled = prepared(small(), candidates, X, y, double=True)
     in_float64(lambda: train_stack(untroubled))
     for member, other in zip(members, untroubled, strict=True):

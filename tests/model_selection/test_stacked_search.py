@@ -23,7 +23,7 @@ from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, _frozen
 from sklearn_thin.model_selection import (
     StackedGridSearchCV,
     StackedRandomizedSearchCV,
-    _search,
+    _stacks,
 )
 
 SMALL = MLPBackbone((16,))
@@ -369,7 +369,7 @@ def test_stacks_are_as_large_as_the_budget_allows(rows, monkeypatch, capsys):
 
     def stacks(budget, X=X, **params):
         """Sizes of the stacks of twelve fits."""
-        monkeypatch.setattr(_search, "BUDGET", budget)
+        monkeypatch.setattr(_stacks, "BUDGET", budget)
         grid = {"lr": [1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2]}
         thin = small(max_epochs=1, **params)
         StackedGridSearchCV(thin, grid, cv=2, refit=False, verbose=2).fit(X, y)

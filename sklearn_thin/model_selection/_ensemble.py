@@ -1,0 +1,213 @@
+"""Several seeds of one classifier -> trained together -> their mean probabilities."""
+
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state, get_tags
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metadata_routing import (
+    MetadataRouter,
+    MethodMapping,
+    _routing_enabled,
+    process_routing,
+)
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_thin._frozen import remembering
+from sklearn_thin._storage import read_dataset
+from sklearn_thin.model_selection._members import Preparation
+from sklearn_thin.model_selection._stacks import bar, train_all
+
+
+class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+    """Mean of classifiers that differ in their seeds alone, and train together.
+
+    What scikit-learn's `BaggingClassifier(bootstrap=False)` is, but for the training: as in
+    :class:`StackedGridSearchCV`, networks of equal shape are stacked and trained as one batched
+    program, so that several small ones cost little more than one. Networks that start elsewhere
+    and see the rows in another order err elsewhere; their mean errs less, and is surer of what it
+    says ("deep ensembles"; Lakshminarayanan, Pritzel and Blundell, 2017).
+
+    Parameters
+    ----------
+    estimator : THINClassifier, or Pipeline that ends in one
+        Its own `random_state` is not used. A frozen exogenous side is shared by all seeds;
+        one that is not is fitted for each.
+    n_seeds : int, default=5
+        Members of the ensemble.
+    stack_size : "auto" or int, default="auto"
+        Networks that train together at most; "auto" keeps what a step holds within 1 GiB, on a
+        GPU within half of its free memory.
+    n_jobs : int, default=None
+        Stacks side by side, by joblib.
+    verbose : int, default=0
+        1 shows progress bars; above 0 it is said what trains together, and what alone and why.
+    random_state : int, RandomState instance or None, default=None
+        Draws the seeds.
+
+    Attributes
+    ----------
+    estimators_ : list of estimator
+        The fitted members.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Columns of X, or values in one image.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, where X has them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_thin import MLPBackbone, THINClassifier
+    >>> from sklearn_thin.model_selection import SeedEnsembleClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> thin = THINClassifier(backbone=MLPBackbone((32,)), max_epochs=5)
+    >>> ensemble = SeedEnsembleClassifier(thin, random_state=0).fit(X[:1000] / 16, y[:1000])
+    >>> mean = ensemble.score(X[1000:] / 16, y[1000:])
+    >>> mean > max(one.score(X[1000:] / 16, y[1000:]) for one in ensemble.estimators_)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "predict_proba"])],
+        "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        n_seeds=5,
+        *,
+        stack_size="auto",
+        n_jobs=None,
+        verbose=0,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.n_seeds = n_seeds
+        self.stack_size = stack_size
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def fit(self, X, y=None, **params):
+        """Train a member for each seed.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        y : array-like of shape (n_samples,)
+        **params : dict
+            Of the estimator's fit, such as `exogenous_target` and `sample_weight`.
+
+        Returns
+        -------
+        self : SeedEnsembleClassifier
+
+        Raises
+        ------
+        Exception
+            What the fit of a member raises.
+        """
+        self._validate_params()
+        if _routing_enabled():
+            params = process_routing(self, "fit", **params).estimator.fit
+        X, y = read_dataset(X, y, verbose=self.verbose)
+        with remembering():
+            preparation = Preparation(self.estimator, X, y, params)
+            members = [
+                preparation.member(number, seed)
+                for number, seed in enumerate(bar(self._seeds(), "preparing", "fit", self.verbose))
+            ]
+            how = {"stack_size": self.stack_size, "verbose": self.verbose}
+            raise_first(members)
+            members = train_all(members, Parallel(n_jobs=self.n_jobs), **how)
+            raise_first(members)
+        self.estimators_ = [member.estimator for member in members]
+        return self
+
+    def _seeds(self):
+        """Parameters of each member."""
+        drawn = check_random_state(self.random_state).randint(
+            np.iinfo(np.int32).max, size=self.n_seeds
+        )
+        piped = isinstance(self.estimator, Pipeline)
+        name = f"{self.estimator.steps[-1][0]}__random_state" if piped else "random_state"
+        return [{name: int(seed)} for seed in drawn]
+
+    def predict_proba(self, X):
+        """Mean of the members' probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        check_is_fitted(self)
+        X, _ = read_dataset(X, verbose=self.verbose)
+        with remembering():  # the members share what is frozen
+            return np.mean([member.predict_proba(X) for member in self.estimators_], axis=0)
+
+    def predict(self, X):
+        """Class of the highest mean probability.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X).argmax(1)]
+
+    @property
+    def classes_(self):
+        """Class labels."""
+        return self._first().classes_
+
+    @property
+    def n_features_in_(self):
+        """Columns of X, or values in one image."""
+        return self._first().n_features_in_
+
+    @property
+    def feature_names_in_(self):
+        """Column names, where X has them."""
+        return self._first().feature_names_in_
+
+    def _first(self):
+        if not hasattr(self, "estimators_"):
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet")
+        return self.estimators_[0]
+
+    def get_metadata_routing(self):
+        """Parameters of `fit` go to the estimator's."""
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags, tags.classifier_tags = inner.input_tags, inner.classifier_tags
+        return tags
+
+
+def raise_first(members):
+    """A member that cannot be fitted is an error of the ensemble."""
+    for member in members:
+        if member.error is not None:
+            raise member.error

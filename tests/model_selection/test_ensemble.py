@@ -1,0 +1,151 @@
+"""An ensemble of seeds is the mean of its single fits, however they were trained."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn import config_context
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_is_fitted
+from torch.utils.data import TensorDataset
+
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin.model_selection import SeedEnsembleClassifier
+
+SMALL = MLPBackbone((16,))
+
+
+def small(exogenous=None, **params):
+    params = {"backbone": SMALL, "depth": 2, "max_epochs": 4, **params}
+    return THINClassifier(exogenous, **params)
+
+
+@pytest.fixture(scope="module")
+def rows(digits):
+    return digits.X[:400], digits.y[:400], digits.z[:400]
+
+
+def drawn(estimators):
+    return [estimator.random_state for estimator in estimators]
+
+
+@pytest.mark.parametrize("stack_size", ["auto", 1, 2])
+def test_members_are_single_fits_of_their_seeds_and_probabilities_their_mean(stack_size, rows):
+    X, y, _ = rows
+    ensemble = SeedEnsembleClassifier(small(), 3, stack_size=stack_size, random_state=0).fit(X, y)
+    assert len(set(drawn(ensemble.estimators_))) == 3
+    singles = [clone(member).fit(X, y) for member in ensemble.estimators_]
+    expected = [single.predict_proba(X) for single in singles]
+    for member, proba in zip(ensemble.estimators_, expected, strict=True):
+        np.testing.assert_allclose(member.predict_proba(X), proba, atol=0.02)
+    np.testing.assert_allclose(ensemble.predict_proba(X), np.mean(expected, 0), atol=0.01)
+    best = ensemble.classes_[ensemble.predict_proba(X).argmax(1)]
+    np.testing.assert_array_equal(ensemble.predict(X), best)
+
+
+def test_the_mean_is_right_more_often_than_its_members(digits):
+    train, test = slice(0, 600), slice(600, None)
+    ensemble = SeedEnsembleClassifier(small(max_epochs=20), random_state=0)
+    ensemble.fit(digits.X[train], digits.y[train])
+    X, y = digits.X[test], digits.y[test]
+    scores = [member.score(X, y) for member in ensemble.estimators_]
+    assert ensemble.score(X, y) > max(scores)
+
+
+def test_random_state_draws_the_seeds(rows):
+    X, y, _ = rows
+    one, same, other = (
+        SeedEnsembleClassifier(small(max_epochs=1), 2, random_state=seed).fit(X, y)
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one.predict_proba(X), same.predict_proba(X))
+    assert not set(drawn(one.estimators_)) & set(drawn(other.estimators_))
+
+
+def test_they_train_together_and_say_so(rows, capsys):
+    X, y, _ = rows
+    SeedEnsembleClassifier(small(max_epochs=1), 4, verbose=2).fit(X, y)
+    assert "Training 4 fits in 1 stacks, of [4]" in capsys.readouterr().out
+
+
+class Counting(TransformerMixin, BaseEstimator):
+    rows = 0
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        Counting.rows += len(X)
+        return X[:, :3]
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def test_members_share_what_is_frozen(rows):
+    X, y, _ = rows
+    Counting.rows = 0
+    ensemble = SeedEnsembleClassifier(small(FrozenEstimator(Counting())), 3).fit(X, y)
+    assert Counting.rows == len(np.unique(X, axis=0))
+    ensemble.predict(X)
+    assert Counting.rows == 2 * len(np.unique(X, axis=0))
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_the_exogenous_labels_reach_the_encoder_of_every_seed(routing, rows):
+    X, y, z = rows
+    thin = small(ExogenousEncoder(SMALL, max_epochs=2), lam=0.01)
+    with config_context(enable_metadata_routing=routing):
+        ensemble = SeedEnsembleClassifier(thin, 2).fit(X, y, exogenous_target=z)
+    encoders = [member.exogenous_ for member in ensemble.estimators_]
+    assert encoders[0].classes_.tolist() == np.unique(z).tolist()
+    assert np.abs(encoders[0].transform(X) - encoders[1].transform(X)).max() > 0.01
+
+
+def test_a_pipeline_keeps_its_steps_and_column_names(rows):
+    frame = pd.DataFrame(rows[0]).add_prefix("pixel ")
+    pipeline = make_pipeline(StandardScaler(), small(max_epochs=1))
+    ensemble = SeedEnsembleClassifier(pipeline, 2, random_state=0).fit(frame, rows[1])
+    assert ensemble.feature_names_in_.tolist() == frame.columns.tolist()
+    assert ensemble.n_features_in_ == 64
+    assert len(set(drawn(member[-1] for member in ensemble.estimators_))) == 2
+    proba = ensemble.predict_proba(frame)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(ensemble)).predict_proba(frame), proba)
+
+
+def test_a_search_tunes_its_classifier(rows):
+    X, y, _ = rows
+    ensemble = SeedEnsembleClassifier(small(max_epochs=1), 2, random_state=0)
+    grid = {"estimator__depth": [0, 1], "n_seeds": [1, 2]}
+    search = GridSearchCV(ensemble, grid, cv=2).fit(X, y)
+    assert len(search.best_estimator_.estimators_) == search.best_params_["n_seeds"]
+
+
+def test_a_torch_data_set_serves_it(rows):
+    X, y, _ = rows
+    pairs = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    ensemble = SeedEnsembleClassifier(small(max_epochs=1), 2, random_state=0)
+    proba = ensemble.fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(ensemble.fit(pairs).predict_proba(pairs), proba)
+
+
+def test_errors_are_those_of_the_fit_and_leave_it_unfitted(rows):
+    X, y, _ = rows
+    ensemble = SeedEnsembleClassifier(small(depth=13), 2)
+    with pytest.raises(NotFittedError):
+        ensemble.predict(X)
+    with pytest.raises(ValueError, match="'depth' parameter"):
+        ensemble.fit(X, y)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(ensemble)
+    with pytest.raises(ValueError, match="'n_seeds' parameter"):
+        SeedEnsembleClassifier(small(), 0).fit(X, y)
+    with pytest.raises(FloatingPointError, match="train_loss became"):
+        SeedEnsembleClassifier(small(lr=1e30, optimizer="sgd"), 2).fit(X, y)

@@ -51,6 +51,10 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         the square root of their number, or its logits or h_exo, both centred and scaled by the
         training rows.
         "auto" takes the probabilities where there is a predictor, else h_exo.
+    gate_temperature : float, default=1.0
+        What the predictor's logits are divided by before they become the probabilities that
+        the gate reads. Above 1 they are softer, which serves where the encoder is often wrong:
+        the gate then leans less on what it says of a single row. Not used for other inputs.
     depth : int, default=3
         D, levels of the tree, 0 to 12.
     n_experts : int, default=None
@@ -185,6 +189,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         ],
         "endogenous": [HasMethods(["fit", "transform"]), None],
         "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
+        "gate_temperature": [Interval(Real, 0, None, closed="neither")],
         "depth": [Interval(Integral, 0, 12, closed="both")],
         "n_experts": [Interval(Integral, 1, None, closed="left"), None],
         "lam": [Interval(Real, 0, None, closed="left")],
@@ -198,6 +203,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         "exogenous_predictor",
         "endogenous",
         "gate_input",
+        "gate_temperature",
         "depth",
         "n_experts",
         "dispelling",
@@ -210,6 +216,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         exogenous_predictor=None,
         endogenous=None,
         gate_input="auto",
+        gate_temperature=1.0,
         depth=3,
         n_experts=None,
         lam=0.0,
@@ -237,6 +244,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         self.exogenous_predictor = exogenous_predictor
         self.endogenous = endogenous
         self.gate_input = gate_input
+        self.gate_temperature = gate_temperature
         self.depth = depth
         self.n_experts = n_experts
         self.lam = lam

@@ -170,7 +170,10 @@ class TwoSidedEstimator(NetEstimator):
         if self.exogenous is None:
             return None, {}
         self._check_widths(rows)
-        given = self.exogenous, self.exogenous_predictor, self.gate_input
+        given = (
+            *(self.exogenous, self.exogenous_predictor),
+            *(self.gate_input, self.gate_temperature),
+        )
 
         def fitted():
             return fit_exogenous(*given, rows.raw, rows.target, seed, logits=logits)

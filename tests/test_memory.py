@@ -110,7 +110,7 @@ def test_a_module_that_writes_into_its_input_leaves_the_users_rows_as_they_are(
 def test_the_frozen_side_says_the_same_in_blocks(container, rows, monkeypatch):
     X, z = container(rows[0]), rows[2]
     svd = TruncatedSVD(5, random_state=0).fit(X)
-    given = FrozenEstimator(svd), None, "representation"
+    given = FrozenEstimator(svd), None, "representation", 1.0
     side, whole = fit_exogenous(*given, X, z, 0, logits=False)
     monkeypatch.setattr(_frozen, "BLOCK", 70)
     in_blocks = fit_exogenous(*given, X, z, 0, logits=False)[1]

@@ -185,13 +185,13 @@ DATASETS = {
     "sprites_choice": sprites_choice,
     "expressions": expressions,
 }
+TRAINED_ON = {"sprites_choice": "sprites"}  # which differ in the rows to score alone
 # other draws of the training images, whose exogenous labels come with them
 MORE = {
     "mnist_r": more_digits,
     "mnist_r_choice": more_choice,
     "mnist_rs": partial(more_digits, scale=(0.5, 1.0)),
     "sprites": more_sprites,
-    "sprites_choice": more_sprites,
 }
 EXOGENOUS = {
     "mnist_r": ("rotation",),
@@ -222,7 +222,7 @@ def encoder_part(spec, kind):
     """
     dataset, epochs = spec["dataset"], spec["epochs"]
     if kind == "free":
-        most = SPRITE_COPIES if dataset.startswith("sprites") else epochs
+        most = SPRITE_COPIES if dataset == "sprites" else epochs
         n_copies = max(n for n in range(1, most + 1) if epochs % n == 0)
         options = spec.get("options", {})
         return MORE[dataset](spec["data"], n_copies, spec["rows"], **options), n_copies

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _data import EXOGENOUS, FACES, N_LABELS, encoder_part, part_of, shrunk
+from _data import EXOGENOUS, FACES, N_LABELS, TRAINED_ON, encoder_part, part_of, shrunk
 from _penalties import CovarianceTHIN, ReversalTHIN
 from _runs import memory
 from sklearn.base import clone
@@ -43,6 +43,14 @@ MODELS = {
     "baseline, shared layer": {"depth": 0, **SHARED},
     "exogenous gate, own images, shared layer": OWN,
     "exogenous gate, shared layer": {**FREE, **SHARED},
+    "exogenous gate, temperature 3": {**FREE, **SHARED, "gate_temperature": 3.0},
+    "exogenous gate, temperature 10": {**FREE, **SHARED, "gate_temperature": 10.0},
+    "THIN, temperature 10": {
+        **FREE,
+        **SHARED,
+        "gate_temperature": 10.0,
+        "dispelling": "alignment",
+    },
     "exogenous gate, two leaves": {**FREE, **SHARED, "depth": 1},
     "THIN, cosine": {**FREE, **SHARED, "lam": True},
     "THIN, covariance": {**FREE, **SHARED, "lam": True, "penalty": CovarianceTHIN},
@@ -106,9 +114,10 @@ def score_encoder(task):
 
 
 def score_model(task):
-    """Test accuracy in %, parameters and seconds of one model."""
+    """Accuracy in % on the scored rows, parameters and seconds of one model."""
     spec, name = task
-    return _score_model(training(spec), model_params(spec, name), spec.get("test_rows"))
+    params = model_params(spec, name)
+    return _score_model(training(spec), params, spec["dataset"], spec.get("test_rows"))
 
 
 def oracle(params, n_labels, image_shape):
@@ -149,7 +158,8 @@ def scored_part(spec):
 
 def training(spec):
     """The setting without what the fitted model does not depend on."""
-    return {name: value for name, value in spec.items() if name not in ("lam", "test_rows")}
+    spec = {name: value for name, value in spec.items() if name not in ("lam", "test_rows")}
+    return {**spec, "dataset": TRAINED_ON.get(spec["dataset"], spec["dataset"])}
 
 
 def model_params(spec, name):
@@ -240,9 +250,9 @@ def count_errors(task):
 
 
 @memory.cache
-def _score_model(spec, params, test_rows):
+def _score_model(spec, params, dataset, test_rows):
     model, seconds = fit_model(spec, params)
-    test = part_of(spec, False).first(test_rows)
+    test = part_of({**spec, "dataset": dataset}, False).first(test_rows)
     predicted = predictions(spec, params, model, test)
     return {
         "accuracy": 100 * np.mean(predicted == test.y),

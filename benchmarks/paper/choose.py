@@ -5,12 +5,12 @@
 
 DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. 10,000 of its training digits are held out
 for scoring; of the sprites 10,000 more are drawn. Compared are what the gate reads, of which
-encoder, where the hidden layer is, how many leaves there are, ways to dispel, and dropout of
-h_endo, for the baseline, the exogenous gate and the oracle. What wins here is scored on the
-test split by `mnist_r.py` and `table2.py`.
+encoder, at which temperature, where the hidden layer is, how many leaves there are, ways to
+dispel, and dropout of h_endo, for the baseline, the exogenous gate and the oracle. What wins
+here is scored on the test split by `mnist_r.py` and `table2.py`.
 """
 
-from _models import score_encoder, score_model
+from _models import MODELS, score_encoder, score_model
 from _runs import accuracy_table, arguments, heading, run_named, setting, write_json
 
 TITLES = {"mnist_r": "MNIST-R, held-out training digits", "sprites": "Sprites, other draws"}
@@ -20,6 +20,9 @@ ROWS = (
     "baseline, shared layer",
     "exogenous gate",
     "exogenous gate, two leaves",
+    "exogenous gate, temperature 3",
+    "exogenous gate, temperature 10",
+    "THIN, temperature 10",
     "exogenous gate, free labels",
     "exogenous gate, free labels, logits",
     "exogenous gate, free labels, h_exo",
@@ -43,7 +46,9 @@ def main():
     args = parser.parse_args()
     rows = {name: ({}, name) for name in dict.fromkeys(("baseline", *args.models))}
     specs = [setting(args, f"{args.dataset}_choice", seed) for seed in range(args.seeds)]
-    encoders = run_named(score_encoder, specs, ENCODERS, args, "encoders")
+    read = {MODELS[name].get("encoder") for name in rows}
+    kinds = {name: task for name, task in ENCODERS.items() if task[1] in read}
+    encoders = run_named(score_encoder, specs, kinds, args, "encoders")
     models = run_named(score_model, specs, rows, args, "classifiers")
     runs = {**encoders, **models}
     print(heading(TITLES[args.dataset], args))

@@ -9,8 +9,8 @@ largest. "bare" is the module with a softmax, all rows at once; "skorch" its Neu
 around the same module.
 
 `--inference` instead: `inference="hard"` against "soft", in seconds and in accuracy on
-scikit-learn's digits, turned, a third of which are held out; 5 seeds, gated by an encoder of the
-angle.
+scikit-learn's digits, turned, a third of which are held out; `--seeds` of them, gated by an
+encoder of the angle.
 
 `--grow` instead: more rows, more experts and deeper trees, in multiples of the first case, and
 of the floor, the arithmetic at the speed of a large matrix product.
@@ -54,7 +54,7 @@ def compare(rounds, rows):
     report(title, alternate(calls, rounds, title), "bare")
 
 
-def compare_inference(rounds, rows, seeds=5):
+def compare_inference(rounds, rows, seeds):
     """Print seconds and accuracy of hard inference beside those of soft, for more and more L."""
     digits = load_digits()
     parts = train_test_split(digits.images / 16, digits.target, test_size=1 / 3, random_state=0)
@@ -93,12 +93,13 @@ def prediction(X, y, params):
 def main():
     parser = arguments(__doc__, rounds=50, rows=8192)
     parser.add_argument("--inference", action="store_true", help="hard against soft")
+    parser.add_argument("--seeds", type=int, default=5, help="of --inference")
     args = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.rounds} rounds")
     if args.grow:
         grow(prediction, args.rounds, "predict_proba")
     elif args.inference:
-        compare_inference(args.rounds, args.rows)
+        compare_inference(args.rounds, args.rows, args.seeds)
     else:
         compare(args.rounds, args.rows)
 

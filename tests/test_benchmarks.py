@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -69,11 +70,32 @@ def test_bench_import_prints_what_the_package_adds():
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_bench_memory_prints_both_peaks_of_every_case():
     printed = run("bench_memory.py", "--images", "500", "--gigabytes", "0.01")
-    cases = "500 uint8 images", *(f"0.01 GB memmap, {gate}" for gate in ("no gate", "gate"))
-    for case in (*cases, "0.01 GB memmap, gate on h_exo"):
+    memmaps = ("no gate", "gate", "gate on h_exo", "early stopping")
+    for case in ("500 uint8 images", *(f"0.01 GB memmap, {name}" for name in memmaps)):
         for method in ("fit", "predict_proba"):
             figures = map(float, printed.split(f"{case}, {method}")[1].split()[:3])
             assert all(figure >= 0 for figure in figures)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++")
+def test_bench_fit_compares_variants_of_the_loop():
+    printed = run("bench_fit.py", "--variants", "--rounds", "1", "--rows", "64", "--epochs", "1")
+    assert printed.count("compiled  ") == printed.count("channels first") == 2
+
+
+def test_bench_predict_compares_kinds_of_inference():
+    small = ("--rounds", "1", "--rows", "256", "--seeds", "2")
+    printed = run("bench_predict.py", "--inference", *small)
+    for n_experts in (8, 64, 512):
+        figures = printed.split(f"L = {n_experts} ")[1].splitlines()[0]
+        assert figures.count("±") == 2
+
+
+def test_bench_search_times_ensembles():
+    small = ("--rounds", "2", "--epochs", "1", "--width", "4", "--batch-size", "512")
+    printed = run("bench_search.py", "--ensemble", *small)
+    assert "20 seeds" in printed
+    assert "GridSearchCV" not in printed
 
 
 def test_bench_search_prints_ratios_and_compares_results():

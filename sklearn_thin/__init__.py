@@ -6,7 +6,7 @@ Reading order, which is also the order of the data flow:
 2. :class:`THINClassifier` gates experts by it and dispels it.
 3. :class:`MLPBackbone`, :class:`ConvNetBackbone` and :class:`TorchvisionBackbone` say
    what both networks are made of.
-4. :mod:`sklearn_thin.model_selection` trains the candidates of a search together.
+4. :mod:`sklearn_thin.model_selection` trains the networks of a search, or of an ensemble, together.
 5. :mod:`sklearn_thin.modules` and :mod:`sklearn_thin.losses` are the parts in torch alone.
 """
 

@@ -119,6 +119,7 @@ class NetEstimator(
 
     def _split(self, rows, seed, X_val, y_val):
         """Training rows and held-out rows; the latter None where nothing is held out."""
+        X_val, y_val = read_dataset(X_val, y_val, verbose=self.verbose)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be passed together, got only one of them")
         if X_val is not None:
@@ -210,6 +211,23 @@ class NetEstimator(
         """
         check_is_fitted(self, "net_")
         return self.classes_[self._logits(X).argmax(1)]
+
+    def score(self, X, y=None, sample_weight=None):
+        """Accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        y : array-like of shape (n_samples,), default=None
+            True labels; None takes those of a torch data set.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        X, y = read_dataset(X, y, verbose=self.verbose)
+        return super().score(X, y, sample_weight)
 
     def predict_proba(self, X):
         """Probability of every class.

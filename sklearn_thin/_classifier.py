@@ -51,10 +51,6 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         the square root of their number, or its logits or h_exo, both centred and scaled by the
         training rows.
         "auto" takes the probabilities where there is a predictor, else h_exo.
-    gate_temperature : float, default=1.0
-        What the predictor's logits are divided by before they become the probabilities that
-        the gate reads. Above 1 they are softer, which serves where the encoder is often wrong:
-        the gate then leans less on what it says of a single row. Not used for other inputs.
     depth : int, default=3
         D, levels of the tree, 0 to 12.
     n_experts : int, default=None
@@ -189,7 +185,6 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         ],
         "endogenous": [HasMethods(["fit", "transform"]), None],
         "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
-        "gate_temperature": [Interval(Real, 0, None, closed="neither")],
         "depth": [Interval(Integral, 0, 12, closed="both")],
         "n_experts": [Interval(Integral, 1, None, closed="left"), None],
         "lam": [Interval(Real, 0, None, closed="left")],
@@ -203,7 +198,6 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         "exogenous_predictor",
         "endogenous",
         "gate_input",
-        "gate_temperature",
         "depth",
         "n_experts",
         "dispelling",
@@ -216,7 +210,6 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         exogenous_predictor=None,
         endogenous=None,
         gate_input="auto",
-        gate_temperature=1.0,
         depth=3,
         n_experts=None,
         lam=0.0,
@@ -244,7 +237,6 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         self.exogenous_predictor = exogenous_predictor
         self.endogenous = endogenous
         self.gate_input = gate_input
-        self.gate_temperature = gate_temperature
         self.depth = depth
         self.n_experts = n_experts
         self.lam = lam
@@ -298,9 +290,11 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
             Finite; uint8 images are scaled from 0..255 to [0, 1]. With `endogenous`
-            anything that the transformers read.
-        y : array-like of shape (n_samples,)
-            Class labels, of any type.
+            anything that the transformers read. A `torch.utils.data.Dataset` of (x, label) is
+            read once, into a temporary file where it is large; the methods that predict read
+            such ones too.
+        y : array-like of shape (n_samples,), default=None
+            Class labels, of any type; None takes those of a data set.
         exogenous_target : array-like of shape (n_samples,) or (n_samples, n_exogenous), \
                 default=None
             Labels of the exogenous variables, in their order; needed where a side is to be
@@ -329,7 +323,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         given = {"exogenous_target": exogenous_target, "sample_weight": sample_weight}
         return self._fit(X, y, groups=groups, X_val=X_val, y_val=y_val, **given)
 
-    def partial_fit(self, X, y, classes=None, *, exogenous_target=None, sample_weight=None):
+    def partial_fit(self, X, y=None, classes=None, *, exogenous_target=None, sample_weight=None):
         """Train one epoch on these rows, at the constant rate `lr`.
 
         The first call fits the exogenous and endogenous transformers where they are not

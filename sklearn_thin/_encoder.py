@@ -140,9 +140,10 @@ class ExogenousEncoder(NetEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Finite; uint8 images are scaled from 0..255 to [0, 1].
-        y : array-like of shape (n_samples,)
-            Labels of the exogenous variable, of any type.
+            Finite; uint8 images are scaled from 0..255 to [0, 1]. A `torch.utils.data.Dataset`
+            of (x, label) is read once, into a temporary file where it is large.
+        y : array-like of shape (n_samples,), default=None
+            Labels of the exogenous variable, of any type; None takes those of a data set.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
         groups : array-like of shape (n_samples,), default=None

@@ -223,12 +223,12 @@ def target_column(target, index, n_variables):
 # ----------------------------------------------------------------------- during the fit
 
 
-def fit_exogenous(exogenous, predictor, gate_input, temperature, X, target, seed, *, logits):
+def fit_exogenous(exogenous, predictor, gate_input, X, target, seed, *, logits):
     """Fit what is to be fitted, freeze all, and evaluate the training rows.
 
     Parameters
     ----------
-    exogenous, predictor, gate_input, temperature : as in THINClassifier
+    exogenous, predictor, gate_input : as in THINClassifier
     X : training rows, as the user passed them
     target : exogenous labels of the training rows, or None
     seed : int
@@ -261,7 +261,7 @@ def fit_exogenous(exogenous, predictor, gate_input, temperature, X, target, seed
         if reads == "auto":
             reads = "representation" if c is None else "probabilities"
         head = None if c is None else frozen_head(c).cpu()
-        variables.append(ExogenousVariable(name, transformer, head, reads, temperature))
+        variables.append(ExogenousVariable(name, transformer, head, reads))
         hs.append(h)
     side = ExogenousSide(variables, listed=isinstance(exogenous, list))
     return side, side.outputs(X, logits=logits, representations=hs, fit=True)

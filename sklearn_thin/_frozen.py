@@ -28,7 +28,6 @@ class ExogenousVariable:
     transformer: object  # X -> h_exo
     head: nn.Module | None  # c: h_exo -> logits
     gate_input: str  # what the gate reads: "probabilities", "logits", "representation"
-    temperature: float = 1.0  # of the probabilities that the gate reads
     centre: torch.Tensor | None = None  # of logits or h_exo, over the training rows
     scale: torch.Tensor | None = None
     n_labels: int | None = None  # exogenous classes that c knows
@@ -56,7 +55,7 @@ class ExogenousVariable:
         """What the gate reads, yet to be scaled: (n, classes) or (n, width of h_exo)."""
         if self.gate_input == "probabilities":
             # as far apart as standardised one-hot labels: else the gate learns but slowly
-            return (logits / self.temperature).softmax(1) * math.sqrt(logits.shape[1])
+            return logits.softmax(1) * math.sqrt(logits.shape[1])
         return logits if self.gate_input == "logits" else h
 
     def scale_(self, features, *, fit=False):

@@ -174,7 +174,7 @@ class THINNet(NeuralNetClassifier):
                 self.optimizer_.state.clear()  # its moments are spoilt as well
             raise
         finally:
-            self.good_weights_ = None
+            self.good_weights_ = self.listeners_ = None
             self._set_training(False)
         return self
 
@@ -205,7 +205,8 @@ class THINNet(NeuralNetClassifier):
             device = check_device(state["device"])
         except ValueError:  # trained on a device that this machine does not have
             device = torch.device("cpu")
-        vars(self).update(state, device=str(device))
+        iterators = (f"iterator_{part}__device" for part in ("train", "valid"))
+        vars(self).update(state, **dict.fromkeys(("device", *iterators), str(device)))
         module = unpack(skeleton, arrays, device)
         vars(self).update(module=module, module_=module)
 

@@ -170,10 +170,7 @@ class TwoSidedEstimator(NetEstimator):
         if self.exogenous is None:
             return None, {}
         self._check_widths(rows)
-        given = (
-            *(self.exogenous, self.exogenous_predictor),
-            *(self.gate_input, self.gate_temperature),
-        )
+        given = self.exogenous, self.exogenous_predictor, self.gate_input
 
         def fitted():
             return fit_exogenous(*given, rows.raw, rows.target, seed, logits=logits)

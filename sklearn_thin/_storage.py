@@ -1,6 +1,7 @@
 """Rows that may not fit into memory: room in a temporary file, data sets read into it."""
 
 import os
+from mmap import mmap
 from tempfile import TemporaryFile, gettempdir
 
 import numpy as np
@@ -11,6 +12,7 @@ from tqdm.auto import tqdm
 
 BLOCK = 4096  # rows that pass together
 IN_MEMORY = 2**28  # bytes that a copy, or outputs, may take of the memory
+NUMBERS = "biuf"  # kinds of dtypes
 
 
 def room_for(what, shape, dtype=np.float32):
@@ -28,7 +30,9 @@ def room_for(what, shape, dtype=np.float32):
                     f"{what} of {shape[0]} rows need {n_bytes / 1e6:.0f} MB in {gettempdir()}: "
                     f"{error.strerror}. Set TMPDIR to a folder with more room",
                 ) from error
-        return np.memmap(file, dtype, "w+", shape=tuple(shape))
+        file.truncate(n_bytes)
+        # no np.memmap, which joblib's workers would look for by a name that the file has not
+        return np.ndarray(tuple(shape), dtype, buffer=mmap(file.fileno(), n_bytes))
 
 
 def take(rows, index):
@@ -46,14 +50,15 @@ def take(rows, index):
 
 
 def converted(X, dtypes):
-    """A large array of numbers of another type than `dtypes` as float32; else X as it is."""
-    numbers = isinstance(X, np.ndarray) and X.dtype.kind in "fiu"
-    if not numbers or X.dtype in dtypes or 4 * X.size <= IN_MEMORY:
+    """A large array of numbers in C order, and float32 unless of `dtypes`; else X as it is."""
+    numbers = isinstance(X, np.ndarray) and X.dtype.kind in NUMBERS
+    fits = numbers and X.dtype in dtypes
+    if not numbers or (fits and X.flags.c_contiguous) or X.size * 4 <= IN_MEMORY:
         return X
-    floats = room_for("float32 values", X.shape)
+    rows = room_for("float32 values", X.shape, X.dtype if fits else np.float32)
     for start in range(0, len(X), BLOCK):
-        floats[start : start + BLOCK] = X[start : start + BLOCK]
-    return floats
+        rows[start : start + BLOCK] = X[start : start + BLOCK]
+    return rows
 
 
 def read_dataset(X, y=None, *, verbose=0):
@@ -62,7 +67,7 @@ def read_dataset(X, y=None, *, verbose=0):
     Parameters
     ----------
     X : torch.utils.data.Dataset or anything else
-        With a length; items are x, or pairs (x, label), x a tensor or an array.
+        With a length; items are x, (x,) or (x, label), x a tensor or an array, all alike.
     y : array-like of shape (n_samples,), default=None
         Labels; None takes those of the data set.
     verbose : int, default=0
@@ -86,12 +91,13 @@ def read_dataset(X, y=None, *, verbose=0):
     for i in tqdm(range(len(X)), desc="reading the data set", disable=not verbose):
         x, label = split_item(X[i], i)
         if rows is None:
+            kind = x.shape, x.dtype
             dtype = np.uint8 if x.dtype == np.uint8 else np.float32
             rows = room_for("the items", (len(X), *x.shape), dtype)
-        if x.shape != rows.shape[1:]:
+        if (x.shape, x.dtype) != kind:
             raise ValueError(
-                f"items of the data set must be of one shape, but item {i} has shape {x.shape} "
-                f"and item 0 {rows.shape[1:]}"
+                f"items of the data set must be of one shape and type, but item {i} has shape "
+                f"{x.shape} and type {x.dtype}, and item 0 {kind[0]} and {kind[1]}"
             )
         rows[i] = x
         labels.append(label)
@@ -102,13 +108,24 @@ def read_dataset(X, y=None, *, verbose=0):
 
 def split_item(item, i):
     """x as an array, and the label of an item of a data set; None where it has none."""
-    pair = isinstance(item, (tuple, list)) and len(item) == 2
-    x, label = item if pair else (item, None)
-    if not isinstance(x, (np.ndarray, torch.Tensor)):
+    parts = item if isinstance(item, (tuple, list)) else (item,)
+    x, label = (*parts, None, None)[:2]
+    if len(parts) > 2 or not isinstance(x, (np.ndarray, torch.Tensor)):
+        picture = type(x).__module__.startswith("PIL.")
+        hint = "; transform it by torchvision's v2.PILToTensor()" if picture else ""
+        kinds = ", ".join(type(part).__name__ for part in parts)
         raise TypeError(
-            "items of a data set must be x or (x, label) with x a tensor or an array, but item "
-            f"{i} is {type(item).__name__} with {type(x).__name__}; torchvision's data sets take "
-            "transform=torchvision.transforms.v2.PILToTensor()"
+            "items of a data set must be x, (x,) or (x, label) with x a tensor or an array, but "
+            f"item {i} is ({kinds}){hint}"
         )
     x = x.numpy(force=True) if isinstance(x, torch.Tensor) else x
-    return x, label.item() if isinstance(label, torch.Tensor) else label
+    if x.dtype.kind not in NUMBERS:
+        raise TypeError(f"x must hold real numbers, but that of item {i} has type {x.dtype}")
+    if isinstance(label, (torch.Tensor, np.ndarray)):
+        if np.prod(label.shape) != 1:
+            raise ValueError(
+                "labels of a data set must be single values, but that of item "
+                f"{i} has shape {tuple(label.shape)}"
+            )
+        label = label.item()
+    return x, label

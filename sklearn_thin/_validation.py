@@ -81,9 +81,10 @@ def check_rows(X, estimator, *, reset, images=False):
                 "X must have shape (n_samples, n_features), (n_samples, height, width) or "
                 f"(n_samples, channels, height, width), got {X.shape}"
             )
-        X = X.reshape(len(X), -1)
     dtype = [np.float32, np.uint8] if images else [np.float32]
     X = converted(X, dtype)
+    if shape is not None:
+        X = X.reshape(len(X), -1)
     X = validate_data(
         estimator, X, reset=reset, dtype=dtype, order="C", ensure_min_samples=2 if reset else 1
     )

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
@@ -223,18 +222,6 @@ def test_certain_probabilities_are_as_far_apart_as_standardised_labels(rows, enc
     standardised = (labels - labels.mean(0)) / labels.std(0)
     apart = np.linalg.norm(standardised[0] - standardised[1])
     assert np.linalg.norm(2 * labels[0] - 2 * labels[1]) == pytest.approx(apart, rel=0.2)
-
-
-def test_a_temperature_softens_the_probabilities_that_the_gate_reads(rows, encoder):
-    X, y, _ = rows
-    clf = small(FrozenEstimator(encoder), gate_temperature=4.0).fit(X, y)
-    read = clf.exogenous_side_.outputs(X)["gate_input"].numpy()
-    softer = softmax(encoder.decision_function(X) / 4, axis=1)
-    np.testing.assert_allclose(read, softer * np.sqrt(softer.shape[1]), rtol=1e-4, atol=1e-6)
-    harder = small(FrozenEstimator(encoder)).fit(X, y).gate_proba(X)
-    assert clf.gate_proba(X).std(0).mean() < 0.9 * harder.std(0).mean()
-    with pytest.raises(ValueError, match="'gate_temperature' parameter"):
-        small(FrozenEstimator(encoder), gate_temperature=0.0).fit(X, y)
 
 
 @pytest.mark.parametrize("gate_input", ["logits", "representation"])

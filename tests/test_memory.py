@@ -10,15 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import TruncatedSVD
 from sklearn.frozen import FrozenEstimator
 from torch import nn
-from torch.utils.data import Dataset, IterableDataset
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, _frozen, _storage
 from sklearn_thin._exogenous import fit_exogenous
+from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV, _stacks
 
 SMALL = MLPBackbone((16,))
 
@@ -110,7 +112,7 @@ def test_a_module_that_writes_into_its_input_leaves_the_users_rows_as_they_are(
 def test_the_frozen_side_says_the_same_in_blocks(container, rows, monkeypatch):
     X, z = container(rows[0]), rows[2]
     svd = TruncatedSVD(5, random_state=0).fit(X)
-    given = FrozenEstimator(svd), None, "representation", 1.0
+    given = FrozenEstimator(svd), None, "representation"
     side, whole = fit_exogenous(*given, X, z, 0, logits=False)
     monkeypatch.setattr(_frozen, "BLOCK", 70)
     in_blocks = fit_exogenous(*given, X, z, 0, logits=False)[1]
@@ -140,14 +142,16 @@ def test_a_full_disk_is_named(rows, encoder, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.int16])
-def test_rows_of_another_type_are_converted_in_a_file(dtype, rows, monkeypatch):
-    X, y = (16 * rows[0]).astype(dtype), rows[1]
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float64, np.int16, bool, np.float32])
+def test_rows_of_another_type_or_order_are_converted_in_a_file(dtype, order, rows, monkeypatch):
+    X, y = np.asarray(16 * rows[0], dtype, order=order), rows[1]
     expected = small().fit(X, y).predict_proba(X)
     files = in_files(monkeypatch)
     monkeypatch.setattr(_storage, "BLOCK", 70)
     np.testing.assert_array_equal(small().fit(X, y).predict_proba(X), expected)
-    assert files.call_count == 2  # in fit and in predict_proba
+    as_it_is = dtype is np.float32 and order == "C"
+    assert files.call_count == (0 if as_it_is else 2)  # in fit and in predict_proba
 
 
 def test_held_out_rows_lie_in_files(rows, encoder, monkeypatch):
@@ -191,6 +195,7 @@ def test_a_data_set_is_read_once_and_learned_like_its_arrays(dtype, convert, row
     assert other.classes_.dtype == clf.classes_.dtype
     for images in (Pairs(X, convert=convert), pairs):
         np.testing.assert_array_equal(other.predict_proba(images), clf.predict_proba(X))
+    assert other.score(pairs) == clf.score(X, y)
     named = np.where(y % 2, "odd", "even")
     assert small().fit(pairs, named).classes_.tolist() == ["even", "odd"]
 
@@ -198,9 +203,12 @@ def test_a_data_set_is_read_once_and_learned_like_its_arrays(dtype, convert, row
 def test_a_data_set_teaches_an_encoder_and_may_be_held_out(rows):
     X, y, z = rows
     encoder = ExogenousEncoder(SMALL, max_epochs=2, random_state=0)
-    clf = small(encoder).fit(Pairs(X, y), exogenous_target=z, X_val=Pairs(X, y), y_val=y)
+    clf = small(encoder).fit(Pairs(X, y), exogenous_target=z, X_val=Pairs(X, y))
     expected = small(encoder).fit(X, y, exogenous_target=z, X_val=X, y_val=y)
-    np.testing.assert_array_equal(clf.predict_proba(Pairs(X)), expected.predict_proba(X))
+    assert "valid_loss" in clf.history_[-1]
+    alone = TensorDataset(torch.from_numpy(X))
+    np.testing.assert_array_equal(clf.predict_proba(alone), expected.predict_proba(X))
+    small().partial_fit(Pairs(X, y))
     np.testing.assert_array_equal(
         encoder.fit(Pairs(X, z)).transform(X), encoder.transform(Pairs(X))
     )
@@ -211,24 +219,44 @@ class Endless(IterableDataset):
         yield from ()
 
 
-@pytest.mark.parametrize(
-    ("data", "error", "message"),
-    [
-        (Endless(), TypeError, "must have a length.* got Endless"),
-        (Pairs(np.ones((0, 4)), np.ones(0)), ValueError, "Pairs has no items"),
-        (
-            Pairs([[1, 2]], [0], list),
-            TypeError,
-            "x a tensor or an array, but item 0 is tuple with l",
-        ),
-        (
-            Pairs([np.ones(3), np.ones(2)], [0, 1]),
-            ValueError,
-            r"item 1 has shape \(2,\) and item 0 ",
-        ),
-        (Pairs(np.ones((4, 4))), ValueError, "requires y to be passed"),
-    ],
-)
+def as_it_is(x):
+    return x
+
+
+UNREADABLE = {
+    "endless": (Endless(), TypeError, "must have a length.* got Endless"),
+    "empty": (Pairs(np.ones((0, 4)), np.ones(0)), ValueError, "Pairs has no items"),
+    "lists": (Pairs([[1, 2]], [0], list), TypeError, r"but item 0 is \(list, int\)$"),
+    "pictures": (Pairs([Image.new("L", (4, 4))], [0], as_it_is), TypeError, "PILToTensor"),
+    "shapes": (Pairs([np.ones(3), np.ones(2)], [0, 1]), ValueError, r"item 1 has shape \(2,\)"),
+    "types": (Pairs([np.ones(3), np.ones(3, int)], [0, 1]), ValueError, "item 1 .* type int64"),
+    "complex": (Pairs(np.ones((2, 3), complex), [0, 1]), TypeError, "real numbers.* complex128"),
+    "one-hot": (Pairs(np.ones((2, 3)), np.eye(2)), ValueError, r"single values.* shape \(2,\)"),
+    "no labels": (Pairs(np.ones((4, 4))), ValueError, "requires y to be passed"),
+}
+
+
+@pytest.mark.parametrize(("data", "error", "message"), UNREADABLE.values(), ids=UNREADABLE)
 def test_a_data_set_that_cannot_be_read_is_refused(data, error, message):
     with pytest.raises(error, match=message):
         small().fit(data)
+
+
+@pytest.mark.parametrize("params", [{"early_stopping": 50}, {"dispelling": "erasure"}])
+def test_rows_in_files_reach_other_processes(params, rows, encoder, monkeypatch):
+    X, y = rows[0].astype(np.float64), rows[1]
+    grid = {"lr": [1e-3, 1e-2]}
+    search = StackedGridSearchCV(small(encoder, **params), grid, cv=2, stack_size=1)
+    expected = search.fit(X, y).cv_results_["mean_test_score"]
+    in_files(monkeypatch)
+    scores = search.set_params(n_jobs=2).fit(X, y).cv_results_["mean_test_score"]
+    np.testing.assert_allclose(scores, expected, atol=0.02)
+
+
+def test_large_rows_are_not_copied_for_each_net_of_a_stack(rows, monkeypatch, capsys):
+    X, y, _ = rows
+    monkeypatch.setattr(_stacks, "IN_MEMORY", 0)
+    for held_out, stacks in ((False, "[3]"), (50, "[]")):
+        ensemble = SeedEnsembleClassifier(small(early_stopping=held_out), 3, verbose=2)
+        ensemble.fit(X, y)
+        assert f"stacks, of {stacks}" in capsys.readouterr().out

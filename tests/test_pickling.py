@@ -203,3 +203,12 @@ def test_a_module_says_the_same_in_another_process(fitted, digits, tmp_path):
     assert done.returncode == 0, done.stderr
     for (estimator, X), output in zip(cases, pickle.loads(result.read_bytes()), strict=True):
         np.testing.assert_allclose(output, estimator.predict_proba(X), rtol=1e-5, atol=1e-7)
+
+
+def test_an_estimator_that_shows_its_progress_pickles_as_any(digits, capsys):
+    silent, shown = (
+        ExogenousEncoder(max_epochs=1, random_state=0, verbose=verbose) for verbose in (0, 1)
+    )
+    X, z = digits.X[:100], digits.z[:100]
+    sizes = [len(pickle.dumps(encoder.fit(X, z))) for encoder in (silent, shown)]
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.01)

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -43,14 +44,7 @@ MODELS = {
     "baseline, shared layer": {"depth": 0, **SHARED},
     "exogenous gate, own images, shared layer": OWN,
     "exogenous gate, shared layer": {**FREE, **SHARED},
-    "exogenous gate, temperature 3": {**FREE, **SHARED, "gate_temperature": 3.0},
-    "exogenous gate, temperature 10": {**FREE, **SHARED, "gate_temperature": 10.0},
-    "THIN, temperature 10": {
-        **FREE,
-        **SHARED,
-        "gate_temperature": 10.0,
-        "dispelling": "alignment",
-    },
+    "exogenous gate, temperature 10": {**FREE, **SHARED, "temperature": 10.0},
     "exogenous gate, two leaves": {**FREE, **SHARED, "depth": 1},
     "THIN, cosine": {**FREE, **SHARED, "lam": True},
     "THIN, covariance": {**FREE, **SHARED, "lam": True, "penalty": CovarianceTHIN},
@@ -214,11 +208,21 @@ def exogenous(spec, kind):
     return named if len(named) > 1 else named[0][1]
 
 
+def softened(predictor, temperature):
+    """A linear predictor, its logits divided by the temperature: softer probabilities."""
+    softer = deepcopy(predictor)
+    with torch.no_grad():
+        for weights in softer.parameters():
+            weights.div_(temperature)
+    return softer
+
+
 @memory.cache
 def fit_model(spec, params):
     """A model of any data set, and the seconds it took."""
     params = with_common(spec, {"max_epochs": spec["epochs"], **params})
     kind, penalty = params.pop("encoder", None), params.pop("penalty", None)
+    temperature = params.pop("temperature", None)
     train = part_of(spec, True, spec["rows"])
     X, target = train.X, {}
     if kind == "oracle":
@@ -226,7 +230,10 @@ def fit_model(spec, params):
         X = with_label(train, variable)
         model = oracle(params, N_LABELS[variable], train.X.shape[1:])
     else:
-        model = (penalty or THINClassifier)(exogenous(spec, kind), **params)
+        side = exogenous(spec, kind)
+        if temperature is not None:
+            params["exogenous_predictor"] = softened(side.predictor_, temperature)
+        model = (penalty or THINClassifier)(side, **params)
     if model.dispelling == "erasure":
         target["exogenous_target"] = np.column_stack([train.z[v] for v in variables(spec)])
     start = time.perf_counter()

@@ -12,9 +12,8 @@ the oracle; "as in the paper" gates on h_exo, and each expert has hidden units o
 the oracle one thing changes at a time: the gate reads what the encoder says; the encoder is
 trained, for as many steps, on other draws ("free labels": of the digits one an epoch, of the
 sprites six, each seen several times, as more would not fit into memory); the experts share the
-hidden layer; the gate reads probabilities at a higher temperature; and h_endo is dispelled by
-the cosine term, by erasure or, "THIN", by alignment. The test split is scored once, after the
-last epoch: nothing is chosen on it.
+hidden layer; and h_endo is dispelled by the cosine term, by erasure or, "THIN", by alignment.
+The test split is scored once, after the last epoch: nothing is chosen on it.
 """
 
 from _models import score_encoder, score_model
@@ -33,11 +32,9 @@ ROWS = (
     "exogenous gate",
     "exogenous gate, free labels",
     "exogenous gate, shared layer",
-    "exogenous gate, temperature 10",
     "THIN, cosine",
     "THIN, erasure",
     "THIN",
-    "THIN, temperature 10",
     "oracle, shared layer",
 )
 # of the paper's tables 1 and 2, both on MNIST-R

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -17,6 +17,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_thin._frozen import remembering
+from sklearn_thin._random import set_missing_random_states
 from sklearn_thin._storage import read_dataset
 from sklearn_thin.model_selection._members import Preparation
 from sklearn_thin.model_selection._stacks import bar, train_all
@@ -122,7 +123,7 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
             params = process_routing(self, "fit", **params).estimator.fit
         X, y = read_dataset(X, y, verbose=self.verbose)
         with remembering():
-            preparation = Preparation(self.estimator, X, y, params)
+            preparation = Preparation(self._with_seeded_steps(), X, y, params)
             members = [
                 preparation.member(number, seed)
                 for number, seed in enumerate(bar(self._seeds(), "preparing", "fit", self.verbose))
@@ -133,6 +134,16 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
             raise_first(members)
         self.estimators_ = [member.estimator for member in members]
         return self
+
+    def _with_seeded_steps(self):
+        """The estimator, whose leading steps all members share."""
+        estimator = clone(self.estimator)
+        if isinstance(estimator, Pipeline):
+            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+            leading = Pipeline(estimator.steps[:-1]) if len(estimator.steps) > 1 else None
+            if leading is not None:
+                set_missing_random_states(leading, seed)
+        return estimator
 
     def _seeds(self):
         """Parameters of each member."""
@@ -197,7 +208,8 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     def get_metadata_routing(self):
         """Parameters of `fit` go to the estimator's."""
         mapping = MethodMapping().add(caller="fit", callee="fit")
-        return MetadataRouter(owner=self).add(estimator=self.estimator, method_mapping=mapping)
+        router = MetadataRouter(owner=self).add_self_request(self)  # of score
+        return router.add(estimator=self.estimator, method_mapping=mapping)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
+from inspect import signature
 from time import perf_counter
 from typing import Any
 
@@ -149,6 +150,7 @@ class Preparation:
     def _prepare(self, member, given):
         X, y, params = self._before_last_step(member, given)
         sides = self.sides.setdefault(member.fold, {})
+        signature(member.thin.fit).bind(X, y, **params)  # what it does not know is its TypeError
         member.thin._validate_params()
         member.training = member.thin._prepare(X, y, sides=sides, **params)
 

@@ -262,7 +262,9 @@ class Rows:
             if index == len(distinct):
                 distinct.append(tensor)
             owner.append(index)
-        self.tensors[name] = torch.stack(distinct).to(self.device)  # (distinct, rows, ...)
+        # (distinct, rows, ...); one alone is not copied, and may lie in a file
+        rows = torch.stack(distinct) if len(distinct) > 1 else distinct[0].unsqueeze(0)
+        self.tensors[name] = rows.to(self.device)
         self.owner[name] = torch.tensor(owner, device=self.device).unsqueeze(1)  # (nets, 1)
 
     def take(self, index):

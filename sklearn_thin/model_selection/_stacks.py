@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 
 from sklearn_thin._net import as_float
 from sklearn_thin._random import torch_seed
+from sklearn_thin._storage import IN_MEMORY
 from sklearn_thin._validation import check_device
 from sklearn_thin.model_selection._members import share_of, why_alone
 from sklearn_thin.model_selection._stack import Stack
@@ -127,13 +128,17 @@ def stack_key(member):
     """Members of one key can be stacked: equal shapes, and equal numbers of steps."""
     thin, training = member.thin, member.training
     shapes = [(name, tuple(t.shape)) for name, t in training.module.state_dict().items()]
-    data = [
-        None if part is None else [(k, t.dtype, tuple(t.shape)) for k, t in part.X.items()]
-        for part in (training.train, training.valid)
-    ]
+    parts = [part for part in (training.train, training.valid) if part is not None]
+    data = [[(name, *kind(rows)) for name, rows in part.X.items()] for part in parts]
     dispels = training.net_params["dispeller"] is not None
     shared = [getattr(thin, name) for name in SHARED]
     return joblib.hash([shapes, data, thin.early_stopping is False, dispels, shared])
+
+
+def kind(rows):
+    """What tensors must have in common to be stacked; large ones are not copied for each net."""
+    n_bytes = rows.numel() * rows.element_size()
+    return rows.dtype, tuple(rows.shape), rows.data_ptr() if n_bytes > IN_MEMORY else None
 
 
 def step_bytes(member):

@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.random_projection import GaussianRandomProjection
 from sklearn.utils.validation import check_is_fitted
 from torch.utils.data import TensorDataset
 
@@ -118,6 +119,30 @@ def test_a_pipeline_keeps_its_steps_and_column_names(rows):
     assert len(set(drawn(member[-1] for member in ensemble.estimators_))) == 2
     proba = ensemble.predict_proba(frame)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(ensemble)).predict_proba(frame), proba)
+
+
+def test_random_state_governs_the_leading_steps_too(rows):
+    X, y, _ = rows
+    pipeline = make_pipeline(GaussianRandomProjection(8), small(max_epochs=1))
+    ensemble = SeedEnsembleClassifier(pipeline, 2, random_state=0)
+    proba = ensemble.fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(ensemble.fit(X, y).predict_proba(X), proba)
+    first, second = (member[0].components_ for member in ensemble.estimators_)
+    assert first is second  # fitted once
+
+
+def test_a_pipeline_that_ends_in_it_scores_with_routing(rows):
+    X, y, _ = rows
+    with config_context(enable_metadata_routing=True):
+        pipeline = make_pipeline(StandardScaler(), SeedEnsembleClassifier(small(max_epochs=1), 2))
+        assert 0 < pipeline.fit(X, y).score(X, y) <= 1
+
+
+@pytest.mark.parametrize("unknown", [{"epochs": 3}, {"sides": {}}, {"weights": 1}])
+def test_parameters_that_fit_does_not_know_are_refused(unknown, rows):
+    X, y, _ = rows
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{next(iter(unknown))}'"):
+        SeedEnsembleClassifier(small(), 2).fit(X, y, **unknown)
 
 
 def test_a_search_tunes_its_classifier(rows):

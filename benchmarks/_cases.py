@@ -111,6 +111,12 @@ def report(title, seconds, reference):
         print(f"  {name:14s} {np.median(ratios):6.2f}  ({ratios.min():.2f}, {ratios.max():.2f})")
 
 
+def mean_and_deviation(values, digits=1):
+    """ "mean ± standard deviation" over seeds or rounds."""
+    spread = np.std(values, ddof=1) if len(values) > 1 else float("nan")
+    return f"{np.mean(values):.{digits}f} ± {spread:.{digits}f}"
+
+
 GROWTH = {
     "rows": [(f"{2000 * times:,} rows", 2000 * times, {}) for times in (1, 4, 16)],
     "L": [(f"L = {n}", 2000, {"depth": 6, "n_experts": n}) for n in (1, 4, 16, 64)],

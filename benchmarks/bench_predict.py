@@ -21,7 +21,16 @@ from functools import partial
 
 import numpy as np
 import torch
-from _cases import DEPTH, Logits, alternate, arguments, grow, report, table
+from _cases import (
+    DEPTH,
+    Logits,
+    alternate,
+    arguments,
+    grow,
+    mean_and_deviation,
+    report,
+    table,
+)
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import train_test_split
@@ -80,7 +89,7 @@ def compare_inference(rounds, rows, seeds):
             [100 * model.score(X_test.images, y_test) for model in fitted]
             for fitted in models.values()
         ]
-        each = ", ".join(f"{np.mean(s):.1f} ± {np.std(s, ddof=1):.1f}" for s in scores)
+        each = ", ".join(map(mean_and_deviation, scores))
         print(f"  L = {2**depth:<6d} {np.median(ratios):6.2f}  {each}")
 
 

@@ -18,6 +18,7 @@ import time
 
 import numpy as np
 import torch
+from _cases import mean_and_deviation
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -116,7 +117,7 @@ def ensembles(thin, X, y, rounds):
             scores[size].append(100 * ensemble.score(X_test, y_test))
     print("ensembles, seconds as a multiple of those of one seed; accuracy, %")
     for size in sizes:
-        accuracy = f"{np.mean(scores[size]):.2f} ± {np.std(scores[size], ddof=1):.2f}"
+        accuracy = mean_and_deviation(scores[size], 2)
         print(line(f"{size} seeds", np.divide(seconds[size], seconds[1])), accuracy)
 
 

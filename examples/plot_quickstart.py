@@ -5,7 +5,7 @@ Rotated digits: gate by angle, then forget
 
 A digit looks different at every angle, so that one classifier must learn each class many
 times over. THIN is told the angle, through an encoder that was trained to recognise it: a
-tree gate sends each image to the experts for its angle, while a loss removes from the
+tree gate sends each image to the experts for its angle, while a loss is meant to remove from the
 representation what the encoder would still read there.
 
 The data are scikit-learn's digits, rotated by −90° to 90°; the angle is cut into 18 bins.

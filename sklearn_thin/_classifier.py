@@ -41,9 +41,10 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         are concatenated for the gate, and their dispelling terms averaged. They transform
         X in blocks, and must treat each row by itself. None lets the gate read h_endo.
     exogenous_predictor : classifier, Module, dict from name to these or None, default=None
-        c, for a transformer that brings none: a classifier of h_exo, fitted on
-        `exogenous_target`, or frozen (`FrozenEstimator` or `torch.nn.Module`). Linear
-        scikit-learn classifiers, `MLPClassifier`, skorch nets and modules can serve.
+        c, for a transformer that brings none, or instead of what it brings: a classifier of
+        h_exo, fitted on `exogenous_target`, or frozen (`FrozenEstimator` or
+        `torch.nn.Module`). Linear scikit-learn classifiers, `MLPClassifier`, skorch nets and
+        modules can serve.
     endogenous : transformer or None, default=None
         What the backbone sees of X; cloned and fitted in `fit`. None is X as it is.
     gate_input : {"auto", "probabilities", "logits", "representation"}, default="auto"
@@ -332,7 +333,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,), default=None
         classes : array-like of shape (n_classes,), default=None
             All classes that will come, in the first call; None takes those of `y`.
         exogenous_target, sample_weight : array-like, default=None

@@ -202,6 +202,14 @@ def is_to_fit(predictor):
     )
 
 
+def is_to_fit_any(exogenous, predictor):
+    """Whether a transformer or a predictor is to be fitted; else a seed makes no difference."""
+    predictors = predictor.values() if isinstance(predictor, dict) else [predictor]
+    transformers = [transformer for _, transformer in named_exogenous(exogenous)]
+    frozen = all(isinstance(transformer, FrozenEstimator) for transformer in transformers)
+    return not frozen or any(map(is_to_fit, predictors))
+
+
 def _brings_predictor(transformer):
     estimator = last_step(transformer)
     return hasattr(type(estimator), "predictor_") or hasattr(estimator, "predictor_")

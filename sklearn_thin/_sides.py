@@ -18,6 +18,7 @@ from sklearn_thin._exogenous import (
     check_exogenous,
     check_named,
     fit_exogenous,
+    is_to_fit_any,
     named_exogenous,
     target_column,
     width_message,
@@ -178,7 +179,8 @@ class TwoSidedEstimator(NetEstimator):
         if sides is None:
             return fitted()
         # with equal seeds early stopping holds out the same rows
-        key = fingerprint(given), seed, logits, self.early_stopping
+        seeded = self.early_stopping is not False or is_to_fit_any(*given[:2])
+        key = fingerprint(given), seed if seeded else None, logits, self.early_stopping
         if key not in sides:
             sides[key] = fitted(), given  # as long as they are held, their identity is theirs
         return sides[key][0]

@@ -1,6 +1,8 @@
 """Rows that may not fit into memory: room in a temporary file, data sets read into it."""
 
 import os
+from contextlib import contextmanager
+from contextvars import ContextVar
 from mmap import mmap
 from tempfile import TemporaryFile, gettempdir
 
@@ -49,15 +51,33 @@ def take(rows, index):
     return taken
 
 
+CONVERTED = ContextVar("converted", default=None)
+
+
+@contextmanager
+def converting_once(known):
+    """As long as this lasts, the same array is converted once; `known` keeps what was."""
+    token = CONVERTED.set(known)
+    try:
+        yield
+    finally:
+        CONVERTED.reset(token)
+
+
 def converted(X, dtypes):
     """A large array of numbers in C order, and float32 unless of `dtypes`; else X as it is."""
     numbers = isinstance(X, np.ndarray) and X.dtype.kind in NUMBERS
     fits = numbers and X.dtype in dtypes
     if not numbers or (fits and X.flags.c_contiguous) or X.size * 4 <= IN_MEMORY:
         return X
+    known = CONVERTED.get()
+    if known is not None and id(X) in known:
+        return known[id(X)][1]
     rows = room_for("float32 values", X.shape, X.dtype if fits else np.float32)
     for start in range(0, len(X), BLOCK):
         rows[start : start + BLOCK] = X[start : start + BLOCK]
+    if known is not None:
+        known[id(X)] = X, rows  # as long as X is held, its identity is its own
     return rows
 
 

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, _frozen, _storage
 from sklearn_thin._exogenous import fit_exogenous
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV, _stacks
+from sklearn_thin.model_selection._members import Preparation
 
 SMALL = MLPBackbone((16,))
 
@@ -260,3 +261,12 @@ def test_large_rows_are_not_copied_for_each_net_of_a_stack(rows, monkeypatch, ca
         ensemble = SeedEnsembleClassifier(small(early_stopping=held_out), 3, verbose=2)
         ensemble.fit(X, y)
         assert f"stacks, of {stacks}" in capsys.readouterr().out
+
+
+def test_rows_are_converted_once_for_all_candidates_on_a_fold(rows, monkeypatch):
+    X, y = rows[0].astype(np.float64), rows[1]
+    files = in_files(monkeypatch)
+    preparation = Preparation(small(), X, y, {})
+    for lr in (1e-3, 3e-3, 1e-2):
+        preparation.member(0, {"lr": lr}, fold=0, train=np.arange(200))
+    assert files.call_count == 3  # rows and labels of the fold, and the rows as float32

@@ -28,9 +28,9 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
 
     What scikit-learn's `BaggingClassifier(bootstrap=False)` is, but for the training: as in
     :class:`StackedGridSearchCV`, networks of equal shape are stacked and trained as one batched
-    program, so that several small ones cost little more than one. Networks that start elsewhere
-    and see the rows in another order err elsewhere; their mean errs less, and is surer of what it
-    says ("deep ensembles"; Lakshminarayanan, Pritzel and Blundell, 2017).
+    program, so that several small ones cost far less than one by one. Networks that start
+    elsewhere and see the rows in another order err elsewhere; their mean often errs less ("deep
+    ensembles"; Lakshminarayanan, Pritzel and Blundell, 2017).
 
     Parameters
     ----------
@@ -138,11 +138,9 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
     def _with_seeded_steps(self):
         """The estimator, whose leading steps all members share."""
         estimator = clone(self.estimator)
-        if isinstance(estimator, Pipeline):
+        if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-            leading = Pipeline(estimator.steps[:-1]) if len(estimator.steps) > 1 else None
-            if leading is not None:
-                set_missing_random_states(leading, seed)
+            set_missing_random_states(Pipeline(estimator.steps[:-1]), seed)
         return estimator
 
     def _seeds(self):
@@ -184,6 +182,23 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         """
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
+
+    def score(self, X, y=None, sample_weight=None):
+        """Accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        y : array-like of shape (n_samples,), default=None
+            True labels; None takes those of a torch data set.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        X, y = read_dataset(X, y, verbose=self.verbose)
+        return super().score(X, y, sample_weight)
 
     @property
     def classes_(self):

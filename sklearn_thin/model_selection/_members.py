@@ -8,13 +8,16 @@ from time import perf_counter
 from typing import Any
 
 import joblib
+import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_thin._classifier import THINClassifier
+from sklearn_thin._storage import converting_once, take
 
 
 @dataclass
@@ -117,7 +120,7 @@ class Preparation:
         self.X = X
         self.y = y
         self.fit_params = fit_params
-        self.folds, self.leading, self.sides = {}, {}, {}
+        self.folds, self.leading, self.sides, self.converted = {}, {}, {}, {}
 
     def member(self, candidate, parameters, fold=0, train=None):
         """One candidate on one fold, prepared, or with the error of its preparation.
@@ -142,23 +145,33 @@ class Preparation:
         if train is None:
             return self.X, self.y, self.fit_params
         if member.fold not in self.folds:
-            rows = _safe_split(member.estimator, self.X, self.y, train)
+            rows = self._split(member.estimator, train)
             params = _check_method_params(self.X, params=self.fit_params, indices=train)
             self.folds[member.fold] = *rows, params
         return self.folds[member.fold]
 
+    def _split(self, estimator, train):
+        """Rows and labels of a fold; many rows of an array are copied to a file."""
+        if isinstance(self.X, np.ndarray) and not get_tags(estimator).input_tags.pairwise:
+            return take(self.X, train), take(self.y, train)
+        return _safe_split(estimator, self.X, self.y, train)
+
     def _prepare(self, member, given):
-        X, y, params = self._before_last_step(member, given)
-        sides = self.sides.setdefault(member.fold, {})
+        (X, y, params), leading = self._before_last_step(member, given)
+        sides = self.sides.setdefault((member.fold, leading), {})
         signature(member.thin.fit).bind(X, y, **params)  # what it does not know is its TypeError
         member.thin._validate_params()
-        member.training = member.thin._prepare(X, y, sides=sides, **params)
+        with converting_once(self.converted):
+            member.training = member.thin._prepare(X, y, sides=sides, **params)
 
     def _before_last_step(self, member, given):
-        """What the last step's fit gets; leading steps are fitted once a setting and fold."""
+        """What the last step's fit gets, and what tells the leading steps' settings apart.
+
+        Leading steps are fitted once a setting and fold.
+        """
         estimator = member.estimator
         if estimator is member.thin:
-            return given
+            return given, None
         key = member.fold, joblib.hash(estimator.steps[:-1])
         if key not in self.leading:
             X, y, params = given
@@ -168,4 +181,4 @@ class Preparation:
             self.leading[key] = captured.steps[:-1], captured.steps[-1][1].got_
         steps, got = self.leading[key]
         estimator.steps = [*steps, estimator.steps[-1]]
-        return got
+        return got, key

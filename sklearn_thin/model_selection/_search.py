@@ -176,7 +176,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
 
     Fits that are equal in shape and in their number of steps, such as candidates that
     differ in λ, rate, weight decay, class weights or seed, on folds of one size, are stacked
-    and trained as one batched program: many small networks cost little more than one. The
+    and trained as one batched program: many small networks cost far less than one by one. The
     scores are those of a plain search with the same seeds, but for rounding, and for
     dropout, which draws other units. Scoring, ranking and refitting are scikit-learn's.
 

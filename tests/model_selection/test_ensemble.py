@@ -95,6 +95,8 @@ def test_members_share_what_is_frozen(rows):
     Counting.rows = 0
     ensemble = SeedEnsembleClassifier(small(FrozenEstimator(Counting())), 3).fit(X, y)
     assert Counting.rows == len(np.unique(X, axis=0))
+    sides = {id(member.exogenous_side_) for member in ensemble.estimators_}
+    assert len(sides) == 1
     ensemble.predict(X)
     assert Counting.rows == 2 * len(np.unique(X, axis=0))
 
@@ -159,6 +161,7 @@ def test_a_torch_data_set_serves_it(rows):
     ensemble = SeedEnsembleClassifier(small(max_epochs=1), 2, random_state=0)
     proba = ensemble.fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(ensemble.fit(pairs).predict_proba(pairs), proba)
+    assert ensemble.score(pairs) == ensemble.score(X, y)
 
 
 def test_errors_are_those_of_the_fit_and_leave_it_unfitted(rows):

@@ -29,6 +29,7 @@ from sklearn_thin.model_selection import (
 SMALL = MLPBackbone((16,))
 GRID = {"depth": [0, 1], "lam": [0.0, 0.2], "lr": [1e-3, 1e-2]}
 CLOSE = 0.02  # four of 200 rows that lie between two classes
+ROUGH = 0.1  # where the gate does the work, at a high rate: rounding errors grow in few steps
 
 
 def small(exogenous=None, **params):
@@ -175,6 +176,24 @@ def test_no_more_is_remembered_than_fits(rows, monkeypatch):
     np.testing.assert_allclose(scores, expected, atol=CLOSE)
 
 
+def times(X, factor):
+    return factor * X
+
+
+def test_leading_steps_that_differ_show_the_frozen_side_other_rows(rows):
+    X, y, _ = rows
+    frozen = FrozenEstimator(PCA(5).fit(X))
+    edge = FunctionTransformer(lambda X: X[:, :2])  # two pixels, so that the gate does the work
+    thin = small(frozen, endogenous=edge, depth=3, lr=0.03)
+    pipeline = Pipeline([("factor", FunctionTransformer(times)), ("thin", thin)])
+    grid = {"factor__kw_args": [{"factor": 1.0}, {"factor": -1.0}]}
+    kinds = GridSearchCV, StackedGridSearchCV
+    searches = [kind(pipeline, grid, cv=2).fit(X, y) for kind in kinds]
+    scores = [search.cv_results_["mean_test_score"] for search in searches]
+    assert min(scores[0]) > 0.3
+    np.testing.assert_allclose(*scores, atol=ROUGH)
+
+
 def test_what_is_frozen_may_be_searched(rows):
     X, y, _ = rows
     grid = {"exogenous__estimator": [FunctionTransformer(np.zeros_like), FunctionTransformer()]}
@@ -183,8 +202,8 @@ def test_what_is_frozen_may_be_searched(rows):
     kinds = GridSearchCV, StackedGridSearchCV
     searches = [kind(thin, grid, cv=2).fit(X, y) for kind in kinds]
     scores = [search.cv_results_["mean_test_score"] for search in searches]
-    assert scores[0][1] > scores[0][0] + 0.1
-    np.testing.assert_allclose(*scores, atol=CLOSE)
+    assert scores[0][1] > scores[0][0] + 3 * ROUGH
+    np.testing.assert_allclose(*scores, atol=ROUGH)
 
 
 def test_frozen_transformers_of_frames_are_evaluated_as_ever(rows):

@@ -10,7 +10,7 @@ within each round, and the median over the rounds is printed with the smallest a
 - table: 64 features, a hidden layer of 64 units, one linear expert, no gate, batch 128, so that
   hand, thin and skorch do the same work; scikit-learn's MLPClassifier has no batch normalisation.
 - `--variants` instead: the hand-written loop with convolutions that have the channels first in
-  memory, compiled, or in bfloat16; a first fit, which compiles, is timed beside.
+  memory, compiled (a first round, which compiles, does not count), or in bfloat16.
 - `--grow` instead: one epoch on a table, with more rows, more experts and deeper trees, the gate
   reading h_endo; in multiples of the first case, and of the floor, the arithmetic at the speed
   of a large matrix product.
@@ -22,7 +22,6 @@ reads the same tensors through its default loader and leaves the dispelling term
 with constant leaves, a smaller model.
 """
 
-import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -143,15 +142,12 @@ def compare_variants(case, rounds, title):
     first = case.make_module().to(memory_format=torch.contiguous_format)
     compiled = case.make_module()
     compiled.compile()
-    start = time.perf_counter()
-    hand_written(case, compiled)
     calls = {
         "hand": lambda: hand_written(case),
         "channels first": lambda: hand_written(case, first),
         "compiled": lambda: hand_written(case, compiled),
         "bfloat16": lambda: hand_written(case, dtype=torch.bfloat16),
     }
-    print(f"\n{title}: {time.perf_counter() - start:.0f} seconds for a first fit that compiles")
     report(title, alternate(calls, rounds, title), "hand")
 
 

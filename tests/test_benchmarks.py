@@ -234,6 +234,15 @@ def test_choices_about_sprites_are_made_on_other_draws_than_the_test(paper, pape
     assert (scored.X[:500] != test.X).any((1, 2)).mean() > 0.9
 
 
+def test_table2_may_have_discrete_angles(paper):
+    options = ("--datasets", "mnist_r", "--models", "oracle", "--angles", "discrete")
+    _, figures = paper("table2", "--test-rows", "200", *options)
+    _, others = paper("table2", "--test-rows", "200", *options[:-1], "continuous")
+    encoders = (runs["runs"]["mnist_r"]["encoder, free labels"] for runs in (figures, others))
+    discrete, continuous = ([run["accuracy"] for run in runs] for runs in encoders)
+    assert discrete != continuous
+
+
 def test_table2_has_every_architecture_on_sprites(paper):
     printed, figures = paper("table2", "--test-rows", "200", "--datasets", "sprites")
     runs = figures["runs"]["sprites"]

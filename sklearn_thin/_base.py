@@ -53,12 +53,33 @@ class Rows:
         return Rows(x=parts["raw"] if one else take(self.x, index), **parts)
 
 
+class DatasetClassifierMixin(ClassifierMixin):
+    """scikit-learn's mixin, for X that may be a torch data set as well."""
+
+    def score(self, X, y=None, sample_weight=None):
+        """Accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        y : array-like of shape (n_samples,), default=None
+            True labels; None takes those of a torch data set.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        X, y = read_dataset(X, y, verbose=self.verbose)
+        return super().score(X, y, sample_weight)
+
+
 class NetEstimator(
     TrainingMixin,
     ClassNamePrefixFeaturesOutMixin,
     CallbackSupportMixin,
     TransformerMixin,
-    ClassifierMixin,
+    DatasetClassifierMixin,
     BaseEstimator,
 ):
     """A classifier that is one THINModule, trained by one THINNet."""
@@ -211,23 +232,6 @@ class NetEstimator(
         """
         check_is_fitted(self, "net_")
         return self.classes_[self._logits(X).argmax(1)]
-
-    def score(self, X, y=None, sample_weight=None):
-        """Accuracy.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        y : array-like of shape (n_samples,), default=None
-            True labels; None takes those of a torch data set.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        float
-        """
-        X, y = read_dataset(X, y, verbose=self.verbose)
-        return super().score(X, y, sample_weight)
 
     def predict_proba(self, X):
         """Probability of every class.

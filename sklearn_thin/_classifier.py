@@ -8,7 +8,6 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
 from sklearn_thin._compat import with_callbacks
-from sklearn_thin._erasure import make_eraser
 from sklearn_thin._inside import InsideViews
 from sklearn_thin._random import draw_seeds
 from sklearn_thin._sides import TwoSidedEstimator
@@ -395,14 +394,3 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         return Training(
             module, train, valid, rows, seeds.batches, erased, net_params=params, **go_on
         )
-
-    def _build_thin(self, train, sizes, seed):
-        gate_input = train.X.get("gate_input")
-        module = self._build_module(
-            seed,
-            gate_width=None if gate_input is None else gate_input.shape[1],
-            depth=self.depth,
-            n_experts=self.n_experts,
-        )
-        module.eraser = make_eraser(self.dispelling, module.experts.in_features, sizes)
-        return module

@@ -65,6 +65,11 @@ class THINNet(NeuralNetClassifier):
     def _default_callbacks(self):
         return [("epoch_timer", EpochTimer())]
 
+    def get_iterator(self, dataset, training=False):
+        iterator = super().get_iterator(dataset, training=training)
+        iterator.device = torch.device(self.device)
+        return iterator
+
     def infer(self, x, **fit_params):
         # a plain tuple, as skorch cannot move a named one between devices
         frozen = x.get("gate_input"), x.get("exogenous_logits")
@@ -205,8 +210,7 @@ class THINNet(NeuralNetClassifier):
             device = check_device(state["device"])
         except ValueError:  # trained on a device that this machine does not have
             device = torch.device("cpu")
-        iterators = (f"iterator_{part}__device" for part in ("train", "valid"))
-        vars(self).update(state, **dict.fromkeys(("device", *iterators), str(device)))
+        vars(self).update(state, device=str(device))
         module = unpack(skeleton, arrays, device)
         vars(self).update(module=module, module_=module)
 

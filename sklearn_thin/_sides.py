@@ -11,7 +11,13 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_thin._backbones import build_backbone, module_input_shape
 from sklearn_thin._base import NetEstimator
-from sklearn_thin._erasure import check_room, one_hot, one_hot_encoder, reads_logits
+from sklearn_thin._erasure import (
+    check_room,
+    make_eraser,
+    one_hot,
+    one_hot_encoder,
+    reads_logits,
+)
 from sklearn_thin._exogenous import (
     Augmentation,
     Dispeller,
@@ -227,6 +233,18 @@ class TwoSidedEstimator(NetEstimator):
             return logits, sizes
         check_room(self._h_width(), sum(sizes) - len(sizes))
         return self.exogenous_side_.probabilities(logits), sizes
+
+    def _build_thin(self, train, sizes, seed):
+        """The module: its gate reads the exogenous side where there is one, else h_endo."""
+        gate_input = train.X.get("gate_input")
+        module = self._build_module(
+            seed,
+            gate_width=None if gate_input is None else gate_input.shape[1],
+            depth=self.depth,
+            n_experts=self.n_experts,
+        )
+        module.eraser = make_eraser(self.dispelling, module.experts.in_features, sizes)
+        return module
 
     def _loss_params(self, module):
         """What the net adds to the cross-entropy, and does to a batch before."""

@@ -29,8 +29,8 @@ def room_for(what, shape, dtype=np.float32):
             except OSError as error:
                 raise OSError(
                     error.errno,
-                    f"{what} of {shape[0]} rows need {n_bytes / 1e6:.0f} MB in {gettempdir()}: "
-                    f"{error.strerror}. Set TMPDIR to a folder with more room",
+                    f"no room for {what}: {shape[0]} rows need {n_bytes / 1e6:.0f} MB in "
+                    f"{gettempdir()}, but {error.strerror}. Set TMPDIR to a folder with more room",
                 ) from error
         file.truncate(n_bytes)
         # no np.memmap, which joblib's workers would look for by a name that the file has not
@@ -44,7 +44,7 @@ def take(rows, index):
     if not isinstance(rows, np.ndarray) or isinstance(index, slice) or rows.dtype.hasobject:
         return _safe_indexing(rows, index)
     index = np.asarray(index)
-    taken = room_for("a copy", (len(index), *rows.shape[1:]), rows.dtype)
+    taken = room_for("a copy of rows", (len(index), *rows.shape[1:]), rows.dtype)
     for start in range(0, len(index), BLOCK):
         part = slice(start, start + BLOCK)
         taken[part] = rows[index[part]]
@@ -113,7 +113,7 @@ def read_dataset(X, y=None, *, verbose=0):
         if rows is None:
             kind = x.shape, x.dtype
             dtype = np.uint8 if x.dtype == np.uint8 else np.float32
-            rows = room_for("the items", (len(X), *x.shape), dtype)
+            rows = room_for("the data set", (len(X), *x.shape), dtype)
         if (x.shape, x.dtype) != kind:
             raise ValueError(
                 f"items of the data set must be of one shape and type, but item {i} has shape "

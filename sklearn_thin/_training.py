@@ -75,8 +75,6 @@ class TrainingMixin:
             max_epochs=training.epochs or self.max_epochs,
             batch_size=self.batch_size,
             iterator_train__generator=torch.Generator().manual_seed(training.seed),
-            iterator_train__device=str(device),
-            iterator_valid__device=str(device),
             train_split=None if valid is None else predefined_split(valid),
             callbacks=[*self._own_callbacks(training), *self._user_callbacks()],
             record_batches=bool(self.callbacks),

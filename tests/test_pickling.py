@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
+from skorch.dataset import Dataset
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
@@ -212,3 +213,10 @@ def test_an_estimator_that_shows_its_progress_pickles_as_any(digits, capsys):
     X, z = digits.X[:100], digits.z[:100]
     sizes = [len(pickle.dumps(encoder.fit(X, z))) for encoder in (silent, shown)]
     assert sizes[1] == pytest.approx(sizes[0], rel=0.01)
+
+
+def test_a_net_iterates_where_it_is_loaded(fitted, digits):
+    net = pickle.loads(pickle.dumps(fitted.thin.net_))
+    net.device = "meta"
+    X, _ = next(iter(net.get_iterator(Dataset({"x": torch.from_numpy(digits.X[:4])}, None))))
+    assert X["x"].device.type == "meta"

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -16,6 +16,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_thin._base import DatasetClassifierMixin
 from sklearn_thin._frozen import remembering
 from sklearn_thin._random import set_missing_random_states
 from sklearn_thin._storage import read_dataset
@@ -23,7 +24,7 @@ from sklearn_thin.model_selection._members import Preparation
 from sklearn_thin.model_selection._stacks import bar, train_all
 
 
-class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
+class SeedEnsembleClassifier(MetaEstimatorMixin, DatasetClassifierMixin, BaseEstimator):
     """Mean of classifiers that differ in their seeds alone, and train together.
 
     What scikit-learn's `BaggingClassifier(bootstrap=False)` is, but for the training: as in
@@ -105,7 +106,9 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        y : array-like of shape (n_samples,)
+            Or a torch data set of (x, label), which is read once for all members.
+        y : array-like of shape (n_samples,), default=None
+            Class labels; None takes those of a data set.
         **params : dict
             Of the estimator's fit, such as `exogenous_target` and `sample_weight`.
 
@@ -182,23 +185,6 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator)
         """
         check_is_fitted(self)
         return self.classes_[self.predict_proba(X).argmax(1)]
-
-    def score(self, X, y=None, sample_weight=None):
-        """Accuracy.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        y : array-like of shape (n_samples,), default=None
-            True labels; None takes those of a torch data set.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        float
-        """
-        X, y = read_dataset(X, y, verbose=self.verbose)
-        return super().score(X, y, sample_weight)
 
     @property
     def classes_(self):

@@ -88,7 +88,9 @@ class StackedSearch:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        y : array-like of shape (n_samples,)
+            Or a torch data set of (x, label), which is read once for all candidates.
+        y : array-like of shape (n_samples,), default=None
+            Class labels; None takes those of a data set.
         **params : dict
             As scikit-learn's search takes them: `exogenous_target`, `sample_weight`, `groups`
             for the splitter.

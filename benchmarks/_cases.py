@@ -27,22 +27,24 @@ class Case:
     batch_size: int
     epochs: int
     gated: bool = True
+    device: str = "cpu"
     encoder: ExogenousEncoder | None = None
 
     def __post_init__(self):
         n = len(self.X)
         self.y, z = np.arange(n) % 10, np.arange(n) % 18  # every class, however few rows
         if self.gated:
-            encoder = ExogenousEncoder(**self.network, max_epochs=1, device="cpu")
+            encoder = ExogenousEncoder(**self.network, max_epochs=1, device=self.device)
             self.encoder = encoder.fit(self.X, z)
 
     def tensors(self):
-        """Rows as the modules read them; images get a channel."""
+        """Rows as the modules read them, and labels; images get a channel."""
         x = torch.from_numpy(self.X)
-        return x.unsqueeze(1) if x.ndim == 3 else x
+        x = x.unsqueeze(1) if x.ndim == 3 else x
+        return x.to(self.device), torch.from_numpy(self.y).to(self.device)
 
 
-def images(n_rows, epochs):
+def images(n_rows, epochs, device="cpu"):
     """The paper's gated network for digits."""
     X = np.random.default_rng(0).integers(0, 256, (n_rows, 28, 28), dtype=np.uint8)
     network = {"backbone": ConvNetBackbone(hidden_layer_sizes=()), "hidden_units": 256}
@@ -50,10 +52,10 @@ def images(n_rows, epochs):
     def make_module():
         return THINModule(ConvNet(1), ExpertEnsemble(784, 10, 8, 32), TreeGate(18, DEPTH))
 
-    return Case(X, make_module, network, 32, epochs)
+    return Case(X, make_module, network, 32, epochs, device=device)
 
 
-def table(n_rows, epochs):
+def table(n_rows, epochs, device="cpu"):
     """A plain network of one hidden layer for 64 features."""
     X = np.random.default_rng(0).standard_normal((n_rows, 64), dtype=np.float32)
     network = {"backbone": MLPBackbone((WIDTH,)), "hidden_units": 0}
@@ -61,7 +63,7 @@ def table(n_rows, epochs):
     def make_module():
         return THINModule(MLP(64, (WIDTH,)), ExpertEnsemble(WIDTH, 10), TreeGate(WIDTH, 0))
 
-    return Case(X, make_module, network, 128, epochs, gated=False)
+    return Case(X, make_module, network, 128, epochs, gated=False, device=device)
 
 
 def as_float(x):
@@ -89,6 +91,13 @@ def arguments(doc, *, rounds, rows):
     return parser
 
 
+def machine(device):
+    """The card's name, or how many threads the CPU's work is dealt to."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} threads"
+
+
 def alternate(calls, rounds, description):
     """Run every call once a round, after one round of warming up."""
     seconds = {name: [] for name in calls}
@@ -98,6 +107,8 @@ def alternate(calls, rounds, description):
         for name, call in calls.items():
             start = time.perf_counter()
             call()
+            if torch.cuda.is_available():  # which may not have done yet what it was told to
+                torch.cuda.synchronize()
             seconds[name].append(time.perf_counter() - start)
     return seconds
 

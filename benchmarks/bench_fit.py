@@ -9,8 +9,9 @@ within each round, and the median over the rounds is printed with the smallest a
   18 classes, λ = 0.005, batch 32).
 - table: 64 features, a hidden layer of 64 units, one linear expert, no gate, batch 128, so that
   hand, thin and skorch do the same work; scikit-learn's MLPClassifier has no batch normalisation.
-- `--variants` instead: the hand-written loop with convolutions that have the channels first in
-  memory, compiled (a first round, which compiles, does not count), or in bfloat16.
+- `--variants` instead: the estimator with a compiled step (the first round, which compiles, does
+  not count), in bfloat16, and both; and the hand-written loop with convolutions that have the
+  channels first in memory.
 - `--grow` instead: one epoch on a table, with more rows, more experts and deeper trees, the gate
   reading h_endo; in multiples of the first case, and of the floor, the arithmetic at the speed
   of a large matrix product.
@@ -35,6 +36,7 @@ from _cases import (
     as_float,
     grow,
     images,
+    machine,
     report,
     table,
 )
@@ -57,30 +59,28 @@ def frozen_outputs(encoder, x):
     return logits.softmax(1), logits
 
 
-def hand_written(case, module=None, dtype=None):
-    """The eager loop that one would write without any library; `dtype` casts automatically."""
+def hand_written(case, module=None):
+    """The eager loop that one would write without any library."""
     torch.manual_seed(0)
-    x, y = case.tensors(), torch.from_numpy(case.y)
+    x, y = case.tensors()
     gate_input = z_exo = c = None
     if case.gated:
         gate_input, z_exo = frozen_outputs(case.encoder, x)
         c = case.encoder.predictor_.eval().requires_grad_(False)
-    module = (module or case.make_module()).train()
-    cast = torch.autocast("cpu", dtype, enabled=dtype is not None)
+    module = (module or case.make_module()).to(case.device).train()
     optimizer = torch.optim.Adam(module.parameters(), lr=LR, fused=True)
     for _ in range(case.epochs):
-        for index in torch.randperm(len(x)).split(case.batch_size):
+        for index in torch.randperm(len(x), device=case.device).split(case.batch_size):
             optimizer.zero_grad()
-            with cast:
-                logits, h = module(as_float(x[index]), gate_input[index] if case.gated else None)
-                loss = cross_entropy(logits, y[index]).mean()
-                if case.gated:
-                    loss = loss + LAM * cosine_dispelling(z_exo[index], c(h)).mean()
+            logits, h = module(as_float(x[index]), gate_input[index] if case.gated else None)
+            loss = cross_entropy(logits, y[index]).mean()
+            if case.gated:
+                loss = loss + LAM * cosine_dispelling(z_exo[index], c(h)).mean()
             loss.backward()
             optimizer.step()
 
 
-def thin(case):
+def thin(case, **params):
     """The same through the estimator."""
     gated = {"exogenous": FrozenEstimator(case.encoder), "depth": DEPTH, "lam": LAM}
     THINClassifier(
@@ -89,16 +89,18 @@ def thin(case):
         batch_size=case.batch_size,
         max_epochs=case.epochs,
         random_state=0,
-        device="cpu",
+        device=case.device,
         **case.network,
+        **params,
     ).fit(case.X, case.y)
 
 
 def plain_skorch(case):
     """The same network in skorch as it comes, without the dispelling term."""
-    X = {"x": case.tensors()}
+    x, y = case.tensors()
+    X = {"x": x}
     if case.gated:
-        X["gate_input"], _ = frozen_outputs(case.encoder, X["x"])
+        X["gate_input"], _ = frozen_outputs(case.encoder, x)
     net = NeuralNetClassifier(
         Logits(case.make_module()),
         criterion=nn.CrossEntropyLoss,
@@ -110,8 +112,9 @@ def plain_skorch(case):
         iterator_train__shuffle=True,
         train_split=None,
         verbose=0,
+        device=case.device,
     )
-    net.fit(X, case.y)
+    net.fit(X, y)
 
 
 def multilayer_perceptron(case):
@@ -138,29 +141,34 @@ def compare(case, contenders, rounds, title):
 
 
 def compare_variants(case, rounds, title):
-    """Print the ratios of the hand-written loop's variants to the loop as it is."""
+    """Print the ratios of what the estimator and the hand-written loop can do otherwise."""
     first = case.make_module().to(memory_format=torch.contiguous_format)
-    compiled = case.make_module()
-    compiled.compile()
+    mixed = {"mixed_precision": "bf16"}
     calls = {
         "hand": lambda: hand_written(case),
         "channels first": lambda: hand_written(case, first),
-        "compiled": lambda: hand_written(case, compiled),
-        "bfloat16": lambda: hand_written(case, dtype=torch.bfloat16),
+        "thin": lambda: thin(case),
+        "compiled": lambda: thin(case, compile=True),
+        "bfloat16": lambda: thin(case, **mixed),
+        "both": lambda: thin(case, compile=True, **mixed),
     }
-    report(title, alternate(calls, rounds, title), "hand")
+    seconds = alternate(calls, rounds, title)
+    report(title, {name: seconds.pop(name) for name in ("hand", "channels first")}, "hand")
+    report(title, seconds, "thin")
 
 
 def main():
     parser = arguments(__doc__, rounds=5, rows=8000)
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--variants", action="store_true", help="of the hand-written loop")
+    parser.add_argument("--variants", action="store_true", help="of both loops instead")
+    parser.add_argument("--device", default="cpu", help="of images and table")
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.rounds} rounds")
+    print(f"torch {torch.__version__}, {machine(args.device)}, {args.rounds} rounds")
     if args.grow:
         grow(lambda X, y, params: lambda: THINClassifier(**params).fit(X, y), args.rounds, "fit")
         return
-    digits, rows = images(args.rows, args.epochs), table(4 * args.rows, args.epochs)
+    digits = images(args.rows, args.epochs, args.device)
+    rows = table(4 * args.rows, args.epochs, args.device)
     of_digits = f"{args.rows:,} images, {args.epochs} epochs"
     of_rows = f"table of {4 * args.rows:,} rows, {args.epochs} epochs"
     if args.variants:

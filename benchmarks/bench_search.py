@@ -18,7 +18,7 @@ import time
 
 import numpy as np
 import torch
-from _cases import mean_and_deviation
+from _cases import machine, mean_and_deviation
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -127,20 +127,22 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--grow", action="store_true", help="more candidates as well")
     parser.add_argument("--ensemble", action="store_true", help="ensembles of seeds instead")
     args = parser.parse_args()
     X, y, ink = rows()
     network = {"backbone": MLPBackbone((args.width,)), "hidden_units": 0}
-    encoder = ExogenousEncoder(**network, max_epochs=5, random_state=0).fit(X, ink)
+    where = {"device": args.device, "random_state": 0}
+    encoder = ExogenousEncoder(**network, max_epochs=5, **where).fit(X, ink)
     thin = THINClassifier(
         FrozenEstimator(encoder),
         **network,
         batch_size=args.batch_size,
         max_epochs=args.epochs,
-        random_state=0,
+        **where,
     )
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.rounds} rounds")
+    print(f"torch {torch.__version__}, {machine(args.device)}, {args.rounds} rounds")
     print(f"{args.epochs} epochs, batch {args.batch_size}, width {args.width}")
     if args.ensemble:
         ensembles(thin, X, y, args.rounds)

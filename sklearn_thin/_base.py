@@ -20,7 +20,7 @@ from skorch.dataset import Dataset
 
 from sklearn_thin._backbones import build_backbone, folds_images, module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
-from sklearn_thin._net import as_float, infer_rows
+from sklearn_thin._forward import CASTS, as_float, infer_rows
 from sklearn_thin._random import torch_seed
 from sklearn_thin._storage import read_dataset, take
 from sklearn_thin._training import OPTIMIZERS, TrainingMixin
@@ -103,6 +103,8 @@ class NetEstimator(
         "callbacks": [list, None],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
+        "compile": ["boolean"],
+        "mixed_precision": [StrOptions(set(CASTS)), None],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }

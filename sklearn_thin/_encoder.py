@@ -52,6 +52,13 @@ class ExogenousEncoder(NetEstimator):
         Whether `fit` goes on from the weights that are there.
     device : str or torch.device, default="auto"
         "auto" is the GPU where there is one, else the CPU.
+    compile : bool, default=False
+        Whether to compile the training step (`torch.compile`), which takes seconds to minutes
+        at the start of a fit; on a GPU the step is captured as a graph and replayed, which saves
+        the launches of small networks. Predictions and weights are as without.
+    mixed_precision : {"bf16"}, default=None
+        "bf16" casts to bfloat16 what a training step's forward pass can compute in it
+        (`torch.autocast`), for GPUs; weights, losses and predictions stay in float32.
     verbose : int, default=0
         1 shows a progress bar, 2 a line an epoch.
     random_state : int, RandomState instance or None, default=None
@@ -113,6 +120,8 @@ class ExogenousEncoder(NetEstimator):
         callbacks=None,
         warm_start=False,
         device="auto",
+        compile=False,  # noqa: A002 -- the name that skorch and PyTorch have for it
+        mixed_precision=None,
         verbose=0,
         random_state=None,
     ):
@@ -130,6 +139,8 @@ class ExogenousEncoder(NetEstimator):
         self.callbacks = callbacks
         self.warm_start = warm_start
         self.device = device
+        self.compile = compile
+        self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.random_state = random_state
 

@@ -5,7 +5,7 @@ import torch
 from sklearn.preprocessing import OneHotEncoder
 from skorch.callbacks import Callback
 
-from sklearn_thin._net import as_float
+from sklearn_thin._forward import as_float
 from sklearn_thin.modules import AlignerChain, LinearEraser
 
 BLOCK = 1024  # rows that go through the backbone at once

@@ -14,9 +14,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from torch import nn
 
+from sklearn_thin._forward import as_float
 from sklearn_thin._frozen import ExogenousSide, ExogenousVariable, represent
 from sklearn_thin._heads import frozen_head
-from sklearn_thin._net import as_float
 from sklearn_thin._random import set_missing_random_states
 from sklearn_thin._validation import encode_labels
 from sklearn_thin.losses import cosine_dispelling

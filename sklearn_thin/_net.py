@@ -3,12 +3,12 @@
 import math
 from contextlib import suppress
 
-import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer
 
 from sklearn_thin._batches import TensorBatches
+from sklearn_thin._forward import as_float, in_precision
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._validation import check_device
 from sklearn_thin.losses import cross_entropy
@@ -42,12 +42,22 @@ class THINNet(NeuralNetClassifier):
         Batch -> batch, in training only.
     record_batches : bool, default=False
         Whether the history holds every batch, as some skorch callbacks need.
+    mixed_precision : {"bf16"}, default=None
+        What the forward pass of a training step computes in.
     **kwargs
-        skorch's own.
+        skorch's own; `compile` compiles the training step and leaves the module as it is.
     """
 
     def __init__(
-        self, module, *, lam=0.0, dispeller=None, augmentation=None, record_batches=False, **kwargs
+        self,
+        module,
+        *,
+        lam=0.0,
+        dispeller=None,
+        augmentation=None,
+        record_batches=False,
+        mixed_precision=None,
+        **kwargs,
     ):
         super().__init__(
             module,
@@ -60,6 +70,7 @@ class THINNet(NeuralNetClassifier):
         self.dispeller = dispeller
         self.augmentation = augmentation
         self.record_batches = record_batches
+        self.mixed_precision = mixed_precision
 
     @property
     def _default_callbacks(self):
@@ -84,35 +95,55 @@ class THINNet(NeuralNetClassifier):
         return terms
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        return self.reduce(self.loss_terms(y_pred, y_true, X), X)[0]
+        return self.weighted(mean_terms(self.loss_terms(y_pred, y_true, X), X))
 
-    def reduce(self, terms, X):
-        """The loss CE + λ·dispelling and the mean of each term, over weighted samples."""
-        weight = X.get("weight")
-        means = {
-            name: (values if weight is None else values * weight).mean()
-            for name, values in terms.items()
-        }
-        loss = means["cross_entropy"]
-        if "dispelling" in means:
-            loss = loss + self.lam * means["dispelling"]
-        return loss, means
+    def weighted(self, means):
+        """The loss CE + λ·dispelling."""
+        if "dispelling" not in means:
+            return means["cross_entropy"]
+        return means["cross_entropy"] + self.lam * means["dispelling"]
 
     def train_step_single(self, batch, **fit_params):
         X, y = batch
         if self.augmentation is not None:
             X = self.augmentation(X)
-        output = self.infer(X)
-        loss, means = self.reduce(self.loss_terms(output, y, X), X)
+        means, output = self.read_batch_(X, y)
+        loss = self.weighted(means)
         loss.backward()
         return {"loss": loss.detach(), "y_pred": output, "means": means}
+
+    def read_batch(self, X, y):
+        """What a training step computes up to its loss: the mean of each term, and the output."""
+        with in_precision(self.mixed_precision, self.device):
+            output = self.infer(X)
+        if self.mixed_precision is not None:
+            output = tuple(part.float() for part in output)
+        return mean_terms(self.loss_terms(output, y, X), X), output
+
+    def compiled_read_batch(self):
+        """The same as one program, which a GPU captures as a graph and replays.
+
+        Fits of equal shapes share the program, whatever their λ.
+        """
+        program = torch.compile(self.read_batch, dynamic=False, mode="reduce-overhead")
+
+        def read_batch(X, y):
+            torch.compiler.cudagraph_mark_step_begin()
+            means, output = program(X, y)
+            # copies, as the next step of a captured graph writes where this one did
+            return {name: mean.clone() for name, mean in means.items()}, output
+
+        return read_batch
+
+    def torch_compile(self, module, name):
+        return module  # the step is compiled instead, so that names of weights stay as they are
 
     @torch.no_grad()
     def validation_step(self, batch, **fit_params):
         X, y = batch
         output = self.infer(X)
-        loss, means = self.reduce({"cross_entropy": cross_entropy(output[0], y)}, X)
-        return {"loss": loss, "y_pred": output, "means": means}
+        means = mean_terms({"cross_entropy": cross_entropy(output[0], y)}, X)
+        return {"loss": means["cross_entropy"], "y_pred": output, "means": means}
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if iterator is None:
@@ -166,6 +197,7 @@ class THINNet(NeuralNetClassifier):
         if not self.initialized_:
             self.initialize()
         self._keep_weights()
+        self.read_batch_ = self.compiled_read_batch() if self.compile else self.read_batch
         try:
             self.notify("on_train_begin", X=X, y=y)
             with suppress(StopTraining):
@@ -179,7 +211,7 @@ class THINNet(NeuralNetClassifier):
                 self.optimizer_.state.clear()  # its moments are spoilt as well
             raise
         finally:
-            self.good_weights_ = self.listeners_ = None
+            self.good_weights_ = self.listeners_ = self.read_batch_ = None
             self._set_training(False)
         return self
 
@@ -199,9 +231,9 @@ class THINNet(NeuralNetClassifier):
         self.good_weights_ = {name: tensor.clone() for name, tensor in state.items()}
 
     def __getstate__(self):
-        # The optimizer refers to the tensors themselves, which do not travel.
-        left_out = {"module": None, "module_": None, "optimizer_": None, "criterion_": None}
-        return {**vars(self), **left_out, "packed_module_": pack(self.module_)}
+        # The optimizer refers to the tensors themselves, which do not travel; nor does a program.
+        names = ("module", "module_", "optimizer_", "criterion_", "read_batch_")
+        return {**vars(self), **dict.fromkeys(names), "packed_module_": pack(self.module_)}
 
     def __setstate__(self, state):
         state = dict(state)
@@ -213,6 +245,15 @@ class THINNet(NeuralNetClassifier):
         vars(self).update(state, device=str(device))
         module = unpack(skeleton, arrays, device)
         vars(self).update(module=module, module_=module)
+
+
+def mean_terms(terms, X):
+    """Mean of the values of each term over the samples of a batch, which may have weights."""
+    weight = X.get("weight")
+    return {
+        name: (values if weight is None else values * weight).mean()
+        for name, values in terms.items()
+    }
 
 
 def weighted_mean(values, sizes):
@@ -227,53 +268,6 @@ def divergence(name, loss, epoch, lr):
         f"the {name} became {loss} at epoch {epoch}. Try a lower lr (got {lr}), or bring the "
         "columns of X to a common scale."
     )
-
-
-def as_float(x):
-    """Floats as they are; uint8 from 0..255 to float32 in [0, 1]."""
-    return x.float().div_(255) if x.dtype == torch.uint8 else x
-
-
-@torch.inference_mode()
-def infer_rows(function, tensors, device):
-    """`function` over blocks of rows, so that memory is bounded by the block.
-
-    Parameters
-    ----------
-    function : callable
-        Takes one block of every tensor, as keywords, and returns a tensor.
-    tensors : dict of Tensor with the same number of rows
-    device : torch.device
-
-    Returns
-    -------
-    ndarray
-    """
-    first = next(iter(tensors.values()))
-    values = 2**18 if torch.device(device).type == "cpu" else 2**20  # what the caches hold
-    size = max(1, values // max(1, first[:1].numel()))
-    whole = None
-    for start in range(0, len(first), size):
-        # a copy, as a module may write into its input, which is the user's
-        block = {n: rows[start : start + size].to(device, copy=True) for n, rows in tensors.items()}
-        part = _padded(function, block).cpu().numpy()
-        if whole is None:
-            whole = np.empty((len(first), *part.shape[1:]), part.dtype)
-        whole[start : start + len(part)] = part
-    return whole
-
-
-def _padded(function, block, least=8):
-    """Output of a block; a short one is padded with its first row and cut again.
-
-    Matrix products of one to three rows take another path through the libraries, and
-    round otherwise: a row's prediction would depend on how many come with it.
-    """
-    n_rows = len(next(iter(block.values())))
-    if n_rows >= least:
-        return function(**block)
-    index = torch.arange(least).where(torch.arange(least) < n_rows, 0)
-    return function(**{name: rows[index] for name, rows in block.items()})[:n_rows]
 
 
 def raised_in(name, error):

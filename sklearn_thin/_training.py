@@ -78,6 +78,8 @@ class TrainingMixin:
             train_split=None if valid is None else predefined_split(valid),
             callbacks=[*self._own_callbacks(training), *self._user_callbacks()],
             record_batches=bool(self.callbacks),
+            compile=self.compile,
+            mixed_precision=self.mixed_precision,
             device=str(device),
             verbose=int(self.verbose > 1),
             **self._optimizer_params(device),

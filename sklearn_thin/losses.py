@@ -1,6 +1,6 @@
 """The terms of THIN's loss, as pure functions that give one value a sample.
 
-Weighting and reduction happen in one place, :meth:`sklearn_thin._net.THINNet.get_loss`.
+Weighting and reduction happen in one place, in `sklearn_thin/_net.py`.
 """
 
 from torch.nn import functional as F

@@ -78,9 +78,10 @@ def test_bench_memory_prints_both_peaks_of_every_case():
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++")
-def test_bench_fit_compares_variants_of_the_loop():
+def test_bench_fit_compares_variants_of_both_loops():
     printed = run("bench_fit.py", "--variants", "--rounds", "1", "--rows", "64", "--epochs", "1")
     assert printed.count("compiled  ") == printed.count("channels first") == 2
+    assert printed.count("ratios to 'thin'") == printed.count("ratios to 'hand'") == 2
 
 
 def test_bench_predict_compares_kinds_of_inference():

@@ -55,6 +55,18 @@ def test_the_module_gives_the_same_on_both_devices():
     torch.testing.assert_close(logits.cpu(), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_a_captured_step_is_the_eager_step(digits):
+    params = {"max_epochs": 3, "device": DEVICE, "random_state": 0}
+    eager, captured = (
+        THINClassifier(depth=2, compile=how, **params).fit(digits.X[:400], digits.y[:400])
+        for how in (False, True)
+    )
+    losses = [thin.history_[:, "train_loss"] for thin in (captured, eager)]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+    ours, theirs = (thin.predict_proba(digits.X[400:]) for thin in (captured, eager))
+    np.testing.assert_allclose(ours, theirs, atol=1e-2)
+
+
 @pytest.mark.parametrize("free", [2**40, 0], ids=["all at once", "batch by batch"])
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_rows_live_on_the_gpu_where_they_fit(shuffled, free, monkeypatch):

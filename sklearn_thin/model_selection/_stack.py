@@ -13,7 +13,8 @@ from torch.func import functional_call, stack_module_state
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._batches import batch_bounds
-from sklearn_thin._net import as_float, divergence, raised_in
+from sklearn_thin._forward import as_float, in_precision
+from sklearn_thin._net import divergence, raised_in
 from sklearn_thin.losses import cross_entropy
 
 BLOCK = 2**22  # values of x that go through the stack at once, to validate
@@ -118,7 +119,8 @@ class Stack:
 
     def _step(self, batch, y):
         """One step of all nets: the loss and the dispelling term of each, (nets,)."""
-        logits, h = self._forward(batch)
+        with in_precision(self.nets[0].mixed_precision, self.nets[0].device):
+            logits, h = (part.to(self.lam.dtype) for part in self._forward(batch))
         loss, dispelling = self._losses(logits, y, batch.get("weight")), None
         if self.dispel is not None:
             dispelling = _mean(self.dispel(batch["exogenous_logits"], h), batch.get("weight"))

@@ -13,7 +13,7 @@ import torch
 from joblib import delayed
 from tqdm.auto import tqdm
 
-from sklearn_thin._net import as_float
+from sklearn_thin._forward import as_float
 from sklearn_thin._random import torch_seed
 from sklearn_thin._storage import IN_MEMORY
 from sklearn_thin._validation import check_device
@@ -33,6 +33,7 @@ SHARED = (
     "batch_size",
     "max_epochs",
     "device",
+    "mixed_precision",
 )
 
 

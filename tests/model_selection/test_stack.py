@@ -122,6 +122,22 @@ def test_in_float32_it_differs_from_single_fits_by_rounding(digits, encoder):
         assert member.thin.predict_proba(X).dtype == np.float32
 
 
+def test_bfloat16_is_stacked_as_it_is_in_single_fits(digits, encoder):
+    X, y = digits.X[:N_ROWS], digits.y[:N_ROWS]
+    thin = small(FrozenEstimator(encoder), lam=0.1)
+    *mixed, plain = prepared(
+        thin, [{"mixed_precision": how} for how in ("bf16", "bf16", None)], X, y
+    )
+    assert stack_key(mixed[0]) == stack_key(mixed[1]) != stack_key(plain)
+    train_stack(mixed)
+    train_alone(plain)
+    single = clone(thin).set_params(mixed_precision="bf16").fit(X, y)
+    for name in ("train_loss", "train_dispelling"):
+        ours, theirs, exact = (m.history_[:, name] for m in (mixed[0].thin, single, plain.thin))
+        np.testing.assert_allclose(ours, theirs, rtol=0.01)
+        assert not np.array_equal(ours, exact)
+
+
 @pytest.mark.parametrize("dispelling", ["erasure", "alignment"])
 @pytest.mark.parametrize("early_stopping", [False, 0.3])
 def test_erasers_are_fitted_anew_in_each_epoch(dispelling, early_stopping, digits, encoder):

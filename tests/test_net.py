@@ -1,0 +1,110 @@
+"""The training step, compiled or in bfloat16: the fit that it is without, and what it leaves."""
+
+import copy
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import Callback
+from torch import nn
+
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+
+# torch's compiler warns of its own parts when it is imported
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+SMALL = {"backbone": MLPBackbone((8,)), "max_epochs": 2, "device": "cpu", "random_state": 0}
+ROWS = slice(200)
+needs_compiler = pytest.mark.skipif(
+    not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))),
+    reason="torch.compile needs a C++ compiler",
+)
+
+
+class KnowsCompiler(nn.Module):
+    """Passes rows on as they are, and zeros where it is compiled."""
+
+    def forward(self, x):
+        return x * 0 if torch.compiler.is_compiling() else x
+
+
+class KeepNet(Callback):
+    """Copies the net while it is in training."""
+
+    def on_epoch_end(self, net, **kwargs):
+        self.copy_ = pickle.dumps(net)
+
+
+@pytest.fixture(scope="module")
+def thin(digits):
+    encoder = ExogenousEncoder(**SMALL).fit(digits.X[ROWS], digits.z[ROWS])
+    return THINClassifier(FrozenEstimator(encoder), lam=0.1, depth=1, **SMALL)
+
+
+@pytest.fixture(scope="module")
+def plain(thin, digits):
+    return clone(thin).fit(digits.X[ROWS], digits.y[ROWS])
+
+
+@pytest.fixture(scope="module")
+def compiled(thin, digits):
+    thin = clone(thin).set_params(compile=True, callbacks=[KeepNet()])
+    return thin.fit(digits.X[ROWS], digits.y[ROWS])
+
+
+def assert_same_training(one, other, tolerance):
+    for name in ("train_loss", "train_dispelling"):
+        np.testing.assert_allclose(one.history_[:, name], other.history_[:, name], rtol=tolerance)
+
+
+@needs_compiler
+def test_a_compiled_step_is_the_step_it_was_compiled_from(compiled, plain, digits):
+    assert_same_training(compiled, plain, 1e-4)
+    ours, theirs = (model.predict_proba(digits.X[200:]) for model in (compiled, plain))
+    np.testing.assert_allclose(ours, theirs, atol=1e-3)
+
+
+@needs_compiler
+def test_the_training_step_is_compiled_and_prediction_is_not(digits):
+    params = {**SMALL, "backbone": KnowsCompiler(), "depth": 0, "compile": True}
+    thin = THINClassifier(**params).fit(digits.X[ROWS], digits.y[ROWS])
+    # the experts learn from nothing, and all that they learn is a bias
+    assert thin.history_[-1, "train_loss"] == pytest.approx(np.log(10), abs=0.1)
+    np.testing.assert_array_equal(thin.transform(digits.X[:5]), digits.X[:5])
+
+
+@needs_compiler
+def test_compiling_leaves_names_of_weights_copies_and_pickles_as_they_are(compiled, plain, digits):
+    assert list(compiled.module_.state_dict()) == list(plain.module_.state_dict())
+    in_training = pickle.loads(compiled.net_.callbacks_[-1][1].copy_)
+    copies = [copy.deepcopy(compiled), pickle.loads(pickle.dumps(compiled))]
+    X = digits.X[:5]
+    for other in copies:
+        np.testing.assert_array_equal(other.predict_proba(X), compiled.predict_proba(X))
+    assert list(in_training.module_.state_dict()) == list(plain.module_.state_dict())
+
+
+@pytest.mark.parametrize("dispelling", ["cosine", "alignment"])
+def test_bfloat16_is_near_float32_and_weights_and_output_stay_float32(dispelling, thin, digits):
+    thin = clone(thin).set_params(dispelling=dispelling)
+    plain = clone(thin).fit(digits.X[ROWS], digits.y[ROWS])
+    mixed = thin.set_params(mixed_precision="bf16").fit(digits.X[ROWS], digits.y[ROWS])
+    assert_same_training(mixed, plain, 0.02)
+    assert mixed.history_[-1, "train_loss"] != plain.history_[-1, "train_loss"]
+    assert {weight.dtype for weight in mixed.module_.parameters()} == {torch.float32}
+    ours, theirs = (model.predict_proba(digits.X[200:]) for model in (mixed, plain))
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
+
+
+def test_the_encoder_computes_in_bfloat16_too(digits):
+    plain, mixed = (
+        ExogenousEncoder(mixed_precision=how, **SMALL).fit(digits.X[ROWS], digits.z[ROWS])
+        for how in (None, "bf16")
+    )
+    losses = mixed.history_[-1, "train_loss"], plain.history_[-1, "train_loss"]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)

@@ -10,8 +10,8 @@ within each round, and the median over the rounds is printed with the smallest a
 - table: 64 features, a hidden layer of 64 units, one linear expert, no gate, batch 128, so that
   hand, thin and skorch do the same work; scikit-learn's MLPClassifier has no batch normalisation.
 - `--variants` instead: the estimator with a compiled step (the first round, which compiles, does
-  not count), in bfloat16, and both; and the hand-written loop with convolutions that have the
-  channels first in memory.
+  not count) or in bfloat16; and the hand-written loop with convolutions that have the channels
+  first in memory.
 - `--grow` instead: one epoch on a table, with more rows, more experts and deeper trees, the gate
   reading h_endo; in multiples of the first case, and of the floor, the arithmetic at the speed
   of a large matrix product.
@@ -143,14 +143,12 @@ def compare(case, contenders, rounds, title):
 def compare_variants(case, rounds, title):
     """Print the ratios of what the estimator and the hand-written loop can do otherwise."""
     first = case.make_module().to(memory_format=torch.contiguous_format)
-    mixed = {"mixed_precision": "bf16"}
     calls = {
         "hand": lambda: hand_written(case),
         "channels first": lambda: hand_written(case, first),
         "thin": lambda: thin(case),
         "compiled": lambda: thin(case, compile=True),
-        "bfloat16": lambda: thin(case, **mixed),
-        "both": lambda: thin(case, compile=True, **mixed),
+        "bfloat16": lambda: thin(case, mixed_precision="bf16"),
     }
     seconds = alternate(calls, rounds, title)
     report(title, {name: seconds.pop(name) for name in ("hand", "channels first")}, "hand")

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 
+from sklearn_thin.datasets import make_sprites
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -224,7 +226,7 @@ def test_choices_about_sprites_are_made_on_other_draws_than_the_test(paper, pape
         "--models",
         "exogenous gate, two leaves",
     )
-    assert "Sprites, other draws" in printed
+    assert "Sprites, by scale, other draws" in printed
     assert set(figures["runs"]) == {
         *("encoder, free labels", "baseline", "exogenous gate, two leaves")
     }
@@ -236,9 +238,10 @@ def test_choices_about_sprites_are_made_on_other_draws_than_the_test(paper, pape
 
 
 def test_table2_may_have_discrete_angles(paper):
-    options = ("--datasets", "mnist_r", "--models", "oracle", "--angles", "discrete")
-    _, figures = paper("table2", "--test-rows", "200", *options)
-    _, others = paper("table2", "--test-rows", "200", *options[:-1], "continuous")
+    models = ("oracle", "exogenous gate, shared layer")
+    options = ("--test-rows", "200", "--datasets", "mnist_r", "--models", *models, "--angles")
+    _, figures = paper("table2", *options, "discrete")
+    _, others = paper("table2", *options, "continuous")
     encoders = (runs["runs"]["mnist_r"]["encoder, free labels"] for runs in (figures, others))
     discrete, continuous = ([run["accuracy"] for run in runs] for runs in encoders)
     assert discrete != continuous
@@ -255,6 +258,24 @@ def test_table2_has_every_architecture_on_sprites(paper):
     # about as large: experts share the hidden units, whatever their number
     sizes = np.array([results[0]["parameters"] for results in runs.values()])
     assert np.abs(sizes / runs["baseline"][0]["parameters"] - 1).max() < 0.06
+
+
+def test_sprites_may_be_gated_by_their_orientation(paper):
+    models = ("oracle", "exogenous gate, shared layer")
+    options = ("--test-rows", "200", "--datasets", "sprites", "--models", *models, "--by")
+    by = {name: paper("table2", *options, name) for name in ("scale", "orientation")}
+    runs = {name: figures["runs"]["sprites"] for name, (_, figures) in by.items()}
+    assert runs["scale"]["baseline"] == runs["orientation"]["baseline"]  # which reads neither
+    for row in ("encoder, free labels", *models):
+        assert runs["scale"][row] != runs["orientation"][row]
+    assert "Sprites, by orientation" in by["orientation"][0]
+
+
+def test_a_sprites_orientation_is_that_within_a_quarter_turn(paper_module):
+    drawn = make_sprites(2000, random_state=0)
+    sprites = paper_module("_data").draw_sprites(2000, 0)
+    turned = 40 * drawn.orientations / (2 * np.pi)  # of 40, ten to a quarter turn
+    np.testing.assert_allclose((turned - sprites.z["orientation"] + 0.5) % 10, 0.5)
 
 
 def test_table3_gates_by_each_variable_and_by_two(paper):

@@ -19,8 +19,9 @@ from sklearn_thin.datasets import (
 )
 
 SPRITE_SIDE = 32  # pixels
+SPRITES_BY = ("scale", "orientation")
 SPRITE_COPIES = 6  # 60,000 sprites take 61 MB
-N_LABELS = {"rotation": 18, "scale": 10}
+N_LABELS = {"rotation": 18, "scale": 10, "orientation": 10}
 FACES = ImageAugmentation(rotation=10, shift=0.05, flip=True, brightness=0.2, contrast=0.2)
 
 
@@ -118,12 +119,16 @@ def more_sprites(data, n_copies, rows=None):
 
 
 def draw_sprites(n, seed):
-    """Sprites whose shape is the class and whose scale, in 10 bins, is exogenous.
+    """Sprites whose shape is the class and whose scale or orientation is exogenous.
 
-    With hard edges, as in dSprites: smooth ones tell the shape of all but one in 10,000.
+    With hard edges, as in dSprites: smooth ones tell the shape of all but one in 10,000. The
+    scale is in 10 bins; of the 40 orientations those that a quarter turn apart are one, as a
+    square looks the same in both.
     """
     drawn = make_sprites(n, side=SPRITE_SIDE, antialias=False, random_state=seed)
-    return Part(drawn.images, drawn.target, {"scale": drawn.scale_bins})
+    orientation = np.rint(drawn.orientations / (np.pi / 20)).astype(np.int64) % 10
+    z = {"scale": drawn.scale_bins, "orientation": orientation}
+    return Part(drawn.images, drawn.target, z)
 
 
 # ------------------------------------------------------------------------ expressions
@@ -193,7 +198,7 @@ MORE = {
     "mnist_rs": partial(more_digits, scale=(0.5, 1.0)),
     "sprites": more_sprites,
 }
-EXOGENOUS = {
+EXOGENOUS = {  # unless it is said
     "mnist_r": ("rotation",),
     "mnist_r_choice": ("rotation",),
     "mnist_rs": ("rotation", "scale"),

@@ -156,6 +156,11 @@ def training(spec):
     return {**spec, "dataset": TRAINED_ON.get(spec["dataset"], spec["dataset"])}
 
 
+def tasks_of(names, by):
+    """Tasks for `run_named`; `by` is what a run is told of the gate, and {} where it has none."""
+    return {name: (by if "encoder" in MODELS[name] else {}, name) for name in names}
+
+
 def model_params(spec, name):
     """Parameters of one of MODELS; those of the models and λ that come to the same are equal."""
     params = dict(MODELS[name])

@@ -1,20 +1,22 @@
 """What to choose, on rows that are in no test split: held-out digits of MNIST-R, or sprites.
 
     python benchmarks/paper/choose.py --data DIR --rows 20000 --epochs 8 --seeds 3
-    python benchmarks/paper/choose.py --data DIR --dataset sprites --seeds 2
+    python benchmarks/paper/choose.py --data DIR --dataset sprites --by orientation --seeds 2
 
 DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. 10,000 of its training digits are held out
-for scoring; of the sprites 10,000 more are drawn. Compared are what the gate reads, of which
-encoder, at which temperature, where the hidden layer is, how many leaves there are, ways to
-dispel, and dropout of h_endo, for the baseline, the exogenous gate and the oracle. What wins
-here is scored on the test split by `mnist_r.py` and `table2.py`.
+for scoring; of the sprites 10,000 more are drawn, and gates read their scale or orientation.
+Compared are what the gate reads, of which encoder, at which temperature, where the hidden layer
+is, how many leaves there are, ways to dispel, and dropout of h_endo, for the baseline, the
+exogenous gate and the oracle. What wins here is scored on the test split by `mnist_r.py` and
+`table2.py`.
 """
 
-from _models import MODELS, score_encoder, score_model
+from _data import SPRITES_BY
+from _models import MODELS, score_encoder, score_model, tasks_of
 from _runs import accuracy_table, arguments, heading, run_named, setting, write_json
 
-TITLES = {"mnist_r": "MNIST-R, held-out training digits", "sprites": "Sprites, other draws"}
-ENCODERS = {"encoder, own images": ({}, "paper"), "encoder, free labels": ({}, "free")}
+TITLES = {"mnist_r": "MNIST-R, held-out training digits", "sprites": "Sprites, by {}, other draws"}
+ENCODERS = {"encoder, own images": "paper", "encoder, free labels": "free"}
 ROWS = (
     "baseline",
     "baseline, shared layer",
@@ -40,16 +42,18 @@ ROWS = (
 def main():
     parser = arguments(__doc__, lam=None)
     parser.add_argument("--dataset", choices=TITLES, default="mnist_r")
+    parser.add_argument("--by", choices=SPRITES_BY, default="scale", help="of sprites")
     parser.add_argument("--models", nargs="+", choices=ROWS, default=ROWS, metavar="NAME")
     args = parser.parse_args()
-    rows = {name: ({}, name) for name in dict.fromkeys(("baseline", *args.models))}
+    names = dict.fromkeys(("baseline", *args.models))
+    by = {"variables": (args.by,)} if args.dataset == "sprites" else {}
     specs = [setting(args, f"{args.dataset}_choice", seed) for seed in range(args.seeds)]
-    read = {MODELS[name].get("encoder") for name in rows}
-    kinds = {name: task for name, task in ENCODERS.items() if task[1] in read}
+    read = {MODELS[name].get("encoder") for name in names}
+    kinds = {name: (by, kind) for name, kind in ENCODERS.items() if kind in read}
     encoders = run_named(score_encoder, specs, kinds, args, "encoders")
-    models = run_named(score_model, specs, rows, args, "classifiers")
+    models = run_named(score_model, specs, tasks_of(names, by), args, "classifiers")
     runs = {**encoders, **models}
-    print(heading(TITLES[args.dataset], args))
+    print(heading(TITLES[args.dataset].format(args.by), args))
     print(accuracy_table(runs, {}))
     write_json(args, runs=runs)
 

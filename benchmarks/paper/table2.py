@@ -6,7 +6,7 @@ DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. MNIST-R is that of `mnist_r
 runs are not repeated; the paper's angles seem to be discrete (`--angles`). The sprites are
 60,000 for training and 10,000 for testing, drawn by `make_sprites` at 32 × 32 pixels (dSprites
 has 64 × 64), with hard edges as there: the shape is the class, the scale in 10 bins the
-exogenous variable.
+exogenous variable, or the orientation within a quarter turn (`--by`), of which there are 10.
 
 Compared are the baseline, the simple and the tree-gated ensemble, the exogenous gate, THIN and
 the oracle; "as in the paper" gates on h_exo, and each expert has hidden units of its own. Below
@@ -17,12 +17,13 @@ hidden layer; and h_endo is dispelled by the cosine term, by erasure or, "THIN",
 The test split is scored once, after the last epoch: nothing is chosen on it.
 """
 
-from _models import score_encoder, score_model
+from _data import SPRITES_BY
+from _models import MODELS, score_encoder, score_model, tasks_of
 from _runs import accuracy_table, arguments, heading, run_named, setting, write_json
 from mnist_r import PAPER
 
-TITLES = {"mnist_r": "MNIST-R", "sprites": "Sprites"}
-ENCODERS = {"encoder, own images": ({}, "paper"), "encoder, free labels": ({}, "free")}
+TITLES = {"mnist_r": "MNIST-R", "sprites": "Sprites, by {}"}
+ENCODERS = {"encoder, own images": "paper", "encoder, free labels": "free"}
 DISCRETE = {"angles": "discrete", "interpolation": "bilinear"}  # the centres of the bins
 ANGLES = {"continuous": {}, "discrete": {"options": DISCRETE}}
 ROWS = (
@@ -52,17 +53,22 @@ def main():
     parser = arguments(__doc__)
     parser.add_argument("--datasets", nargs="+", choices=TITLES, default=list(TITLES))
     parser.add_argument("--angles", choices=ANGLES, default="continuous", help="of MNIST-R")
+    parser.add_argument("--by", choices=SPRITES_BY, default="scale", help="of sprites")
     parser.add_argument("--models", nargs="+", choices=ROWS, default=ROWS, metavar="NAME")
     args = parser.parse_args()
     figures = {}
     for dataset in args.datasets:
-        more = ANGLES[args.angles] if dataset == "mnist_r" else {}
-        specs = [setting(args, dataset, seed, **more) for seed in range(args.seeds)]
-        encoders = run_named(score_encoder, specs, ENCODERS, args, f"{dataset}, encoders")
-        tasks = {name: ({}, name) for name in dict.fromkeys(("baseline", *args.models))}
+        angles = ANGLES[args.angles] if dataset == "mnist_r" else {}
+        by = {"variables": (args.by,)} if dataset == "sprites" else {}
+        specs = [setting(args, dataset, seed, **angles) for seed in range(args.seeds)]
+        names = dict.fromkeys(("baseline", *args.models))
+        read = {MODELS[name].get("encoder") for name in names}
+        kinds = {name: (by, kind) for name, kind in ENCODERS.items() if kind in read}
+        encoders = run_named(score_encoder, specs, kinds, args, f"{dataset}, encoders")
+        tasks = tasks_of(names, by)
         models = run_named(score_model, specs, tasks, args, f"{dataset}, classifiers")
         figures[dataset] = {**encoders, **models}
-        print(heading(TITLES[dataset], args))
+        print(heading(TITLES[dataset].format(args.by), args))
         print(accuracy_table(figures[dataset], NUMBERS if dataset == "mnist_r" else {}))
     write_json(args, runs=figures)
 

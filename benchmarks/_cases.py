@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone
 from sklearn_thin.modules import MLP, ConvNet, ExpertEnsemble, THINModule, TreeGate
 
+DEVICES = ("cpu", "cuda")
 DEPTH = 3
 WIDTH = 64  # of the table's hidden layer
 
@@ -93,7 +94,7 @@ def arguments(doc, *, rounds, rows):
 
 def machine(device):
     """The card's name, or how many threads the CPU's work is dealt to."""
-    if torch.device(device).type == "cuda":
+    if device == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} threads"
 

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from _cases import (
     DEPTH,
+    DEVICES,
     WIDTH,
     Logits,
     alternate,
@@ -98,9 +99,9 @@ def thin(case, **params):
 def plain_skorch(case):
     """The same network in skorch as it comes, without the dispelling term."""
     x, y = case.tensors()
-    X = {"x": x}
+    X = {"x": x.cpu()}  # from where its loader reads row by row
     if case.gated:
-        X["gate_input"], _ = frozen_outputs(case.encoder, x)
+        X["gate_input"] = frozen_outputs(case.encoder, x)[0].cpu()
     net = NeuralNetClassifier(
         Logits(case.make_module()),
         criterion=nn.CrossEntropyLoss,
@@ -114,7 +115,7 @@ def plain_skorch(case):
         verbose=0,
         device=case.device,
     )
-    net.fit(X, y)
+    net.fit(X, y.cpu())
 
 
 def multilayer_perceptron(case):
@@ -159,9 +160,10 @@ def main():
     parser = arguments(__doc__, rounds=5, rows=8000)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--variants", action="store_true", help="of both loops instead")
-    parser.add_argument("--device", default="cpu", help="of images and table")
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="not of --grow")
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, {machine(args.device)}, {args.rounds} rounds")
+    device = "cpu" if args.grow else args.device
+    print(f"torch {torch.__version__}, {machine(device)}, {args.rounds} rounds")
     if args.grow:
         grow(lambda X, y, params: lambda: THINClassifier(**params).fit(X, y), args.rounds, "fit")
         return
@@ -175,9 +177,10 @@ def main():
         return
     contenders = {"hand": hand_written, "thin": thin, "skorch": plain_skorch}
     compare(digits, contenders, args.rounds, f"fit, {of_digits}")
-    contenders["MLPClassifier"] = multilayer_perceptron
-    if find_spec("neural_trees"):
-        contenders["neural-trees"] = soft_decision_tree
+    if args.device == "cpu":
+        contenders["MLPClassifier"] = multilayer_perceptron
+        if find_spec("neural_trees"):
+            contenders["neural-trees"] = soft_decision_tree
     compare(rows, contenders, args.rounds, f"fit, {of_rows}")
 
 

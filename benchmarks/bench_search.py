@@ -18,7 +18,7 @@ import time
 
 import numpy as np
 import torch
-from _cases import machine, mean_and_deviation
+from _cases import DEVICES, machine, mean_and_deviation
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -127,7 +127,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--grow", action="store_true", help="more candidates as well")
     parser.add_argument("--ensemble", action="store_true", help="ensembles of seeds instead")
     args = parser.parse_args()

@@ -115,12 +115,15 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
     device : str or torch.device, default="auto"
         "auto" is the GPU where there is one, else the CPU.
     compile : bool, default=False
-        Whether to compile the training step (`torch.compile`), which takes seconds to minutes
-        at the start of a fit; on a GPU the step is captured as a graph and replayed, which saves
-        the launches of small networks. Predictions and weights are as without.
+        Whether to compile the training step (`torch.compile`) for batches of `batch_size`, which
+        takes seconds to minutes at the start of the first fit of a shape. A GPU captures the
+        step as a graph and replays it, which saves the launches of small networks in long fits.
+        The fit is the same but for rounding, and for dropout, which draws other masks.
+        Networks that train together in a search or an ensemble are not compiled.
     mixed_precision : {"bf16"}, default=None
-        "bf16" casts to bfloat16 what a training step's forward pass can compute in it
-        (`torch.autocast`), for GPUs; weights, losses and predictions stay in float32.
+        "bf16" casts to bfloat16 what a training step's backbone and experts can compute in it
+        (`torch.autocast`), for GPUs that do so themselves; gate, erasure, weights, losses and
+        predictions stay in float32.
     verbose : int, default=0
         1 shows a progress bar, 2 a line an epoch.
     random_state : int, RandomState instance or None, default=None

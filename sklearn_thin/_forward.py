@@ -1,6 +1,7 @@
 """The forward pass: how rows become floats, what it computes in, and in which blocks of rows."""
 
 from contextlib import nullcontext
+from functools import cache
 
 import numpy as np
 import torch
@@ -11,6 +12,32 @@ CASTS = {"bf16": torch.bfloat16}  # mixed precision by name
 def in_precision(name, device):
     """Context of a training step's forward pass: automatic casts to bfloat16 for "bf16"."""
     return nullcontext() if name is None else torch.autocast(torch.device(device).type, CASTS[name])
+
+
+def check_precision(name, device):
+    """Raise ValueError where the device does not compute in this precision itself."""
+    able = name is None or torch.amp.is_autocast_available(device.type)
+    if able and name == "bf16" and device.type == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    if not able:
+        raise ValueError(
+            f"mixed_precision={name!r} needs a CPU, or a GPU that computes in bfloat16 (NVIDIA's "
+            f"do since Ampere), and device={str(device)!r} does not; set it to None"
+        )
+
+
+@cache
+def check_compiler(device):
+    """Raise ValueError where torch.compile does not work on this type of device."""
+    try:
+        torch.compile(lambda x: x + 1)(torch.ones(2, device=device))
+    except RuntimeError as error:
+        needs = "Triton" if device == "cuda" else "a C++ compiler, such as g++"
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"compile=True needs {needs} on device={device!r}, and torch.compile failed: "
+            f"{reason}. Install it, or set compile=False"
+        ) from error
 
 
 def as_float(x):

@@ -12,7 +12,9 @@ from sklearn_thin._forward import as_float, in_precision
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._validation import check_device
 from sklearn_thin.losses import cross_entropy
+from sklearn_thin.modules.thin import widened
 
+PROGRAMS = 64  # that a process compiles before torch computes further ones as they are
 BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
 
 
@@ -95,9 +97,9 @@ class THINNet(NeuralNetClassifier):
         return terms
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        return self.weighted(mean_terms(self.loss_terms(y_pred, y_true, X), X))
+        return self.total_loss(mean_terms(self.loss_terms(y_pred, y_true, X), X))
 
-    def weighted(self, means):
+    def total_loss(self, means):
         """The loss CE + λ·dispelling."""
         if "dispelling" not in means:
             return means["cross_entropy"]
@@ -107,33 +109,39 @@ class THINNet(NeuralNetClassifier):
         X, y = batch
         if self.augmentation is not None:
             X = self.augmentation(X)
-        means, output = self.read_batch_(X, y)
-        loss = self.weighted(means)
+        means, output = self.forward_terms_(X, y)
+        loss = self.total_loss(means)
         loss.backward()
         return {"loss": loss.detach(), "y_pred": output, "means": means}
 
-    def read_batch(self, X, y):
-        """What a training step computes up to its loss: the mean of each term, and the output."""
+    def forward_terms(self, X, y):
+        """Of a training batch the mean of each term of the loss, and the output."""
         with in_precision(self.mixed_precision, self.device):
             output = self.infer(X)
-        if self.mixed_precision is not None:
-            output = tuple(part.float() for part in output)
-        return mean_terms(self.loss_terms(output, y, X), X), output
+        output = tuple(widened(part) for part in output)
+        means = mean_terms(self.loss_terms(output, y, X), X)
+        return means, tuple(part.detach() for part in output)
 
-    def compiled_read_batch(self):
+    def compiled_forward_terms(self):
         """The same as one program, which a GPU captures as a graph and replays.
 
-        Fits of equal shapes share the program, whatever their λ.
+        Fits of equal shapes share what is compiled, whatever their λ; each captures its own
+        graph. A batch of another size, the last of an epoch, is computed as it is.
         """
-        program = torch.compile(self.read_batch, dynamic=False, mode="reduce-overhead")
+        params = {"dynamic": False, "mode": "reduce-overhead", "recompile_limit": PROGRAMS}
+        program = torch.compile(self.forward_terms, **params)
 
-        def read_batch(X, y):
+        def forward_terms(X, y):
+            if len(y) != self.batch_size:
+                return self.forward_terms(X, y)
             torch.compiler.cudagraph_mark_step_begin()
             means, output = program(X, y)
             # copies, as the next step of a captured graph writes where this one did
+            if self.record_batches:  # for callbacks that keep it
+                output = tuple(part.clone() for part in output)
             return {name: mean.clone() for name, mean in means.items()}, output
 
-        return read_batch
+        return forward_terms
 
     def torch_compile(self, module, name):
         return module  # the step is compiled instead, so that names of weights stay as they are
@@ -197,7 +205,8 @@ class THINNet(NeuralNetClassifier):
         if not self.initialized_:
             self.initialize()
         self._keep_weights()
-        self.read_batch_ = self.compiled_read_batch() if self.compile else self.read_batch
+        compiled = self.compiled_forward_terms() if self.compile else None
+        self.forward_terms_ = compiled or self.forward_terms
         try:
             self.notify("on_train_begin", X=X, y=y)
             with suppress(StopTraining):
@@ -211,7 +220,7 @@ class THINNet(NeuralNetClassifier):
                 self.optimizer_.state.clear()  # its moments are spoilt as well
             raise
         finally:
-            self.good_weights_ = self.listeners_ = self.read_batch_ = None
+            self.good_weights_ = self.listeners_ = self.forward_terms_ = None
             self._set_training(False)
         return self
 
@@ -232,7 +241,7 @@ class THINNet(NeuralNetClassifier):
 
     def __getstate__(self):
         # The optimizer refers to the tensors themselves, which do not travel; nor does a program.
-        names = ("module", "module_", "optimizer_", "criterion_", "read_batch_")
+        names = ("module", "module_", "optimizer_", "criterion_", "forward_terms_")
         return {**vars(self), **dict.fromkeys(names), "packed_module_": pack(self.module_)}
 
     def __setstate__(self, state):

@@ -48,7 +48,7 @@ class TwoSidedEstimator(NetEstimator):
 
     def _check_sides(self, target, warm):
         """What can be said of both sides before anything is read or fitted."""
-        check_device(self.device)
+        self._check_device()
         self._check_erasure(target, warm)
         if self.augment is not None and self.endogenous is not None:
             raise ValueError(

@@ -14,6 +14,7 @@ from torch import nn
 
 from sklearn_thin._callbacks import CosineRate, EpochBar, SklearnCallbacks
 from sklearn_thin._erasure import RefitEraser
+from sklearn_thin._forward import check_compiler, check_precision
 from sklearn_thin._net import THINNet
 from sklearn_thin._random import torch_seed
 from sklearn_thin._validation import check_device
@@ -41,6 +42,13 @@ class Training:
 
 class TrainingMixin:
     """How an estimator with the parameters of a NetEstimator trains its module."""
+
+    def _check_device(self):
+        """Raise where the device, or what it is asked to do, is not there."""
+        device = check_device(self.device)
+        check_precision(self.mixed_precision, device)
+        if self.compile:
+            check_compiler(device.type)
 
     def _to_go_on_from(self, go_on=True):
         """The net of the fit before where this one goes on from it, else None."""

@@ -267,7 +267,8 @@ def test_sprites_may_be_gated_by_their_orientation(paper):
     runs = {name: figures["runs"]["sprites"] for name, (_, figures) in by.items()}
     assert runs["scale"]["baseline"] == runs["orientation"]["baseline"]  # which reads neither
     for row in ("encoder, free labels", *models):
-        assert runs["scale"][row] != runs["orientation"][row]
+        scale, orientation = ([run["accuracy"] for run in by[row]] for by in runs.values())
+        assert scale != orientation
     assert "Sprites, by orientation" in by["orientation"][0]
 
 

@@ -1,8 +1,11 @@
 """The training step, compiled or in bfloat16: the fit that it is without, and what it leaves."""
 
 import copy
+import os
 import pickle
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -19,8 +22,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
 SMALL = {"backbone": MLPBackbone((8,)), "max_epochs": 2, "device": "cpu", "random_state": 0}
 ROWS = slice(200)
 needs_compiler = pytest.mark.skipif(
-    not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))),
-    reason="torch.compile needs a C++ compiler",
+    shutil.which("g++") is None, reason="torch compiles with g++ on Linux"
 )
 
 
@@ -85,6 +87,33 @@ def test_compiling_leaves_names_of_weights_copies_and_pickles_as_they_are(compil
     for other in copies:
         np.testing.assert_array_equal(other.predict_proba(X), compiled.predict_proba(X))
     assert list(in_training.module_.state_dict()) == list(plain.module_.state_dict())
+
+
+FIT_WITHOUT_COMPILER = """
+import numpy as np
+from sklearn_thin import ExogenousEncoder
+ExogenousEncoder(compile=True, device="cpu").fit(np.ones((40, 3)), np.arange(40) % 2)
+"""
+
+
+def test_a_missing_compiler_is_named_before_anything_is_trained(tmp_path):
+    settings = {"PATH": str(tmp_path), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    environment = {name: value for name, value in os.environ.items() if name != "CXX"}
+    done = subprocess.run(
+        [sys.executable, "-c", FIT_WITHOUT_COMPILER],
+        env={**environment, **settings},
+        capture_output=True,
+        text=True,
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ValueError: compile=True needs a C++ compiler")
+    assert last.endswith("Install it, or set compile=False")
+
+
+def test_a_device_without_bfloat16_is_refused(digits):
+    thin = THINClassifier(device="meta", mixed_precision="bf16")
+    with pytest.raises(ValueError, match=r"mixed_precision='bf16' needs .* device='meta'"):
+        thin.fit(digits.X[ROWS], digits.y[ROWS])
 
 
 @pytest.mark.parametrize("dispelling", ["cosine", "alignment"])

@@ -114,7 +114,7 @@ def sprites_choice(data, train, rows=None):
 
 
 def more_sprites(data, n_copies, rows=None):
-    """Other sprites, `n_copies` times as many as for training: the scale's label is free."""
+    """Other sprites, `n_copies` times as many as for training: their exogenous labels are free."""
     return draw_sprites(n_copies * (rows or 60_000), 100)
 
 
@@ -198,7 +198,7 @@ MORE = {
     "mnist_rs": partial(more_digits, scale=(0.5, 1.0)),
     "sprites": more_sprites,
 }
-EXOGENOUS = {  # unless it is said
+EXOGENOUS = {  # unless the setting names "variables"
     "mnist_r": ("rotation",),
     "mnist_r_choice": ("rotation",),
     "mnist_rs": ("rotation", "scale"),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from _data import EXOGENOUS, FACES, N_LABELS, TRAINED_ON, encoder_part, part_of, shrunk
 from _penalties import CovarianceTHIN, ReversalTHIN
-from _runs import memory
+from _runs import memory, run_named
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
@@ -29,6 +29,7 @@ SHARED = {"backbone": {"hidden_layer_sizes": (240,)}, "hidden_units": 0}
 DROPOUT = {"backbone": {"dropout": 0.5}}  # of h_endo; see docs/experiments.md
 SHARED_DROPOUT = {**SHARED, "backbone": {**SHARED["backbone"], **DROPOUT["backbone"]}}
 FREE = {"encoder": "free"}
+ENCODERS = {"encoder, own images": "paper", "encoder, free labels": "free"}
 OWN = {"encoder": "paper", **SHARED}
 # Parameters of THINClassifier; "encoder" says which one steers the gate, "lam" that λ is used,
 # "penalty" which term λ weighs if not the paper's.
@@ -99,12 +100,27 @@ def score_encoder(task):
     encoder, seconds = encoder_of(spec, variable, kind)
     test = scored_part(spec)
     off = np.abs(encoder.predict(test.X) - test.z[variable])
+    if variable == "orientation":  # the last bin is next to the first
+        off = np.minimum(off, N_LABELS[variable] - off)
     return {
         "accuracy": 100 * np.mean(off == 0),
         "within one bin": 100 * np.mean(off <= 1),
         "parameters": n_parameters(encoder),
         "seconds": seconds,
     }
+
+
+def score_all(names, specs, args, description="", by=None):
+    """Results of the models of these names, behind those of the encoders that they read.
+
+    `by` is what each run is told of the gate; models without one are not told it.
+    """
+    by, names = by or {}, dict.fromkeys(names)
+    read = {MODELS[name].get("encoder") for name in names}
+    kinds = {name: (by, kind) for name, kind in ENCODERS.items() if kind in read}
+    encoders = run_named(score_encoder, specs, kinds, args, f"{description}encoders")
+    tasks = {name: (by if "encoder" in MODELS[name] else {}, name) for name in names}
+    return {**encoders, **run_named(score_model, specs, tasks, args, f"{description}classifiers")}
 
 
 def score_model(task):
@@ -154,11 +170,6 @@ def training(spec):
     """The setting without what the fitted model does not depend on."""
     spec = {name: value for name, value in spec.items() if name not in ("lam", "test_rows")}
     return {**spec, "dataset": TRAINED_ON.get(spec["dataset"], spec["dataset"])}
-
-
-def tasks_of(names, by):
-    """Tasks for `run_named`; `by` is what a run is told of the gate, and {} where it has none."""
-    return {name: (by if "encoder" in MODELS[name] else {}, name) for name in names}
 
 
 def model_params(spec, name):

@@ -12,11 +12,10 @@ exogenous gate and the oracle. What wins here is scored on the test split by `mn
 """
 
 from _data import SPRITES_BY
-from _models import MODELS, score_encoder, score_model, tasks_of
-from _runs import accuracy_table, arguments, heading, run_named, setting, write_json
+from _models import score_all
+from _runs import accuracy_table, arguments, heading, setting, write_json
 
 TITLES = {"mnist_r": "MNIST-R, held-out training digits", "sprites": "Sprites, by {}, other draws"}
-ENCODERS = {"encoder, own images": "paper", "encoder, free labels": "free"}
 ROWS = (
     "baseline",
     "baseline, shared layer",
@@ -45,14 +44,9 @@ def main():
     parser.add_argument("--by", choices=SPRITES_BY, default="scale", help="of sprites")
     parser.add_argument("--models", nargs="+", choices=ROWS, default=ROWS, metavar="NAME")
     args = parser.parse_args()
-    names = dict.fromkeys(("baseline", *args.models))
     by = {"variables": (args.by,)} if args.dataset == "sprites" else {}
     specs = [setting(args, f"{args.dataset}_choice", seed) for seed in range(args.seeds)]
-    read = {MODELS[name].get("encoder") for name in names}
-    kinds = {name: (by, kind) for name, kind in ENCODERS.items() if kind in read}
-    encoders = run_named(score_encoder, specs, kinds, args, "encoders")
-    models = run_named(score_model, specs, tasks_of(names, by), args, "classifiers")
-    runs = {**encoders, **models}
+    runs = score_all(("baseline", *args.models), specs, args, by=by)
     print(heading(TITLES[args.dataset].format(args.by), args))
     print(accuracy_table(runs, {}))
     write_json(args, runs=runs)

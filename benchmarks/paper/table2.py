@@ -18,12 +18,11 @@ The test split is scored once, after the last epoch: nothing is chosen on it.
 """
 
 from _data import SPRITES_BY
-from _models import MODELS, score_encoder, score_model, tasks_of
-from _runs import accuracy_table, arguments, heading, run_named, setting, write_json
+from _models import score_all
+from _runs import accuracy_table, arguments, heading, setting, write_json
 from mnist_r import PAPER
 
 TITLES = {"mnist_r": "MNIST-R", "sprites": "Sprites, by {}"}
-ENCODERS = {"encoder, own images": "paper", "encoder, free labels": "free"}
 DISCRETE = {"angles": "discrete", "interpolation": "bilinear"}  # the centres of the bins
 ANGLES = {"continuous": {}, "discrete": {"options": DISCRETE}}
 ROWS = (
@@ -61,13 +60,8 @@ def main():
         angles = ANGLES[args.angles] if dataset == "mnist_r" else {}
         by = {"variables": (args.by,)} if dataset == "sprites" else {}
         specs = [setting(args, dataset, seed, **angles) for seed in range(args.seeds)]
-        names = dict.fromkeys(("baseline", *args.models))
-        read = {MODELS[name].get("encoder") for name in names}
-        kinds = {name: (by, kind) for name, kind in ENCODERS.items() if kind in read}
-        encoders = run_named(score_encoder, specs, kinds, args, f"{dataset}, encoders")
-        tasks = tasks_of(names, by)
-        models = run_named(score_model, specs, tasks, args, f"{dataset}, classifiers")
-        figures[dataset] = {**encoders, **models}
+        names = ("baseline", *args.models)
+        figures[dataset] = score_all(names, specs, args, f"{dataset}, ", by)
         print(heading(TITLES[dataset].format(args.by), args))
         print(accuracy_table(figures[dataset], NUMBERS if dataset == "mnist_r" else {}))
     write_json(args, runs=figures)

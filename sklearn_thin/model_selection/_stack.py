@@ -16,6 +16,7 @@ from sklearn_thin._batches import batch_bounds
 from sklearn_thin._forward import as_float, in_precision
 from sklearn_thin._net import divergence, raised_in
 from sklearn_thin.losses import cross_entropy
+from sklearn_thin.modules.thin import widened
 
 BLOCK = 2**22  # values of x that go through the stack at once, to validate
 
@@ -120,7 +121,8 @@ class Stack:
     def _step(self, batch, y):
         """One step of all nets: the loss and the dispelling term of each, (nets,)."""
         with in_precision(self.nets[0].mixed_precision, self.nets[0].device):
-            logits, h = (part.to(self.lam.dtype) for part in self._forward(batch))
+            output = self._forward(batch)
+        logits, h = (widened(part) for part in output)
         loss, dispelling = self._losses(logits, y, batch.get("weight")), None
         if self.dispel is not None:
             dispelling = _mean(self.dispel(batch["exogenous_logits"], h), batch.get("weight"))

@@ -60,14 +60,16 @@ class THINModule(nn.Module):
     def represent(self, x, exogenous_logits=None):
         """h_endo, which all of the network reads: (n_samples, width)."""
         h = self.backbone(x)  # (n, width)
-        return h if self.eraser is None else self.eraser(h, exogenous_logits)
+        if self.eraser is None:
+            return h
+        return in_full_precision(self.eraser, h, exogenous_logits)
 
     def forward(self, x, gate_input=None, exogenous_logits=None):
         h = self.represent(x, exogenous_logits)  # (n, width)
         z = self.experts(h)  # (n, L, K)
         if z.shape[1] == 1:  # all the weight is its own
             return THINOutput(z.squeeze(1), h)
-        g = self.gate(h if gate_input is None else gate_input)  # (n, L)
+        g = in_full_precision(self.gate, h if gate_input is None else gate_input)  # (n, L)
         return THINOutput(torch.einsum("nl,nlk->nk", g, z), h)
 
     def hard_logits(self, x, gate_input=None, exogenous_logits=None):
@@ -83,3 +85,17 @@ class THINModule(nn.Module):
         if shared.count_nonzero(1).max() == 1:
             return self.experts.select(h, shared.argmax(1)[leaf])
         return torch.einsum("nl,nlk->nk", shared[leaf], self.experts(h))
+
+
+def in_full_precision(part, *inputs):
+    """What a part computes without `torch.autocast`: weights that sum to 1, information erased."""
+    device = inputs[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return part(*inputs)
+    with torch.autocast(device, enabled=False):
+        return part(*(x if x is None else widened(x) for x in inputs))
+
+
+def widened(x):
+    """Values in float32 at least."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

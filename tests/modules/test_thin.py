@@ -125,3 +125,22 @@ def test_the_papers_networks_are_about_equally_large():
     thin = THINModule(ConvNet(1), ExpertEnsemble(784, 10, 8, 32), TreeGate(18, 3))
     assert n_parameters(baseline) == pytest.approx(206_000, rel=0.005)
     assert n_parameters(thin) == pytest.approx(n_parameters(baseline), rel=0.01)
+
+
+class Seen(nn.Module):
+    """Passes its first input on, and tells of which types all were."""
+
+    def forward(self, *inputs):
+        self.types = [x.dtype for x in inputs]
+        return inputs[0]
+
+
+def test_under_autocast_gate_and_eraser_compute_in_float32():
+    module = THINModule(MLP(3, (4,)), ExpertEnsemble(4, 2, 4), TreeGate(4, 2), Seen()).eval()
+    weights = []
+    module.gate.register_forward_hook(lambda gate, inputs, output: weights.append(output))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, _ = module(torch.randn(64, 3), exogenous_logits=torch.randn(64, 5))
+    assert logits.dtype == torch.bfloat16  # the rest is cast
+    assert module.eraser.types == [torch.float32] * 2
+    torch.testing.assert_close(weights[0].sum(1), torch.ones(64), rtol=0, atol=1e-6)

@@ -115,15 +115,10 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
     device : str or torch.device, default="auto"
         "auto" is the GPU where there is one, else the CPU.
     compile : bool, default=False
-        Whether to compile the training step (`torch.compile`) for batches of `batch_size`, which
-        takes seconds to minutes at the start of the first fit of a shape. A GPU captures the
-        step as a graph and replays it, which saves the launches of small networks in long fits.
-        The fit is the same but for rounding, and for dropout, which draws other masks.
-        Networks that train together in a search or an ensemble are not compiled.
+        Whether to compile the training step, as of :class:`ExogenousEncoder`. Networks that
+        train together in a search or an ensemble are not compiled.
     mixed_precision : {"bf16"}, default=None
-        "bf16" casts to bfloat16 what a training step's backbone and experts can compute in it
-        (`torch.autocast`), for GPUs that do so themselves; gate, erasure, weights, losses and
-        predictions stay in float32.
+        As of :class:`ExogenousEncoder`; gate and erasure stay in float32 as well.
     verbose : int, default=0
         1 shows a progress bar, 2 a line an epoch.
     random_state : int, RandomState instance or None, default=None

@@ -56,7 +56,6 @@ class ExogenousEncoder(NetEstimator):
         takes seconds to minutes at the start of the first fit of a shape. A GPU captures the
         step as a graph and replays it, which saves the launches of small networks in long fits.
         The fit is the same but for rounding, and for dropout, which draws other masks.
-        Networks that train together in a search or an ensemble are not compiled.
     mixed_precision : {"bf16"}, default=None
         "bf16" casts to bfloat16 what a training step's backbone and experts can compute in it
         (`torch.autocast`), for GPUs that do so themselves; weights, losses and predictions

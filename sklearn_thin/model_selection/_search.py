@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, parallel_config
 from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -17,12 +18,17 @@ from sklearn_thin._storage import read_dataset
 from sklearn_thin.model_selection._members import Preparation
 from sklearn_thin.model_selection._stacks import bar, train_all
 
+# What scikit-learn's callbacks leave on an estimator that a search fits.
+FOLLOWED = ("_skl_callbacks", "_parent_callback_ctx")
+
 
 class HandedOut:
     """Stands in the place of the searched estimator: its fit is to be given a fitted one.
 
     scikit-learn's search clones it, sets a candidate's parameters, fits and scores it, in a
     known order. The fits have been done before; this hands them out, one after the other.
+    Until `fit` it passes everything on to the estimator, then it becomes the fitted one, so that
+    scorers see what a plain search would show them.
 
     Parameters
     ----------
@@ -33,8 +39,7 @@ class HandedOut:
     """
 
     def __init__(self, estimator, fitted):
-        self.estimator = estimator
-        self.fitted = fitted
+        vars(self).update(estimator=estimator, fitted=fitted)
 
     def __sklearn_clone__(self):
         return HandedOut(clone(self.estimator), self.fitted)
@@ -47,9 +52,11 @@ class HandedOut:
             raise AttributeError(name)
         return getattr(vars(self)["estimator"], name)
 
-    def get_params(self, deep=True):
-        """Those of the searched estimator."""
-        return self.estimator.get_params(deep)
+    def __setattr__(self, name, value):
+        setattr(self.estimator, name, value)
+
+    def __delattr__(self, name):
+        delattr(self.estimator, name)
 
     def set_params(self, **params):
         """Set those of the searched estimator."""
@@ -57,14 +64,19 @@ class HandedOut:
         return self
 
     def fit(self, X, y=None, **params):
-        """Take the next fitted estimator, or its error; after the last one fit for real."""
-        if not self.fitted:
-            self.estimator.fit(X, y, **params)
-            return self
-        member = self.fitted.popleft()
-        if member.error is not None:
-            raise member.error
-        self.estimator = member.estimator
+        """Become the next fitted estimator, or raise its error; after the last fit for real."""
+        fitted, followed = self.estimator, {}
+        if self.fitted:
+            member = self.fitted.popleft()
+            if member.error is not None:
+                raise member.error
+            followed = {k: v for k, v in vars(self.estimator).items() if k in FOLLOWED}
+            fitted = member.estimator
+        else:
+            fitted.fit(X, y, **params)
+        vars(self).clear()
+        vars(self).update(vars(fitted), **followed)
+        object.__setattr__(self, "__class__", type(fitted))
         return self
 
 
@@ -108,7 +120,8 @@ class StackedSearch:
         before = {name: getattr(self, name) for name in ("estimator", "n_jobs", "cv")}
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         # made outside of the sequential context, so that it takes the user's backend
-        self._run = Run(indexable(X, y), splitter, Parallel(n_jobs=self.n_jobs))
+        parallel = Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch)
+        self._run = Run(indexable(X, y), splitter, parallel)
         try:
             self.estimator = HandedOut(self.estimator, self._run.fitted)
             self.n_jobs, self.cv = 1, splitter
@@ -117,9 +130,15 @@ class StackedSearch:
         finally:
             vars(self).update(before)
             del self._run
-        if self.refit:
-            self.best_estimator_ = self.best_estimator_.estimator
+            self._take_back()
         return self
+
+    def _take_back(self):
+        """Put the estimator where a refit that raised, or a scorer, still has its stand-in."""
+        if isinstance(getattr(self, "best_estimator_", None), HandedOut):
+            self.best_estimator_ = self.best_estimator_.estimator
+        if self.scoring is None and hasattr(self, "scorer_"):
+            self.scorer_ = check_scoring(self.estimator)
 
     def _get_routed_params_for_fit(self, params):
         self._run.routed = super()._get_routed_params_for_fit(params)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import joblib
 import numpy as np
 import torch
 from sklearn.base import clone
@@ -29,18 +28,10 @@ from sklearn_thin._exogenous import (
     target_column,
     width_message,
 )
+from sklearn_thin._fingerprint import fingerprint
 from sklearn_thin._random import set_missing_random_states, torch_seed
 from sklearn_thin._storage import take
 from sklearn_thin._validation import check_device, check_transformed, encode_labels
-
-
-def fingerprint(exogenous_params):
-    """What tells exogenous sides apart; frozen estimators by identity, as clones share them."""
-    if isinstance(exogenous_params, FrozenEstimator):
-        return id(exogenous_params.estimator)
-    if isinstance(exogenous_params, (list, tuple)):
-        return tuple(map(fingerprint, exogenous_params))
-    return joblib.hash(exogenous_params)
 
 
 class TwoSidedEstimator(NetEstimator):
@@ -188,8 +179,8 @@ class TwoSidedEstimator(NetEstimator):
         seeded = self.early_stopping is not False or is_to_fit_any(*given[:2])
         key = fingerprint(given), seed if seeded else None, logits, self.early_stopping
         if key not in sides:
-            sides[key] = fitted(), given  # as long as they are held, their identity is theirs
-        return sides[key][0]
+            sides[key] = fitted()
+        return sides[key]
 
     def _check_widths(self, rows):
         """Compare h_endo with what an encoder yet to be trained will read, before that."""

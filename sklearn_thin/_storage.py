@@ -38,12 +38,13 @@ def room_for(what, shape, dtype=np.float32):
 
 
 def take(rows, index):
-    """Rows by position of an array, a frame or None; a large copy lies in a file."""
+    """Rows by position, or by a mask, of an array, a frame or None; a large copy is in a file."""
     if rows is None:
         return None
     if not isinstance(rows, np.ndarray) or isinstance(index, slice) or rows.dtype.hasobject:
         return _safe_indexing(rows, index)
     index = np.asarray(index)
+    index = np.flatnonzero(index) if index.dtype == bool else index
     taken = room_for("a copy of rows", (len(index), *rows.shape[1:]), rows.dtype)
     for start in range(0, len(index), BLOCK):
         part = slice(start, start + BLOCK)

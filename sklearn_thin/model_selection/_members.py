@@ -7,7 +7,6 @@ from inspect import signature
 from time import perf_counter
 from typing import Any
 
-import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
@@ -17,6 +16,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_thin._classifier import THINClassifier
+from sklearn_thin._fingerprint import fingerprint
 from sklearn_thin._storage import converting_once, take
 
 
@@ -172,7 +172,7 @@ class Preparation:
         estimator = member.estimator
         if estimator is member.thin:
             return given, None
-        key = member.fold, joblib.hash(estimator.steps[:-1])
+        key = member.fold, fingerprint(estimator.steps[:-1])
         if key not in self.leading:
             X, y, params = given
             name = estimator.steps[-1][0]

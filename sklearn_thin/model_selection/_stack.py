@@ -18,6 +18,7 @@ from sklearn_thin._net import divergence, raised_in
 from sklearn_thin.losses import cross_entropy
 from sklearn_thin.modules.thin import widened
 
+LOSSES = ("train_loss", "valid_loss")
 BLOCK = 2**22  # values of x that go through the stack at once, to validate
 
 
@@ -44,6 +45,7 @@ class Stack:
             self.valid = Rows([training.valid for training in self.trainings], nets[0].device)
         modules = [net.module_ for net in self.nets]
         self.params, self.buffers = stack_module_state(modules)
+        self.trained = {name: w for name, w in self.params.items() if w.requires_grad}
         self.module = modules[0]  # its own tensors are never read
         self.bounds = batch_bounds(self.train.n_rows, nets[0].batch_size)
         self.callbacks = [dict(net.callbacks_) for net in self.nets]
@@ -95,7 +97,7 @@ class Stack:
         for stop in range(1, len(self.nets) + 1):
             if stop < len(self.nets) and _rate(self.nets[stop]) == _rate(self.nets[start]):
                 continue
-            tensors = [tensor.detach()[start:stop] for tensor in self.params.values()]
+            tensors = [tensor.detach()[start:stop] for tensor in self.trained.values()]
             lr, weight_decay = _rate(self.nets[start])
             groups.append({"params": tensors, "lr": lr, "weight_decay": weight_decay})
             slices.append((slice(start, stop), tensors))
@@ -128,7 +130,7 @@ class Stack:
             dispelling = _mean(self.dispel(batch["exogenous_logits"], h), batch.get("weight"))
             loss = loss + self.lam * dispelling
         # zeros for the gate of a single expert, which is not asked
-        params = list(self.params.values())
+        params = list(self.trained.values())
         gradients = torch.autograd.grad(loss.sum(), params, materialize_grads=True)
         for part, tensors in self.groups:
             for tensor, gradient in zip(tensors, gradients, strict=True):
@@ -179,9 +181,11 @@ class Stack:
         finite = self._finite()
         for index in sorted(self.active):
             net, values = self.nets[index], {name: row[index] for name, row in told.items()}
-            if not (math.isfinite(values["train_loss"]) and finite[index]):
-                error = divergence("train_loss", values["train_loss"], epoch, net.lr)
-                self.errors[index] = error
+            losses = {name: values[name] for name in LOSSES if name in values}
+            broken = [name for name, loss in losses.items() if not math.isfinite(loss)]
+            if broken or not finite[index]:
+                name = broken[0] if broken else "train_loss"
+                self.errors[index] = divergence(name, losses[name], epoch, net.lr)
                 self.active.remove(index)
                 continue
             net.history.new_epoch()
@@ -209,9 +213,12 @@ class Stack:
 
     def _load(self, index):
         """Give a net its own weights and statistics as they are now."""
-        tensors = {**self.params, **self.buffers}
-        state = {name: tensor[index].detach() for name, tensor in tensors.items()}
-        self.nets[index].module_.load_state_dict(state, strict=False)  # copies
+        module = self.nets[index].module_
+        # not by load_state_dict, which leaves out buffers that are not persistent
+        own = dict([*module.named_parameters(), *module.named_buffers()])
+        with torch.no_grad():
+            for name, tensor in [*self.params.items(), *self.buffers.items()]:
+                own[name].copy_(tensor[index])
 
     def _refit_erasers(self):
         """Each net's eraser is fitted to its own representation, in its own module."""

@@ -13,6 +13,7 @@ import torch
 from joblib import delayed
 from tqdm.auto import tqdm
 
+from sklearn_thin._fingerprint import architecture, fingerprint
 from sklearn_thin._forward import as_float
 from sklearn_thin._random import torch_seed
 from sklearn_thin._storage import IN_MEMORY
@@ -21,9 +22,8 @@ from sklearn_thin.model_selection._members import share_of, why_alone
 from sklearn_thin.model_selection._stack import Stack
 
 BUDGET = 2**30  # bytes, on a CPU
-# What a stack shares; all else may differ in value, or shows in the shape of a tensor.
+# What a stack shares besides its backbone; all else may differ in value, or shows in a shape.
 SHARED = (
-    "backbone",
     "hidden_units",
     "depth",
     "n_experts",
@@ -95,14 +95,14 @@ def tell(stacks):
 
 
 def train_members(members):
-    """Train members together; one by one where torch.vmap refuses their module."""
+    """Train members together; one by one where they cannot be stacked."""
     if len(members) > 1:
         try:
             train_stack(members)
         except RuntimeError as refusal:
             warnings.warn(
-                f"{len(members)} fits of one shape train one by one, as torch.vmap refuses "
-                f"their module: {refusal}",
+                f"{len(members)} fits of one shape train one by one, as they cannot be "
+                f"stacked: {refusal}",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -131,9 +131,11 @@ def stack_key(member):
     shapes = [(name, tuple(t.shape)) for name, t in training.module.state_dict().items()]
     parts = [part for part in (training.train, training.valid) if part is not None]
     data = [[(name, *kind(rows)) for name, rows in part.X.items()] for part in parts]
-    dispels = training.net_params["dispeller"] is not None
     shared = [getattr(thin, name) for name in SHARED]
-    return joblib.hash([shapes, data, thin.early_stopping is False, dispels, shared])
+    settings = joblib.hash([shapes, data, thin.early_stopping is False, shared])
+    dispeller = training.net_params["dispeller"]
+    heads = None if dispeller is None else tuple(map(architecture, dispeller.heads))
+    return settings, fingerprint(thin.backbone), heads
 
 
 def kind(rows):

@@ -7,6 +7,9 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.neural_network import MLPClassifier
+from sklearn.preprocessing import FunctionTransformer
+from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin._erasure import reads_logits
@@ -102,6 +105,9 @@ CANDIDATES = [
 ]
 
 
+CANDIDATES_OF_RATE = [{"lr": 1e-3}, {"lr": 1e-2, "random_state": 5}]
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("lr_schedule", ["cosine", "constant"])
 def test_each_net_takes_the_steps_of_its_own_fit(optimizer, lr_schedule, digits, encoder):
@@ -161,6 +167,32 @@ def test_weights_of_the_classes_differ_from_net_to_net(weights, digits):
 def test_a_gate_with_a_single_expert_is_stacked(digits):
     X, y = digits.X[:100], digits.y[:100]
     assert_as_alone(small(depth=2, n_experts=1), [{"lr": 1e-2}, {"lr": 1e-3}], X, y)
+
+
+class Centred(nn.Module):
+    """A frozen layer in front of one that is trained, and a statistic that is not saved."""
+
+    def __init__(self, in_features):
+        super().__init__()
+        self.frozen = nn.Linear(in_features, 16).requires_grad_(False)
+        self.trained = nn.Linear(16, 8)
+        self.register_buffer("mean", torch.zeros(16), persistent=False)
+
+    def forward(self, x):
+        h = self.frozen(x).relu()
+        if self.training:
+            self.mean += 0.1 * (h.detach().mean(0) - self.mean)
+        return self.trained(h - self.mean)
+
+
+def test_frozen_layers_stay_and_statistics_that_are_not_saved_are_given_back(digits):
+    estimator = small(backbone=lambda shape: Centred(shape[0]), weight_decay=0.1)
+    together, alone = assert_as_alone(estimator, CANDIDATES_OF_RATE, digits.X[:100], digits.y[:100])
+    for one, other in zip(together, alone, strict=True):
+        ours, theirs = (member.thin.module_.backbone[0] for member in (one, other))
+        assert ours.mean.abs().sum() > 0
+        np.testing.assert_allclose(ours.mean, theirs.mean, atol=1e-7)
+        np.testing.assert_array_equal(ours.frozen.weight, theirs.frozen.weight)
 
 
 def test_images_of_uint8_are_stacked(digits):
@@ -274,3 +306,24 @@ def test_what_differs_in_shape_or_steps_is_not_of_one_stack(digits):
     keys = [stack_key(member) for member in members]
     assert keys[0] == keys[1]
     assert len(set(keys)) == len(others) + 1
+
+
+def test_predictors_of_another_architecture_are_not_of_one_stack(digits):
+    X, y, z = digits.X[:100], digits.y[:100], digits.z[:100]
+    h = np.random.RandomState(0).rand(100, 16)  # as wide as h_endo and as h_exo
+    thin = small(FunctionTransformer(lambda X: X[:, :16].astype(np.float32)), lam=0.5)
+
+    def predictor(activation, seed):
+        mlp = MLPClassifier((6,), activation, random_state=seed, max_iter=3)
+        with warnings.catch_warnings(action="ignore"):  # it does not converge, nor need it
+            return {"exogenous_predictor": FrozenEstimator(mlp.fit(h, z))}
+
+    predictors = [predictor("relu", 0), predictor("relu", 1), predictor("tanh", 0)]
+    keys = [stack_key(member) for member in prepared(thin, predictors, X, y)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_copies_of_one_module_are_of_one_stack(digits):
+    thin = small(backbone=nn.Linear(64, 8))
+    members = prepared(thin, CANDIDATES_OF_RATE, digits.X[:100], digits.y[:100])
+    assert stack_key(members[0]) == stack_key(members[1])

@@ -248,6 +248,15 @@ def test_leading_steps_of_a_pipeline_are_fitted_once_a_setting_and_fold(rows):
     np.testing.assert_allclose(*scores, atol=CLOSE)
 
 
+def test_splits_may_be_masks(rows):
+    X, y, _ = rows
+    train = np.arange(len(y)) < 200
+    search = StackedGridSearchCV(small(), {"lr": [1e-3, 1e-2]}, cv=[(train, ~train)])
+    plain = GridSearchCV(search.estimator, search.param_grid, cv=search.cv).fit(X, y)
+    scores = [s.cv_results_["mean_test_score"] for s in (search.fit(X, y), plain)]
+    np.testing.assert_allclose(*scores, atol=CLOSE)
+
+
 def test_steps_may_be_replaced_by_candidates(rows):
     X, y, _ = rows
     pipeline = Pipeline([("scale", StandardScaler()), ("thin", small())])
@@ -281,6 +290,44 @@ def test_an_exogenous_side_is_fitted_once_a_fold_for_all_that_share_it(rows):
     StackedGridSearchCV(thin, grid, cv=2, refit=False).fit(X, y, exogenous_target=z)
     # of two rates on two folds, with and without logits for the dispelling term
     assert CountingEncoder.fits == 2 * 2 * 2
+
+
+def test_an_exogenous_side_with_a_module_is_fitted_once_a_fold_as_well(rows):
+    X, y, z = rows
+    thin = small(CountingEncoder(nn.Linear(64, 8), max_epochs=1))
+    CountingEncoder.fits = 0
+    search = StackedGridSearchCV(thin, {"lr": [1e-3, 3e-3, 1e-2]}, cv=2, refit=False)
+    search.fit(X, y, exogenous_target=z)
+    assert CountingEncoder.fits == 2
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        small(FunctionTransformer(lambda X: X[:, :4])),
+        small(backbone=lambda shape: nn.Linear(shape[0], 8)),
+        Pipeline([("twice", FunctionTransformer(lambda X: 2 * X)), ("thin", small())]),
+    ],
+    ids=["exogenous", "backbone", "leading step"],
+)
+def test_lambdas_are_searched_and_their_fits_stacked(estimator, rows, capsys):
+    X, y, _ = rows
+    lr = "thin__lr" if isinstance(estimator, Pipeline) else "lr"
+    search = StackedGridSearchCV(estimator, {lr: [1e-3, 1e-2]}, cv=2, refit=False, verbose=2)
+    search.set_params(error_score="raise").fit(X, y)
+    assert "Training 4 fits in 1 stacks" in capsys.readouterr().out
+    plain = GridSearchCV(estimator, search.param_grid, cv=2, refit=False).fit(X, y)
+    scores = [s.cv_results_["mean_test_score"] for s in (search, plain)]
+    np.testing.assert_allclose(*scores, atol=CLOSE)
+
+
+def test_a_held_out_loss_that_is_not_finite_is_an_error_as_in_a_single_fit(rows):
+    X, y, _ = rows
+    held_out = np.full_like(X[:1], 3e38)
+    grid = {"lr": [1e-3, 1e-2]}
+    search = StackedGridSearchCV(small(), grid, cv=2, error_score="raise", refit=False)
+    with pytest.raises(FloatingPointError, match="the valid_loss became"):
+        search.fit(X, y, X_val=held_out, y_val=y[:1])
 
 
 def test_metadata_is_routed_and_sliced(rows):
@@ -475,12 +522,12 @@ def test_ctrl_c_leaves_the_search_as_it_was(rows):
     assert not hasattr(search, "cv_results_")
 
 
-def test_a_module_that_vmap_refuses_trains_one_by_one(rows):
+def test_a_module_that_cannot_be_stacked_trains_one_by_one(rows):
     X, y, _ = rows
     search = StackedGridSearchCV(
         small(backbone=Unstackable), {"lr": [1e-3, 1e-2]}, cv=[(np.arange(200), np.arange(200))]
     )
-    with pytest.warns(RuntimeWarning, match="2 fits of one shape train one by one, as torch.vmap"):
+    with pytest.warns(RuntimeWarning, match="2 fits of one shape .* be stacked: vmap"):
         search.fit(X, y)
     plain = GridSearchCV(search.estimator, search.param_grid, cv=search.cv).fit(X, y)
     scores = [s.cv_results_["mean_test_score"] for s in (search, plain)]

@@ -1,6 +1,6 @@
 """Rotated and shrunk images: angle and scale, cut into bins, are the exogenous variables."""
 
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import torch
@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 COUNT = [Interval(Integral, 1, None, closed="left")]
 ROTATION = {  # constraints of the parameters that all rotated data sets have
-    "max_angle": "no_validation",  # these three by make_rotated, in words of their own
-    "n_bins": "no_validation",
-    "scale": "no_validation",
+    "max_angle": [Interval(Real, 0, 180, closed="right")],
+    "n_bins": COUNT,
+    "scale": "no_validation",  # by check_range, in make_rotated
     "angles": [StrOptions({"continuous", "discrete"})],
     "n_scale_bins": COUNT,
     "interpolation": [StrOptions({"bilinear", "nearest"})],
@@ -89,10 +89,6 @@ def make_rotated(
     (array([0, 1, 2, 0, 1, 2]), array([4, 8, 9, 3, 7, 5]))
     """
     images = check_images(images)
-    if not 0 < max_angle <= 180:
-        raise ValueError(f"max_angle must be in (0, 180] degrees, got {max_angle!r}")
-    if n_bins < 1:
-        raise ValueError(f"n_bins must be at least 1, got {n_bins!r}")
     low, high = check_range("scale", scale)
     random_state = check_random_state(random_state)
     index = np.tile(np.arange(len(images)), n_copies)
@@ -198,6 +194,7 @@ def sampling_matrix(radians, scales, height, width):
     return torch.stack([top, bottom], 1)
 
 
+@validate_params(ROTATION, prefer_skip_nested_validation=True)
 def load_rotated_digits(
     *,
     max_angle=90.0,

@@ -228,7 +228,15 @@ def test_a_label_that_is_no_digit_is_named(linked):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("subset", "all"), ("angles", "some"), ("n_copies", 0), ("data_home", 1)]
+    ("name", "value"),
+    [
+        ("subset", "all"),
+        ("angles", "some"),
+        ("n_copies", 0),
+        ("n_bins", 18.0),
+        ("max_angle", "90"),
+        ("data_home", 1),
+    ],
 )
 def test_arguments_out_of_range_are_refused_before_anything_is_read(name, value, tmp_path):
     with pytest.raises(ValueError, match=f"'{name}' parameter of fetch_mnist_rs .*Got {value!r}"):

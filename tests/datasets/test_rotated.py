@@ -129,15 +129,27 @@ def test_images_of_another_shape_are_refused(shape):
         make_rotated(np.zeros(shape))
 
 
-@pytest.mark.parametrize("max_angle", [0, -5, 180.1, np.nan])
+@pytest.mark.parametrize("max_angle", [0, -5, 180.1, np.nan, "90", None])
 def test_angles_out_of_range_are_refused(max_angle):
-    with pytest.raises(ValueError, match=r"max_angle must be in \(0, 180\] degrees, got"):
+    match = rf"'max_angle' parameter .* in the range \(0.0, 180.0\]. Got {max_angle!r}"
+    with pytest.raises(ValueError, match=match):
         make_rotated(random_images(), max_angle=max_angle)
 
 
-def test_no_bins_are_refused():
-    with pytest.raises(ValueError, match="n_bins must be at least 1, got 0"):
-        make_rotated(random_images(), n_bins=0)
+@pytest.mark.parametrize("n_bins", [0, 2.5, 18.0, "18"])
+def test_a_number_of_bins_that_is_no_positive_int_is_refused(n_bins):
+    """A float would make bins that are no labels: 2.5 gives 0.0, 1.0 and 1.5."""
+    with pytest.raises(ValueError, match=rf"'n_bins' parameter .* must be an int .*Got {n_bins!r}"):
+        make_rotated(random_images(), n_bins=n_bins)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_bins", 18.0), ("max_angle", "90"), ("n_copies", 0)]
+)
+def test_rotated_digits_refuse_arguments_in_their_own_name(name, value):
+    match = rf"'{name}' parameter of load_rotated_digits .* Got {value!r}"
+    with pytest.raises(ValueError, match=match):
+        load_rotated_digits(**{name: value})
 
 
 def test_rotated_digits_are_the_digits_turned():

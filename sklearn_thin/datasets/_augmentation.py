@@ -90,6 +90,11 @@ class ImageAugmentation(BaseEstimator):
             For a parameter out of range, or images of another shape or type.
         """
         self._validate_params()
+        if not isinstance(images, torch.Tensor):
+            raise ValueError(
+                f"expected a torch.Tensor of images, got {type(images).__name__}; convert it with "
+                "torch.as_tensor"
+            )
         if images.ndim != 4 or not images.is_floating_point():
             raise ValueError(
                 "expected floating images of shape (n, channels, height, width), got "

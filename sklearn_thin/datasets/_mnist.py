@@ -11,7 +11,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from sklearn_thin._compat import import_torchvision
-from sklearn_thin.datasets._rotated import ROTATION, make_rotated
+from sklearn_thin.datasets._rotated import ROTATION, check_range, make_rotated
 
 SUBSETS = {"train": ("train", 60_000), "test": ("t10k", 10_000)}  # name in files, images
 SIDE = 28
@@ -175,6 +175,7 @@ def fetch_mnist_rs(
 
 def fetch_mnist(data_home, subset, download_if_missing, random_state, return_X_y, **rotation):
     """MNIST, found or downloaded, rotated by :func:`make_rotated`: a Bunch or (images, target)."""
+    check_range("scale", rotation.get("scale"))  # before anything is downloaded
     root = Path(get_data_home() if data_home is None else data_home).expanduser()
     missing = [name for name in file_names() if not (root / "MNIST" / "raw" / name).is_file()]
     if missing and not download_if_missing:

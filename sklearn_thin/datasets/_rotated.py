@@ -104,12 +104,15 @@ def make_rotated(
 
 
 def check_images(images):
-    """Images as an array (n, height, width) of uint8 or floats."""
+    """Images as an array (n, height, width) of uint8 or of floats that torch knows."""
     images = np.asarray(images)
     if images.ndim != 3:
         raise ValueError(f"images must have shape (n_samples, height, width), got {images.shape}")
-    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f"images must be uint8 or floating, got {images.dtype}; convert them")
+    if images.dtype not in (np.uint8, np.float16, np.float32, np.float64):
+        raise ValueError(
+            "images must be uint8 or floating (float16, float32 or float64, in native byte order), "
+            f"got {images.dtype}; convert them"
+        )
     return images
 
 
@@ -118,12 +121,13 @@ def check_range(name, value):
     if value is None:
         return 1.0, 1.0
     try:
-        low, high = map(float, value)
+        low, high = value
     except (TypeError, ValueError):
-        low = high = np.nan
-    if not 0 < low < high < np.inf:
+        low = high = None
+    numbers = isinstance(low, Real) and isinstance(high, Real)  # "12" unpacks as well
+    if not (numbers and 0 < low < high < np.inf):
         raise ValueError(f"{name} must be None or (low, high) with 0 < low < high, got {value!r}")
-    return low, high
+    return float(low), float(high)
 
 
 def draw_uniform(random_state, n_samples, low, high, n_bins):

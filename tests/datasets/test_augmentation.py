@@ -222,6 +222,7 @@ def test_torchs_default_generator_decides():
         ("rotation", "much"),
         ("scale", (1, 0.5)),
         ("scale", 0.5),
+        ("scale", "12"),
         ("shift", 1.5),
         ("flip", 0.5),
         ("brightness", -0.1),
@@ -239,6 +240,13 @@ def test_parameters_out_of_range_are_refused_when_called(name, value):
 )
 def test_what_is_no_batch_of_float_images_is_refused(images):
     with pytest.raises(ValueError, match=r"expected floating images of shape .* got torch\.\w+ of"):
+        ImageAugmentation()(images)
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, 1, 8, 8), np.float32), [[[[0.5]]]], None])
+def test_what_is_no_tensor_is_refused_with_what_to_do(images):
+    match = rf"expected a torch\.Tensor .*got {type(images).__name__}; convert it"
+    with pytest.raises(ValueError, match=match):
         ImageAugmentation()(images)
 
 

@@ -244,6 +244,12 @@ def test_arguments_out_of_range_are_refused_before_anything_is_read(name, value,
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("scale", [(1, 0.5), "12", ("0.5", "1")])
+def test_a_range_of_scales_that_is_none_is_refused_before_anything_is_read(scale, tmp_path):
+    with pytest.raises(ValueError, match="scale must be None or"):
+        fetch_mnist_rs(data_home=tmp_path, download_if_missing=False, scale=scale)
+
+
 # ----------------------------------------------------------------------- downloads
 
 

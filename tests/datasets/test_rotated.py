@@ -123,6 +123,18 @@ def test_integers_other_than_uint8_are_refused(dtype):
         make_rotated(np.zeros((2, 8, 8), dtype))
 
 
+def test_floats_that_torch_does_not_know_are_refused_with_what_to_do():
+    dtype = np.dtype(np.float32).newbyteorder()
+    with pytest.raises(ValueError, match=r"floating \(float16.*, got .*; convert them"):
+        make_rotated(np.zeros((2, 8, 8), dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floats_keep_their_precision(dtype):
+    images = make_rotated(np.ones((2, 8, 8), dtype), random_state=0).images
+    assert images.dtype == dtype
+
+
 @pytest.mark.parametrize("shape", [(4, 64), (8,), (4, 1, 8, 8)])
 def test_images_of_another_shape_are_refused(shape):
     with pytest.raises(ValueError, match=r"\(n_samples, height, width\), got \("):
@@ -274,7 +286,8 @@ def test_more_copies_than_one_block_are_all_turned():
 
 
 @pytest.mark.parametrize(
-    "scale", [(0, 1), (1, 0.5), (0.5, 0.5), (0.5, np.inf), 0.5, (0.5,), ("a", "b")]
+    "scale",
+    [(0, 1), (1, 0.5), (0.5, 0.5), (0.5, np.inf), 0.5, (0.5,), ("a", "b"), ("0.5", "1"), "12"],
 )
 def test_scales_out_of_range_are_refused(scale):
     with pytest.raises(ValueError, match=r"scale must be None or \(low, high\) with 0 < low"):

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils import Bunch, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
 
-from sklearn_thin.datasets._faces import SHARED, describe, first_few
+from sklearn_thin.datasets._faces import SHARED, describe, first_few, list_arrays, read_npz
 
 EXPRESSIONS = ("anger", "happiness", "neutral", "sadness", "surprise")
 FILE = "expressions_in_the_wild.npz"
@@ -132,24 +132,12 @@ def find_archive(path):
 def read_archive(file):
     """Images, expressions and subjects of an archive, their shapes and types checked."""
     names = ("images", "expression", "subject")
-    try:
-        # opened here, since np.load leaves a broken archive open
-        with file.open("rb") as opened, np.load(opened) as archive:
-            missing = [name for name in names if name not in archive]
-            arrays = [archive[name] for name in names if name not in missing]
-    except Exception as error:  # NumPy and zipfile raise a dozen kinds on broken archives
-        raise ValueError(f"{file} is truncated or corrupt ({error}); copy it anew") from error
-    if missing:
-        raise ValueError(f"{file} lacks {', '.join(missing)}. {HOW}")
+    arrays = read_npz(file, names, "copy it anew", HOW)
     images, expression, subject = arrays
     right = images.ndim == 3 and images.dtype == np.uint8
     right = right and expression.shape == subject.shape == (len(images),)
     if not (right and expression.dtype.kind == "U" and subject.dtype.kind in "iu"):
-        came = ", ".join(
-            f"{name} {array.shape} of {array.dtype}"
-            for name, array in zip(names, arrays, strict=True)
-        )
-        raise ValueError(f"{file} holds {came}. {HOW}")
+        raise ValueError(f"{file} holds {list_arrays(names, arrays)}. {HOW}")
     return images, expression, subject
 
 

@@ -1,4 +1,4 @@
-"""What the readers of face data share: finding files, reading images, naming what is wrong."""
+"""What the readers of files share: finding files, reading images, naming what is wrong."""
 
 import os
 import warnings
@@ -77,6 +77,45 @@ def read_lines(path):
     if not numbered:
         raise ValueError(f"{path} is empty; download or unpack it anew")
     return numbered
+
+
+def read_npz(file, names, anew, how):
+    """Arrays of a NumPy archive, in the order of `names`.
+
+    Parameters
+    ----------
+    file : Path
+    names : tuple of str
+    anew : str
+        What to do about a broken file, as "download it anew".
+    how : str
+        What such a file holds, or how to get it.
+
+    Raises
+    ------
+    ValueError
+        For a file that is truncated, corrupt or without an array, naming it.
+    OSError, MemoryError
+        Where the file cannot be opened, or has no room in memory: it can be whole.
+    """
+    with file.open("rb") as content:  # here, since np.load leaves a broken archive open
+        try:
+            with np.load(content) as archive:
+                missing = [name for name in names if name not in archive]
+                arrays = [archive[name] for name in names if name not in missing]
+        except MemoryError:
+            raise
+        except Exception as error:  # NumPy and zipfile raise a dozen kinds on a broken file
+            raise ValueError(f"{file} is truncated or corrupt ({error}); {anew}") from error
+    if missing:
+        raise ValueError(f"{file} lacks {', '.join(missing)}. {how}")
+    return arrays
+
+
+def list_arrays(names, arrays):
+    """Name, shape and type of each array, for messages."""
+    pairs = zip(names, arrays, strict=True)
+    return ", ".join(f"{name} {array.shape} of {array.dtype}" for name, array in pairs)
 
 
 def first_few(entries):

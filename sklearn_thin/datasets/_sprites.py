@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sklearn_thin.datasets._faces import list_arrays, read_npz
+
 COUNT = [Interval(Integral, 1, None, closed="left")]
 SHAPES = ("square", "ellipse", "heart")
 SMALLEST = 0.5  # scales go from here to 1
@@ -283,25 +285,12 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
 def read_archive(file):
     """Images, latent classes and latent values of dSprites' archive, checked."""
     names = ("imgs", "latents_classes", "latents_values")
-    try:
-        with file.open("rb") as content, np.load(content) as archive:
-            missing = [name for name in names if name not in archive]
-            arrays = [archive[name] for name in names if name not in missing]
-    except (MemoryError, PermissionError):
-        raise
-    except Exception as error:  # NumPy and zipfile raise many kinds on a broken file
-        raise ValueError(f"{file} is truncated or corrupt ({error}); download it anew") from error
-    if missing:
-        raise ValueError(f"{file} lacks {', '.join(missing)}. {HOW}")
+    arrays = read_npz(file, names, "download it anew", HOW)
     images, classes, values = arrays
     right = images.ndim == 3 and images.dtype == np.uint8
     right = right and classes.shape == values.shape == (len(images), 6)
     if not (right and classes.dtype.kind in "iu" and values.dtype.kind == "f"):
-        came = ", ".join(
-            f"{name} {array.shape} of {array.dtype}"
-            for name, array in zip(names, arrays, strict=True)
-        )
-        raise ValueError(f"{file} holds {came}. {HOW}")
+        raise ValueError(f"{file} holds {list_arrays(names, arrays)}. {HOW}")
     check_values(images, classes, values, file)
     return images, classes, values
 

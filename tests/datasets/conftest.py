@@ -3,6 +3,7 @@
 import re
 import shutil
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -69,3 +70,15 @@ def warned():
         return data
 
     return load
+
+
+@pytest.fixture(scope="session")
+def save_petabyte():
+    """Function that writes an archive whose array `name` would fill a petabyte of memory."""
+
+    def write(file, name):
+        with zipfile.ZipFile(file, "w") as archive, archive.open(f"{name}.npy", "w") as content:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (2**50,)}
+            np.lib.format.write_array_header_1_0(content, header)
+
+    return write

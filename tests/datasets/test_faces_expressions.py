@@ -1,5 +1,6 @@
 """The archive of expressions is checked row by row, and split so that nobody is on both sides."""
 
+import os
 import re
 import zipfile
 from itertools import pairwise
@@ -137,6 +138,21 @@ def test_a_broken_archive_is_named(faces, save, how):
     BROKEN[how](file)
     match = "lacks images, exp" if how == "no arrays" else r"is truncated or corrupt \(.*copy it"
     with pytest.raises(ValueError, match=f"{re.escape(str(file))} {match}"):
+        load_expressions(file)
+
+
+def test_an_archive_without_room_in_memory_is_not_called_corrupt(save_petabyte, tmp_path):
+    save_petabyte(tmp_path / FILE, "images")
+    with pytest.raises(MemoryError, match="Unable to allocate"):
+        load_expressions(tmp_path)
+
+
+def test_an_archive_that_may_not_be_read_is_not_called_corrupt(faces, save):
+    file = save(faces) / FILE
+    file.chmod(0)
+    if os.access(file, os.R_OK):
+        pytest.skip("this user may read every file")
+    with pytest.raises(PermissionError, match=re.escape(str(file))):
         load_expressions(file)
 
 

@@ -320,6 +320,12 @@ def test_a_corrupt_file_is_named(place, original):
         load_dsprites(original)
 
 
+def test_a_file_without_room_in_memory_is_not_called_corrupt(save_petabyte, tmp_path):
+    save_petabyte(tmp_path / FILE, "imgs")
+    with pytest.raises(MemoryError, match="Unable to allocate"):
+        load_dsprites(tmp_path)
+
+
 @pytest.mark.parametrize("name", ["imgs", "latents_classes", "latents_values"])
 def test_a_missing_array_is_named(name, original, drawn):
     arrays = layout(drawn)

@@ -195,6 +195,8 @@ def read_image(path, box, side, color):
         if box is not None:
             image = image.crop(pixel_box(box, image.size))
         image = image.resize((side, side), pillow.Resampling.BILINEAR)
+    except MemoryError:  # says nothing about the file
+        raise
     except Exception as error:  # decoders raise whatever they like on a broken file
         return str(error) or type(error).__name__
     array = np.asarray(image)  # (H, W) or (H, W, 3)

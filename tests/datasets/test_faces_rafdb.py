@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from sklearn_thin.datasets import load_rafdb
+from sklearn_thin.datasets._faces import read_image
 
 NAMES = ["surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"]
 LIST = "basic/EmoLabel/list_patition_label.txt"
@@ -299,3 +300,9 @@ def test_pillow_is_asked_for_where_it_is_missing(rafdb, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)  # import fails
     with pytest.raises(ImportError, match=r"pip install 'sklearn-thin\[vision\]'"):
         load_rafdb(rafdb.root)
+
+
+def test_an_image_without_room_in_memory_is_not_called_unusable(folder, noise):
+    folder.write_image("face.png", noise(0, 4, 4))
+    with pytest.raises(MemoryError):
+        read_image(folder.root / "face.png", None, side=2**30, color=False)

@@ -5,12 +5,13 @@ from collections import Counter
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_thin.datasets._faces import (
     SHARED,
     Face,
+    count_labels,
     describe,
     find,
     read_faces,
@@ -280,7 +281,7 @@ def alternate_classes(y, *, n_samples=None, random_state=None):
     Raises
     ------
     ValueError
-        For labels that are not 1-D or empty, or less than one sample.
+        For labels that are not 1-D, empty or missing, or less than one sample.
 
     Examples
     --------
@@ -290,15 +291,14 @@ def alternate_classes(y, *, n_samples=None, random_state=None):
     >>> y[alternate_classes(y, n_samples=6, random_state=0)]
     array(['fear', 'joy', 'fear', 'joy', 'fear', 'joy'], dtype='<U4')
     """
-    y = column_or_1d(y)
+    y, codes, counts = count_labels("y", y)
     if not len(y):
         raise ValueError("expected the labels of at least one row, got none")
     n_samples = len(y) if n_samples is None else n_samples
     random_state = check_random_state(random_state)
-    classes, codes = np.unique(y, return_inverse=True)
-    n_rounds = -(-n_samples // len(classes))
-    turns = np.empty((n_rounds, len(classes)), dtype=np.intp)
-    for code in range(len(classes)):
+    n_rounds = -(-n_samples // len(counts))
+    turns = np.empty((n_rounds, len(counts)), dtype=np.intp)
+    for code in range(len(counts)):
         members = np.flatnonzero(codes == code)
         orders = [random_state.permutation(members) for _ in range(-(-n_rounds // len(members)))]
         turns[:, code] = np.concatenate(orders)[:n_rounds]

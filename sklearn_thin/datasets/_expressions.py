@@ -7,10 +7,17 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.utils import Bunch, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import Bunch, check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
 
-from sklearn_thin.datasets._faces import SHARED, describe, first_few, list_arrays, read_npz
+from sklearn_thin.datasets._faces import (
+    SHARED,
+    count_labels,
+    describe,
+    first_few,
+    list_arrays,
+    read_npz,
+)
 
 EXPRESSIONS = ("anger", "happiness", "neutral", "sadness", "surprise")
 FILE = "expressions_in_the_wild.npz"
@@ -218,8 +225,8 @@ def split_by_subject(subject, target, *, min_images=8, test_size=0.25, random_st
     Raises
     ------
     ValueError
-        For lengths that differ, nobody with `min_images` images, or too few others for a
-        test part of that size.
+        For labels that are missing, lengths that differ, nobody with `min_images` images, or
+        too few others for a test part of that size.
 
     Examples
     --------
@@ -230,9 +237,9 @@ def split_by_subject(subject, target, *, min_images=8, test_size=0.25, random_st
     >>> len(parts.train), len(parts.test), parts.encoder.tolist()
     (12, 4, [0, 1, 2, 3, 4, 5, 6, 7])
     """
-    subject, target = column_or_1d(subject), column_or_1d(target)
+    subject, codes, counts = count_labels("subject", subject)
+    target, *_ = count_labels("target", target)
     check_consistent_length(subject, target)
-    _, codes, counts = np.unique(subject, return_inverse=True, return_counts=True)
     known = counts[codes] >= min_images  # (n_samples,)
     others = np.flatnonzero(~known)
     if not known.any():

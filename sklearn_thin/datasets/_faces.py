@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.utils import Bunch
+from sklearn.utils import Bunch, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 
 N_SHOWN = 5  # entries that a message names before it only counts
@@ -116,6 +116,27 @@ def list_arrays(names, arrays):
     """Name, shape and type of each array, for messages."""
     pairs = zip(names, arrays, strict=True)
     return ", ".join(f"{name} {array.shape} of {array.dtype}" for name, array in pairs)
+
+
+def count_labels(name, values):
+    """Labels as an array (n,), the code of each, (n,), and how often each code comes.
+
+    Raises
+    ------
+    ValueError
+        For labels that are missing or cannot be sorted: as one more label, "unknown" would
+        be a single person, or a class.
+    """
+    values = column_or_1d(np.asarray(values))  # an array first, which keeps pandas' NA
+    expected = f"expected {name} to be all texts or all numbers, none of them missing"
+    try:
+        labels, codes, counts = np.unique(values, return_inverse=True, return_counts=True)
+    except TypeError as error:
+        raise ValueError(f"{expected}; they cannot be sorted ({error})") from error
+    missing = np.flatnonzero((labels != labels)[codes])  # NaN and NaT differ from themselves
+    if len(missing):
+        raise ValueError(f"{expected}; {len(missing)} are, the first in row {missing[0]}")
+    return values, codes, counts
 
 
 def first_few(entries):

@@ -364,6 +364,8 @@ def test_a_random_state_leaves_numpys_global_generator_alone():
         ([], None, "labels of at least one row, got none"),
         (LABELS, 0, "'n_samples' parameter of alternate_classes"),
         (np.zeros((3, 2)), None, "1d array"),
+        ([1, np.nan, 2, np.nan], None, "expected y .*missing; 2 are, the first in row 1"),
+        (["joy", None, "fear"], None, "expected y .*missing; they cannot be sorted"),
     ],
 )
 def test_labels_that_cannot_be_taken_in_turn_are_refused(y, n_samples, match):

@@ -6,6 +6,7 @@ import zipfile
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from sklearn_thin.datasets import load_expressions, split_by_subject
@@ -312,6 +313,31 @@ ENOUGH = [0] * 8 + [1, 2, 3, 4]  # one known subject, four images of others
 def test_what_cannot_be_split_is_refused(subject, target, options, match):
     with pytest.raises(ValueError, match=match):
         split_by_subject(subject, target, **options)
+
+
+MISSING = {
+    "nan": [np.nan] * 8 + [1, 2, 3, 4.0],
+    "None": [None] * 8 + [1, 2, 3, 4],
+    "nan beside texts": np.array([np.nan, *"abbbbbbbbcd"], dtype=object),
+    "NaT": np.array(["NaT"] * 8 + ["2020-01-01"] * 4, dtype="M8[D]"),
+    "NA": pd.array([None] * 8 + [1, 2, 3, 4], dtype="Int64"),
+    "NA beside texts": pd.Series([*"aaaaaaaabcd", None], dtype="string"),
+}
+
+
+@pytest.mark.parametrize("missing", MISSING)
+def test_people_and_classes_that_are_missing_are_refused(missing):
+    """All who are unknown would count as one person, who teaches the encoder."""
+    expected = "to be all texts or all numbers, none of them missing; "
+    with pytest.raises(ValueError, match=f"expected subject {expected}"):
+        split_by_subject(MISSING[missing], [0] * 12)
+    with pytest.raises(ValueError, match=f"expected target {expected}"):
+        split_by_subject(ENOUGH, MISSING[missing])
+
+
+def test_the_first_person_who_is_missing_is_named():
+    with pytest.raises(ValueError, match="none of them missing; 2 are, the first in row 5"):
+        split_by_subject([0, 0, 0, 0, 0, np.nan, 1, np.nan], [0] * 8)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """LFW: pairs of faces of the same person or of two, to score an identity network."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions, validate_params
@@ -108,8 +110,7 @@ def load_lfw_pairs(
     ...
     FileNotFoundError: LFW: expected pairs.txt in lfw_home, which is no folder. LFW was ...
     """
-    if box is not None and len(box) != 4:
-        raise ValueError(f"box must hold left, top, right and bottom in pixels, got {box!r}")
+    check_box(box)
     source = find(path, (pairs_file,), "LFW", HOW)
     folder = find(path, LFW_FOLDERS[image_set], "LFW", HOW)
     pairs, problems, total = parse_pairs(source)
@@ -117,6 +118,18 @@ def load_lfw_pairs(
     options = {"side": side, "color": color, "n_jobs": n_jobs, "verbose": verbose}
     data = read_pairs(pairs, source, folder, box, on_error, options)
     return (data.images[data.pairs], data.target) if return_X_y else data
+
+
+def check_box(box):
+    """Refuse what is no box, which would be wrong with every image."""
+    if box is None:
+        return
+    right = len(box) == 4 and all(isinstance(edge, Integral) for edge in box)
+    if not (right and box[0] < box[2] and box[1] < box[3]):
+        raise ValueError(
+            "box must hold left, top, right and bottom in pixels, ints with left < right and top "
+            f"< bottom, got {box!r}"
+        )
 
 
 def parse_pairs(path):

@@ -213,7 +213,10 @@ def test_a_kind_of_pair_that_is_empty_is_named(lfw):
     [
         ({"image_set": "aligned"}, "'image_set' parameter of load_lfw_pairs"),
         ({"box": 3}, "'box' parameter of load_lfw_pairs"),
-        ({"box": (1, 2, 3)}, r"box must hold left, top, right and bottom in pixels, got \(1, 2,"),
+        ({"box": (1, 2, 3)}, r"box must hold left, top, right and bottom .*, got \(1, 2, 3\)"),
+        ({"box": (1, 2, 3, "4")}, r"box must hold .*, ints with .*, got \(1, 2, 3, '4'\)"),
+        ({"box": (5, 0, 5, 9)}, r"box must hold .* left < right .*, got \(5, 0, 5, 9\)"),
+        ({"box": (0, 9, 5, 3)}, r"box must hold .* top < bottom, got \(0, 9, 5, 3\)"),
         ({"box": (60, 0, 70, 10)}, r"12 of 12 entries .*\(60, 0, 70, 10\) is outside the image"),
     ],
 )

@@ -140,7 +140,7 @@ def find_release(path, file):
 
 
 def read_rows(path):
-    """Number and fields, as a dict, of each row of a list, one after the other.
+    """Number, columns and fields of each row of a list, one after the other.
 
     Raises
     ------
@@ -149,15 +149,16 @@ def read_rows(path):
     """
     columns = None
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, fields in enumerate(csv.reader(file), 1):
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                fields = next(csv.reader([line]))  # alone: an open quote would swallow others
+                if not fields:
+                    continue
                 if columns is None:
                     columns = column_names(fields, path)
                     if fields == columns:
                         continue
-                if fields:
-                    complete = len(fields) == len(columns)
-                    yield number, dict(zip(columns, fields, strict=True)) if complete else None
+                yield number, columns, fields
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is no table ({error}); download or unpack it anew") from error
     if columns is None:
@@ -166,46 +167,70 @@ def read_rows(path):
 
 def column_names(first, path):
     """The columns that the first row names, or those of a list without a row of names."""
-    if COLUMNS[0] not in first and len(first) == len(COLUMNS):
+    if len(first) == len(COLUMNS) and not set(COLUMNS) & set(first):
         return list(COLUMNS)  # the release has lists that begin with their first face
-    missing = [name for name in COLUMNS if name not in first]
-    if missing:
+    wrong = [f"missing {name}" for name in COLUMNS if name not in first]
+    wrong += [f"repeated {name}" for name in COLUMNS if first.count(name) > 1]
+    if wrong:
         raise ValueError(
-            f"{path} is no list of AffectNet: expected the columns {', '.join(COLUMNS)}, "
-            f"missing {', '.join(missing)}"
+            f"{path} is no list of AffectNet: expected the columns {', '.join(COLUMNS)}, each "
+            f"once, {', '.join(wrong)}"
         )
     return first
 
 
 def parse_rows(path, folder, n_classes, crop, margin):
     """Faces of the first classes, what is wrong with other rows, and what is left out."""
-    faces, problems, left_out = [], [], Counter()
-    for number, row in read_rows(path):
+    faces, problems = [], []
+    for number, columns, fields in read_rows(path):
+        complete = len(fields) == len(columns)
+        name = fields[columns.index(COLUMNS[0])] if complete else "cut off or too long"
         try:
-            label = parse_label(row)
-            if label >= n_classes:
-                left_out[AFFECTNET_NAMES[label]] += 1
-                continue
-            extra = {name: parse_number(row, name) for name in ("valence", "arousal")}
-            box = widen(parse_box(row, crop), margin)
+            row = make_row(columns, fields)
+            faces.append(parse_face(row, folder, n_classes, crop, margin))
         except ValueError as error:
-            name = row["subDirectory_filePath"] if row else "cut off or too long"
             problems.append(f"line {number} ({name}): {error}")
-            continue
-        name = row["subDirectory_filePath"]
-        faces.append(Face(name, folder / name, label, box, extra))
+    # repeats are looked for among all labels: an image may be a face here, and no face there
     faces, repeats = split_repeats(faces)
+    left_out = Counter(AFFECTNET_NAMES[face.target] for face in faces if face.target >= n_classes)
+    faces = [face for face in faces if face.target < n_classes]
     return faces, problems + repeats, dict(left_out)
 
 
+def make_row(columns, fields):
+    """The fields by their columns; refused where their numbers differ."""
+    if len(fields) != len(columns):
+        raise ValueError(
+            f"expected {len(columns)} fields, got {len(fields)} that begin with {fields[0][:80]!r}"
+        )
+    return dict(zip(columns, fields, strict=True))
+
+
+def parse_face(row, folder, n_classes, crop, margin):
+    """The face of a row, of which nothing but the label is read where its class is left out."""
+    name, label = row[COLUMNS[0]], parse_label(row)
+    if not name.strip():
+        raise ValueError(f"expected the path of an image as {COLUMNS[0]}, got {name!r}")
+    if label >= n_classes:
+        return Face(name, folder / name, label, None, {})
+    extra = {column: parse_rating(row, column) for column in ("valence", "arousal")}
+    return Face(name, folder / name, label, widen(parse_box(row, crop), margin), extra)
+
+
 def parse_label(row):
-    """The code of the expression; a row without the right number of fields is refused."""
-    if row is None:
-        raise ValueError(f"expected {len(COLUMNS)} fields")
+    """The code of the expression."""
     label = row["expression"]
     if not label.isdecimal() or int(label) >= len(AFFECTNET_NAMES):
         raise ValueError(f"expected an expression of 0 to 10, got {label!r}")
     return int(label)
+
+
+def parse_rating(row, column):
+    """Valence or arousal; the release writes -2 for faces that have none."""
+    value = parse_number(row, column)
+    if not -1 <= value <= 1:
+        raise ValueError(f"expected a number of -1 to 1 as {column}, got {row[column]!r}")
+    return value
 
 
 def parse_number(row, column):

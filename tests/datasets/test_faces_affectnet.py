@@ -188,9 +188,36 @@ def test_a_list_without_a_column_is_named(affectnet):
         load_affectnet(affectnet.root)
 
 
+@pytest.mark.parametrize("columns", [["path", *COLUMNS[1:]], ["path", *COLUMNS[:0:-1]]])
+def test_a_line_of_columns_is_known_by_any_of_them(affectnet, columns):
+    """Taken for a face, the others would be read in an order that is not theirs."""
+    write_list(affectnet, TRAIN, affectnet.rows["train"], columns)
+    with pytest.raises(ValueError, match=r"is no list .*missing subDirectory_filePath$"):
+        load_affectnet(affectnet.root, on_error="warn")
+
+
+def test_a_column_that_comes_twice_is_named(affectnet):
+    rows = [[*row, "0"] for row in affectnet.rows["train"]]
+    write_list(affectnet, TRAIN, rows, [*COLUMNS, "expression"])
+    with pytest.raises(ValueError, match=r"is no list .* each once, repeated expression$"):
+        load_affectnet(affectnet.root, on_error="warn")
+
+
+def test_empty_lines_do_not_matter(affectnet):
+    whole = load_affectnet(affectnet.root).images
+    lines = affectnet.read_lines(TRAIN)
+    affectnet.write_lines(TRAIN, ["", "", *lines[:3], "", *lines[3:], ""])
+    np.testing.assert_array_equal(load_affectnet(affectnet.root).images, whole)
+
+
 @pytest.mark.parametrize(
     ("content", "match"),
-    [(b"", "is empty"), (b"\xff\xfe\x00t", "is no table"), (b"<html>", "list")],
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (b"\xff\xfe\x00t", "is no table"),
+        (b"<html>", "list"),
+    ],
 )
 def test_a_list_that_is_empty_or_no_table_is_named(affectnet, content, match):
     (affectnet.root / TRAIN).write_bytes(content)
@@ -204,9 +231,19 @@ WRONG = {
     "no code": ({"expression": ""}, "expected an expression of 0 to 10, got ''"),
     "no valence": ({"valence": "NULL"}, "expected a number as valence, got 'NULL'"),
     "an arousal of nan": ({"arousal": "nan"}, "expected a number as arousal, got 'nan'"),
+    "a valence of none": ({"valence": "-2"}, "expected a number of -1 to 1 as valence, got '-2'"),
+    "an arousal above 1": (
+        {"arousal": "1.5"},
+        "expected a number of -1 to 1 as arousal, got '1.5'",
+    ),
+    "no path": (
+        {COLUMNS[0]: " "},
+        "expected the path of an image as subDirectory_filePath, got ' '",
+    ),
+    "an open quote": ({"face_x": '"7'}, "expected 9 fields, got 2 that begin with '2/a0"),
     "no landmarks": ({"facial_landmarks": "NULL"}, "expected 136 coordinates .*got 'NULL'"),
     "67 landmarks": ({"facial_landmarks": "1;2;" * 66 + "1;2"}, "expected 136 coordinates"),
-    "too many fields": ({"arousal": "0.1,0.2"}, "expected 9 fields"),
+    "too many fields": ({"arousal": "0.1,0.2"}, "expected 9 fields, got 10 that begin with"),
     "one point": (
         {"facial_landmarks": ";".join(["5"] * 136)},
         "the box .*5, 5, 5.* is empty",
@@ -280,6 +317,20 @@ def test_an_image_that_is_listed_twice_counts_once(affectnet, warned):
     data = warned(match, load_affectnet, affectnet.root)
     np.testing.assert_array_equal(data.images, whole.images)
     np.testing.assert_array_equal(data.target, whole.target)
+
+
+@pytest.mark.parametrize("first", ["a face", "no face"])
+def test_an_image_that_is_a_face_here_and_none_there_is_named(affectnet, first, warned):
+    """What is labelled none, uncertain or no face is left out, but contradicts all the same."""
+    face, rows = affectnet.rows["train"][11], affectnet.rows["train"]
+    other = [face[0], *["NULL"] * 5, "10", "-2", "-2"]
+    rows = [*rows, other] if first == "a face" else [other, *rows]
+    write_list(affectnet, TRAIN, rows, COLUMNS)
+    match = rf"1 of 13 entries .*: {face[0]}: listed more than once, with another label\."
+    with pytest.raises(ValueError, match=match):
+        load_affectnet(affectnet.root)
+    data = warned(match, load_affectnet, affectnet.root)
+    assert (str(affectnet.root / IMAGES / face[0]) in data.filenames) == (first == "a face")
 
 
 @pytest.mark.parametrize("how", ["missing", "truncated"])

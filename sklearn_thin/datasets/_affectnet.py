@@ -96,7 +96,8 @@ def load_affectnet(
         `images`, uint8 of shape (n_samples, side, side) or (n_samples, 3, side, side);
         `target` of shape (n_samples,), an index of `target_names` (7 or 8); `valence` and
         `arousal` in [-1, 1], and `filenames`, all of shape (n_samples,); `left_out`, from
-        the label to the number of rows that the choice of classes leaves out; `DESCR`.
+        the label to the number of rows that the choice of classes leaves out; `unusable`, as
+        of :func:`load_rafdb`; `DESCR`.
     (images, target) : tuple
         With `return_X_y=True`.
 
@@ -128,6 +129,7 @@ def load_affectnet(
     report(problems, rows, total, on_error)
     options = {"side": side, "color": color, "n_jobs": n_jobs, "verbose": verbose}
     data = read_faces(faces, rows, names, on_error, **options)
+    data.unusable = problems + data.unusable
     data.update(left_out=left_out, DESCR=describe(DESCR, data))
     return (data.images, data.target) if return_X_y else data
 

@@ -91,7 +91,7 @@ def load_expw(
         `images`, uint8 of shape (n_samples, side, side) or (n_samples, 3, side, side);
         `target` of shape (n_samples,), an index of `target_names` (7,); `filenames`,
         `face_id` and `confidence` (n_samples,); `n_left_out`, the number of faces that
-        `min_confidence` leaves out; `DESCR`.
+        `min_confidence` leaves out; `unusable`, as of :func:`load_rafdb`; `DESCR`.
     (images, target) : tuple
         With `return_X_y=True`.
 
@@ -123,6 +123,7 @@ def load_expw(
         kept = split(kept, labels, test_size, random_state)[subset]
     options = {"side": side, "color": color, "n_jobs": n_jobs, "verbose": verbose}
     data = read_faces(kept, labels, EXPW_NAMES, on_error, **options)
+    data.unusable = problems + data.unusable
     data.update(n_left_out=n_left_out, DESCR=describe(DESCR, data))
     return (data.images, data.target) if return_X_y else data
 

@@ -165,7 +165,8 @@ def report(problems, source, total, on_error, along=""):
     text = f"{source}: {len(problems)} of {total} entries cannot be used: {first_few(problems)}."
     if on_error == "raise":
         raise ValueError(f"{text} Restore them, or leave them out with on_error='warn'.")
-    warnings.warn(f"{text} They are left out{along}.", UserWarning, stacklevel=4)
+    named = "; `unusable` of the Bunch names them all" if len(problems) > N_SHOWN else ""
+    warnings.warn(f"{text} They are left out{along}{named}.", UserWarning, stacklevel=4)
 
 
 def check_classes(target, target_names, source, on_error):
@@ -260,7 +261,8 @@ def read_faces(faces, source, target_names, on_error, **options):
     -------
     Bunch
         `images`, `target`, `target_names`, `filenames` and an array for each `extra` of
-        the faces; with `on_error="warn"` of those faces alone that could be read.
+        the faces; with `on_error="warn"` of those faces alone that could be read, the others
+        being named in `unusable`.
     """
     check_classes([face.target for face in faces], target_names, source, on_error)
     paths, boxes = [face.path for face in faces], [face.box for face in faces]
@@ -275,6 +277,7 @@ def read_faces(faces, source, target_names, on_error, **options):
         target=np.array([face.target for face in faces], dtype=np.int64),
         target_names=np.array(target_names),
         filenames=np.array([str(face.path) for face in faces]),
+        unusable=problems,
         **{key: np.array([face.extra[key] for face in faces]) for key in faces[0].extra},
     )
 

@@ -88,7 +88,7 @@ def load_lfw_pairs(
         `subject` of shape (n_images,), an index of `subject_names`; `filenames` (n_images,);
         `pairs` of shape (n_pairs, 2), indices into `images`; `target` (n_pairs,), 1 for the
         same person, an index of `target_names`; `fold` (n_pairs,), to be passed as groups
-        to scikit-learn's LeaveOneGroupOut; `DESCR`.
+        to scikit-learn's LeaveOneGroupOut; `unusable`, as of :func:`load_rafdb`; `DESCR`.
     (pairs of images, target) : tuple
         With `return_X_y=True`, the first of shape (n_pairs, 2, [3,] side, side).
 
@@ -117,6 +117,7 @@ def load_lfw_pairs(
     report(problems, source, total, on_error)
     options = {"side": side, "color": color, "n_jobs": n_jobs, "verbose": verbose}
     data = read_pairs(pairs, source, folder, box, on_error, options)
+    data.unusable = problems + data.unusable
     return (data.images[data.pairs], data.target) if return_X_y else data
 
 
@@ -203,5 +204,6 @@ def read_pairs(pairs, source, folder, box, on_error, options):
         target=target,
         target_names=np.array(PAIR_NAMES),
         fold=np.array([fold for fold, *_ in usable]),
+        unusable=problems,
         DESCR=f"{DESCR.strip()}\n\nRead here: {len(usable):,} pairs of {len(kept):,} images.\n",
     )

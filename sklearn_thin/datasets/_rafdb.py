@@ -63,7 +63,7 @@ def load_rafdb(
         What happens where a line of the list or an image cannot be used, an image is listed
         twice or not at all, or a class is empty. "warn" leaves such entries out (of those
         listed twice the first stays), with a warning that names the first five of them and
-        counts them all.
+        counts them all; `unusable` of the Bunch names them all.
     n_jobs : int or None, default=None
         Threads that read images, in joblib's sense.
     verbose : bool, default=False
@@ -76,7 +76,8 @@ def load_rafdb(
     data : Bunch
         `images`, uint8 of shape (n_samples, side, side) or (n_samples, 3, side, side);
         `target` of shape (n_samples,), an index of `target_names` (7,); `filenames`
-        (n_samples,); `DESCR`.
+        (n_samples,); `unusable`, the list of what `on_error="warn"` left out, each entry
+        with the reason; `DESCR`.
     (images, target) : tuple
         With `return_X_y=True`.
 
@@ -102,11 +103,12 @@ def load_rafdb(
     lines = read_lines(labels)
     faces, problems = parse_list(lines, folder)
     missing = unlabelled(lines, folder)
-    report(problems + missing, labels, len(lines) + len(missing), on_error)
+    problems += missing
+    report(problems, labels, len(lines) + len(missing), on_error)
     faces = [face for face in faces if subset == "all" or face.name.startswith(subset)]
     options = {"side": side, "color": color, "n_jobs": n_jobs, "verbose": verbose}
     data = read_faces(faces, labels, RAFDB_NAMES, on_error, **options)
-    data.DESCR = describe(DESCR, data)
+    data.update(unusable=problems + data.unusable, DESCR=describe(DESCR, data))
     return (data.images, data.target) if return_X_y else data
 
 

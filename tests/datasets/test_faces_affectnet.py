@@ -349,6 +349,28 @@ def test_an_image_that_cannot_be_read_is_named_and_left_out_alone(affectnet, how
         np.testing.assert_array_equal(data[key], whole[key][:-1])
 
 
+def test_whatever_is_left_out_is_named_in_full(affectnet):
+    """A message names five; who restores the files needs all, and those of the list too."""
+    change(affectnet, 0, expression="x")
+    names = [affectnet.rows["train"][row][0] for row in KEPT[1:]]
+    for name in names[:-1]:
+        affectnet.remove(f"{IMAGES}/{name}")
+    affectnet.truncate(f"{IMAGES}/{names[-1]}")
+    change(affectnet, 2, expression="1")  # contempt, whose image stays
+    with pytest.warns(UserWarning, match="entries cannot be used|are empty") as caught:
+        data = load_affectnet(affectnet.root, on_error="warn")
+    assert "and 2 more. They are left out; `unusable` of the Bunch" in str(caught[1].message)
+    assert len(data.unusable) == 8
+    for name, entry in zip([affectnet.rows["train"][0][0], *names], data.unusable, strict=True):
+        assert name in entry
+    assert all("No such file" in entry for entry in data.unusable[1:-1])
+    assert data.filenames.tolist() == [str(affectnet.root / IMAGES / affectnet.rows["train"][2][0])]
+
+
+def test_nothing_is_unusable_in_a_whole_folder(affectnet):
+    assert load_affectnet(affectnet.root).unusable == []
+
+
 def test_a_class_without_a_face_is_named(affectnet, warned):
     change(affectnet, 9, expression="6")
     with pytest.raises(ValueError, match=r"1 of 7 classes are empty: disgust\."):

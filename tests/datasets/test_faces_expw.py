@@ -205,8 +205,12 @@ def test_all_faces_of_a_photograph_that_cannot_be_read_are_named(expw, how, warn
     match = rf"2 of 42 entries .*: {name}, face 0: {reason}.*; {name}, face 1: {reason}"
     with pytest.raises(ValueError, match=match):
         load_sharp(expw)
-    images = warned(match, load_sharp, expw).images
-    np.testing.assert_array_equal(images, expw.cuts[7:20] + expw.cuts[22:])
+    data = warned(match, load_sharp, expw)
+    assert [re.match(r".*, face \d: ", entry)[0] for entry in data.unusable] == [
+        f"{name}, face 0: ",
+        f"{name}, face 1: ",
+    ]
+    np.testing.assert_array_equal(data.images, expw.cuts[7:20] + expw.cuts[22:])
 
 
 @pytest.mark.parametrize(("label", "reason"), [("6", ""), ("0", ", with another label")])
@@ -218,6 +222,7 @@ def test_a_face_that_comes_twice_counts_once(expw, label, reason, warned):
     with pytest.raises(ValueError, match=match):
         load_sharp(expw)
     data = warned(match, load_sharp, expw)
+    assert len(data.unusable) == 1
     np.testing.assert_array_equal(data.images, expw.cuts[7:])
     np.testing.assert_array_equal(data.target, np.arange(7, N_FACES) % 7)
 

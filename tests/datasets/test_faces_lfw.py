@@ -171,6 +171,7 @@ def test_a_wrong_line_is_named_and_left_out_alone(lfw, wrong, warned):
     with pytest.raises(ValueError, match=match):
         load_sharp(lfw)
     data = warned(match, load_sharp, lfw)
+    assert len(data.unusable) == 1
     kept = [row for row in range(8) if row != index]
     np.testing.assert_array_equal(data.images[data.pairs], lfw.images[np.take(ROWS, kept, axis=0)])
     assert data.target.tolist() == [[1, 1, 0, 0][row % 4] for row in kept]
@@ -188,6 +189,8 @@ def test_pairs_go_where_one_of_their_images_cannot_be_read(lfw, how, warned):
     with pytest.raises(ValueError, match=match):
         load_sharp(lfw)
     data = warned(match + r".*They are left out, and with them 2 pairs\.$", load_sharp, lfw)
+    (entry,) = data.unusable
+    assert entry.startswith("Bob_Hope_0005.jpg: ")
     kept = [0, 1, 2, 3, 5, 7]
     np.testing.assert_array_equal(data.images, np.delete(lfw.images, 5, axis=0))
     np.testing.assert_array_equal(data.images[data.pairs], lfw.images[np.take(ROWS, kept, axis=0)])

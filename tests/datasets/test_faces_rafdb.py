@@ -176,6 +176,8 @@ def test_a_wrong_line_is_left_out_alone_where_a_warning_is_enough(rafdb, line, w
     data = warned(r"1 of 15 .* line 8: .*They are left out\.$", load_rafdb, rafdb.root)
     np.testing.assert_array_equal(data.images, whole.images[:7])
     np.testing.assert_array_equal(data.target, whole.target[:7])
+    (entry,) = data.unusable
+    assert entry.startswith("line 8: ")
 
 
 def test_lines_of_the_other_subset_are_checked_too(rafdb):
@@ -256,6 +258,7 @@ def test_images_that_cannot_be_read_are_left_out_alone_with_a_warning(rafdb, n_j
     unread, empty = (str(entry.message) for entry in caught)
     assert re.search(r"2 of 8 .*train_00005: .*train_00008: .*They are left out\.$", unread)
     assert empty.endswith("1 of 7 classes are empty: happiness.")
+    assert [entry[:12] for entry in data.unusable] == ["train_00005:", "train_00008:"]
     for key in ("images", "target", "filenames"):
         np.testing.assert_array_equal(data[key], whole[key][kept])
     assert "Read here: 6 images" in data.DESCR

@@ -31,7 +31,7 @@ class EpochBar(Callback):
         self.max_epochs = max_epochs
 
     def on_train_begin(self, net, X=None, **kwargs):
-        from tqdm.auto import tqdm  # slow to import, and most fits are silent
+        from tqdm.auto import tqdm  # late: a notebook loads its widgets, most fits are silent
 
         n_batches = len(net.get_iterator(X, training=True))
         self.bar_ = tqdm(total=n_batches * self.max_epochs, desc=self.description, unit="batch")

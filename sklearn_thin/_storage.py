@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from sklearn.utils import _safe_indexing
 from torch.utils.data import Dataset
-from tqdm.auto import tqdm
 
 BLOCK = 4096  # rows that pass together
 IN_MEMORY = 2**28  # bytes that a copy, or outputs, may take of the memory
@@ -108,6 +107,8 @@ def read_dataset(X, y=None, *, verbose=0):
         )
     if not len(X):
         raise ValueError(f"the data set {type(X).__name__} has no items")
+    from tqdm.auto import tqdm  # late: a notebook loads its widgets, most rows are arrays
+
     rows, labels = None, []
     for i in tqdm(range(len(X)), desc="reading the data set", disable=not verbose):
         x, label = split_item(X[i], i)

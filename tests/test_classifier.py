@@ -2,6 +2,8 @@
 
 import functools
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -659,6 +661,13 @@ def test_a_fit_is_silent_by_default(rows, capsys):
     small().fit(*rows[:2])
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "")
+
+
+def test_no_progress_bar_is_loaded_with_the_package():
+    # in a notebook it would load the widgets, and warn where there are none
+    script = "import sys, sklearn_thin.model_selection\nprint('tqdm.auto' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout.split() == ["False"], done.stderr
 
 
 # --------------------------------------------------------- scikit-learn's callbacks

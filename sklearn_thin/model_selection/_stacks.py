@@ -11,7 +11,6 @@ import joblib
 import numpy as np
 import torch
 from joblib import delayed
-from tqdm.auto import tqdm
 
 from sklearn_thin._fingerprint import architecture, fingerprint
 from sklearn_thin._forward import as_float
@@ -66,6 +65,8 @@ def train_all(members, parallel, *, stack_size, verbose):
 
 def bar(items, description, unit, verbose):
     """The items, with a progress bar for `verbose` 1."""
+    from tqdm.auto import tqdm  # late: a notebook loads its widgets, most searches are silent
+
     return tqdm(items, description, disable=verbose != 1, unit=unit)
 
 

@@ -217,13 +217,14 @@ def _brings_predictor(transformer):
 
 def target_column(target, index, n_variables):
     """Labels of one exogenous variable, in the order of the list."""
-    if n_variables == 1:
-        return np.ravel(target) if np.ndim(target) > 1 else target
     shape = np.shape(target)
+    if n_variables == 1 and len(shape) == 1:
+        return target
     if len(shape) != 2 or shape[1] != n_variables:
+        hint = ". For several, pass exogenous as a list of (name, transformer)"
         raise ValueError(
             f"exogenous_target must have shape (n_samples, {n_variables}), a column for each "
-            f"exogenous variable, got {shape}"
+            f"exogenous variable, got {shape}{hint if n_variables == 1 else ''}"
         )
     return target.iloc[:, index] if hasattr(target, "iloc") else np.asarray(target)[:, index]
 

@@ -439,6 +439,10 @@ BAD_TARGETS = {
     "short": ("short", "exogenous_target must have one label for each of the 100 .*got 99"),
     "one class": ("constant", "exogenous_target must have at least two classes, got one"),
     "a number": ("real", "Unknown label type: continuous"),
+    "two variables": (
+        "two",
+        r"exogenous_target must have shape \(n_samples, 1\).*got \(100, 2\).*as a list",
+    ),
 }
 
 
@@ -448,6 +452,7 @@ def test_exogenous_labels_that_teach_nothing_are_refused_before_a_fit(kind, name
     X, y, z = rows
     value, match = BAD_TARGETS[name]
     targets = {"short": z[:99], "constant": z * 0, "real": X[:, 20], None: None}
+    targets["two"] = np.column_stack([z, z])
     CountingEncoder.fits.clear()
     params = {"exogenous": CountingEncoder(SMALL)}
     if kind == "predictor":

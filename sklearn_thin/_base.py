@@ -30,6 +30,7 @@ from sklearn_thin._validation import (
     check_weights,
     encode_labels,
     held_out_indices,
+    held_out_size,
     mean_one_weights,
 )
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
@@ -147,7 +148,7 @@ class NetEstimator(
             raise ValueError("X_val and y_val must be passed together, got only one of them")
         if X_val is not None:
             return rows, self._read(X_val, y_val, reset=False)
-        if self.early_stopping is False:
+        if held_out_size(self.early_stopping) is None:
             return rows, None
         train, held_out = held_out_indices(self.early_stopping, rows.codes, rows.groups, seed)
         return rows[train], rows[held_out]

@@ -31,7 +31,12 @@ from sklearn_thin._exogenous import (
 from sklearn_thin._fingerprint import fingerprint
 from sklearn_thin._random import set_missing_random_states, torch_seed
 from sklearn_thin._storage import take
-from sklearn_thin._validation import check_device, check_transformed, encode_labels
+from sklearn_thin._validation import (
+    check_device,
+    check_transformed,
+    encode_labels,
+    held_out_size,
+)
 
 
 class TwoSidedEstimator(NetEstimator):
@@ -176,8 +181,9 @@ class TwoSidedEstimator(NetEstimator):
         if sides is None:
             return fitted()
         # with equal seeds early stopping holds out the same rows
-        seeded = self.early_stopping is not False or is_to_fit_any(*given[:2])
-        key = fingerprint(given), seed if seeded else None, logits, self.early_stopping
+        held_out = held_out_size(self.early_stopping)
+        seeded = held_out is not None or is_to_fit_any(*given[:2])
+        key = fingerprint(given), seed if seeded else None, logits, held_out
         if key not in sides:
             sides[key] = fitted()
         return sides[key]

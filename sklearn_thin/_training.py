@@ -17,7 +17,7 @@ from sklearn_thin._erasure import RefitEraser
 from sklearn_thin._forward import check_compiler, check_precision
 from sklearn_thin._net import THINNet
 from sklearn_thin._random import torch_seed
-from sklearn_thin._validation import check_device
+from sklearn_thin._validation import check_device, held_out_size
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 
@@ -125,7 +125,7 @@ class TrainingMixin:
                 "reconstruction_attributes": partial(_fitted_attributes, self),
             }
             callbacks.append(("sklearn", SklearnCallbacks(self, context, told)))
-        if self.early_stopping is not False and training.valid is not None:
+        if held_out_size(self.early_stopping) is not None and training.valid is not None:
             patience = self.n_iter_no_change
             stopping = EarlyStopping(patience=patience, load_best=True)
             callbacks.append(("early_stopping", stopping))

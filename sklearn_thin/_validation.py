@@ -212,6 +212,16 @@ def check_target(exogenous_target, X):
     return exogenous_target
 
 
+def held_out_size(early_stopping):
+    """What early stopping holds out: None for nothing, a fraction, or a number of rows.
+
+    A grid made of an array gives NumPy's booleans, which are not True and False themselves.
+    """
+    if isinstance(early_stopping, (bool, np.bool_)):
+        return 0.1 if early_stopping else None
+    return early_stopping
+
+
 def held_out_indices(early_stopping, codes, groups, seed):
     """Indices of the training and the held-out rows, by classes and whole groups.
 
@@ -230,7 +240,7 @@ def held_out_indices(early_stopping, codes, groups, seed):
     train, held_out : ndarray of int
     """
     n_rows = len(codes)
-    size = 0.1 if early_stopping is True else early_stopping
+    size = held_out_size(early_stopping)
     fraction = size if size < 1 else size / n_rows
     if fraction >= 1:
         raise ValueError(f"early_stopping={early_stopping!r} rows cannot be held out of {n_rows}")

@@ -419,7 +419,7 @@ def rows_seen(clf):
     return np.concatenate(callback.training_), np.concatenate(callback.held_out_)
 
 
-@pytest.mark.parametrize(("early_stopping", "n"), [(True, 30), (0.2, 60), (50, 50)])
+@pytest.mark.parametrize(("early_stopping", "n"), [(True, 30), (np.True_, 30), (0.2, 60), (50, 50)])
 def test_early_stopping_holds_out_a_tenth_a_fraction_or_a_number(early_stopping, n, rows):
     X, y = rows[:2]
     clf = small(early_stopping=early_stopping, callbacks=[RowsSeen()], max_epochs=2).fit(X, y)

@@ -16,7 +16,7 @@ from sklearn_thin._fingerprint import architecture, fingerprint
 from sklearn_thin._forward import as_float
 from sklearn_thin._random import torch_seed
 from sklearn_thin._storage import IN_MEMORY
-from sklearn_thin._validation import check_device
+from sklearn_thin._validation import check_device, held_out_size
 from sklearn_thin.model_selection._members import share_of, why_alone
 from sklearn_thin.model_selection._stack import Stack
 
@@ -133,7 +133,8 @@ def stack_key(member):
     parts = [part for part in (training.train, training.valid) if part is not None]
     data = [[(name, *kind(rows)) for name, rows in part.X.items()] for part in parts]
     shared = [getattr(thin, name) for name in SHARED]
-    settings = joblib.hash([shapes, data, thin.early_stopping is False, shared])
+    stops_early = held_out_size(thin.early_stopping) is not None
+    settings = joblib.hash([shapes, data, stops_early, shared])
     dispeller = training.net_params["dispeller"]
     heads = None if dispeller is None else tuple(map(architecture, dispeller.heads))
     return settings, fingerprint(thin.backbone), heads

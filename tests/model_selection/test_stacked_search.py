@@ -115,6 +115,17 @@ def test_draws_are_those_of_the_randomized_search(rows):
     assert isinstance(stacked, RandomizedSearchCV)
 
 
+@pytest.mark.parametrize("search", [GridSearchCV, StackedGridSearchCV])
+def test_a_grid_may_hold_numpys_booleans(search, rows):
+    X, y, _ = rows
+    scores = []
+    for values in ([False, True], np.array([False, True])):
+        grid = {"early_stopping": values}
+        fitted = search(small(lr=0.01), grid, cv=2, refit=False, error_score="raise").fit(X, y)
+        scores.append(fitted.cv_results_["mean_test_score"])
+    np.testing.assert_array_equal(*scores)
+
+
 def test_splits_that_are_drawn_anew_each_time_are_drawn_once(rows):
     X, y, _ = rows
     shuffled = np.random.RandomState(0).permutation(y)  # to be learned by heart only

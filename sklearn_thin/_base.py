@@ -22,6 +22,7 @@ from sklearn_thin._backbones import build_backbone, folds_images, module_input_s
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._forward import CASTS, as_float, infer_rows
 from sklearn_thin._random import torch_seed
+from sklearn_thin._specification import specification
 from sklearn_thin._storage import read_dataset, take
 from sklearn_thin._training import OPTIMIZERS, TrainingMixin
 from sklearn_thin._validation import (
@@ -157,7 +158,9 @@ class NetEstimator(
 
     def _build_module(self, seed, *, gate_width=None, depth=0, n_experts=None):
         """A THINModule, initialised under `seed` alone; `gate_width` None reads h_endo."""
-        self.architecture_ = {name: getattr(self, name) for name in self._architecture}
+        self.architecture_ = {
+            name: specification(getattr(self, name)) for name in self._architecture
+        }
         with torch_seed(seed, torch.device("cpu")):
             backbone, width = build_backbone(self.backbone, self.module_input_shape_)
             gate = TreeGate(gate_width or width, depth, n_experts)

@@ -17,6 +17,7 @@ from sklearn_thin._erasure import RefitEraser
 from sklearn_thin._forward import check_compiler, check_precision
 from sklearn_thin._net import THINNet
 from sklearn_thin._random import torch_seed
+from sklearn_thin._specification import specification
 from sklearn_thin._validation import check_device, held_out_size
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -55,8 +56,8 @@ class TrainingMixin:
         if not (go_on and hasattr(self, "net_")):
             return None
         for name, built in self.architecture_.items():
-            value = getattr(self, name)
-            if value is not built and value != built:
+            value = specification(getattr(self, name))
+            if value != built:
                 raise ValueError(
                     f"{name} was {built!r} when the network was built, and is {value!r} now: "
                     "a fit that goes on cannot change it. Set it back, or start anew with "

@@ -1,6 +1,7 @@
 """What cannot work says what was expected and what came, and changes nothing."""
 
 import os
+import pickle
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -9,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -243,6 +247,53 @@ def test_a_fit_that_goes_on_refuses_another_architecture(name, value, rows):
                 go_on(X, y)
     clf.set_params(warm_start=False).fit(X, y)
     assert clf.n_iter_ == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("backbone__hidden_layer_sizes", (8,)),
+        ("exogenous__estimator", PCA(4, random_state=0)),
+        ("endogenous__scale__with_mean", False),
+    ],
+)
+def test_a_fit_that_goes_on_refuses_what_changed_inside_a_parameter(name, value, rows):
+    X, y, _ = rows
+    clf = small(
+        FrozenEstimator(PCA(4, random_state=0).fit(X)),
+        endogenous=Pipeline([("scale", StandardScaler())]),
+        backbone=MLPBackbone((16,)),
+        warm_start=True,
+    ).fit(X, y)
+    before = clf.get_params()[name]
+    if isinstance(value, PCA):
+        value.fit(X[:50])  # another one that is set alike
+    with nothing_changes(clf, X):
+        clf.set_params(**{name: value})
+        parameter = name.partition("__")[0]
+        with pytest.raises(ValueError, match=f"{parameter} was .* when the network was built"):
+            clf.fit(X, y)
+        clf.set_params(**{name: before})
+    assert clf.fit(X, y).n_iter_ == 4
+
+
+def test_a_fit_that_goes_on_takes_parameters_that_say_the_same(rows):
+    X, y, _ = rows
+    encoder = FrozenEstimator(PCA(4).fit(X))
+
+    def alike():
+        bins = OneHotEncoder(categories=[np.array([0.0, 1.0])], handle_unknown="ignore")
+        ink = ColumnTransformer([("bins", bins, [0]), ("filled", SimpleImputer(), slice(1, 4))])
+        return {
+            "exogenous": [("frozen", FrozenEstimator(encoder.estimator)), ("ink", ink)],
+            "endogenous": Pipeline([("fill", SimpleImputer()), ("scale", StandardScaler())]),
+            "backbone": MLPBackbone([16]),
+        }
+
+    clf = small(warm_start=True, **alike()).fit(X, y)
+    assert clf.set_params(**alike()).fit(X, y).n_iter_ == 4
+    arrived = pickle.loads(pickle.dumps(clf))
+    assert arrived.fit(X, y).n_iter_ == 6
 
 
 def test_an_optimizer_may_change_in_a_fit_that_goes_on(rows):

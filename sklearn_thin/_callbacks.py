@@ -3,6 +3,14 @@
 from skorch.callbacks import Callback
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+OWN = "sklearn_thin."  # starts the names of our own callbacks, so that a user's may have any
+
+
+def own_callbacks(net):
+    """A net's callbacks that the user did not pass, by their names without OWN."""
+    named = dict(net.callbacks_)
+    return {name.removeprefix(OWN): named[name] for name in named if name.startswith(OWN)}
+
 
 class CosineRate(Callback):
     """Lowers the rate along a cosine to 0 over the fit, a step a batch.

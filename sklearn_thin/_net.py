@@ -8,6 +8,7 @@ from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer
 
 from sklearn_thin._batches import TensorBatches
+from sklearn_thin._callbacks import OWN
 from sklearn_thin._forward import as_float, in_precision
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._validation import check_device
@@ -76,7 +77,7 @@ class THINNet(NeuralNetClassifier):
 
     @property
     def _default_callbacks(self):
-        return [("epoch_timer", EpochTimer())]
+        return [(OWN + "epoch_timer", EpochTimer())]
 
     def get_iterator(self, dataset, training=False):
         iterator = super().get_iterator(dataset, training=training)

@@ -12,7 +12,13 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import nn
 
-from sklearn_thin._callbacks import CosineRate, EpochBar, SklearnCallbacks
+from sklearn_thin._callbacks import (
+    OWN,
+    CosineRate,
+    EpochBar,
+    SklearnCallbacks,
+    own_callbacks,
+)
 from sklearn_thin._erasure import RefitEraser
 from sklearn_thin._forward import check_compiler, check_precision
 from sklearn_thin._net import THINNet
@@ -132,7 +138,7 @@ class TrainingMixin:
             callbacks.append(("early_stopping", stopping))
         if training.erased is not None:  # behind early stopping, which restores the best weights
             callbacks.append(("eraser", RefitEraser(training.erased)))
-        return callbacks
+        return [(OWN + name, callback) for name, callback in callbacks]
 
     def _user_callbacks(self):
         callbacks = self.callbacks or []
@@ -147,11 +153,10 @@ class TrainingMixin:
 
     def _tidy(self, net, *, keep_optimizer):
         """Leave the net with what prediction needs, and the user's callbacks."""
-        own = {"lr_schedule", "progress_bar", "print_log", "sklearn", "early_stopping", "eraser"}
-        for name, callback in net.callbacks_:
-            if name == "progress_bar":
-                callback.close()
-        net.callbacks_ = [(name, cb) for name, cb in net.callbacks_ if name not in own]
+        own = own_callbacks(net)
+        if "progress_bar" in own:
+            own["progress_bar"].close()
+        net.callbacks_ = [(name, cb) for name, cb in net.callbacks_ if not name.startswith(OWN)]
         net.callbacks = net.train_split = net.iterator_train__generator = None
         net.dispeller = net.augmentation = None
         net.module_.zero_grad(set_to_none=True)

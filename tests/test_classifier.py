@@ -19,7 +19,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.utils.fixes import parse_version
-from skorch.callbacks import Callback, EpochScoring
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring, PrintLog, ProgressBar
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
@@ -625,6 +625,28 @@ def test_a_users_callback_is_called_on_a_copy_and_found_on_the_net(rows):
     assert callbacks == [("mine", mine)]
     assert clf.callbacks is callbacks
     assert dict(clf.net_.callbacks_)["mine"].calls == ["begin", "epoch", "epoch", "epoch", "end"]
+
+
+NAMES = ["early_stopping", "epoch_timer", "eraser", "lr_schedule", "print_log", "progress_bar"]
+
+
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_a_users_callback_may_have_any_name(verbose, rows):
+    X, y, z = rows[:3]
+    callbacks = [(name, CountEpochs()) for name in NAMES]
+    clf = small(callbacks=callbacks, early_stopping=0.2, dispelling="erasure", verbose=verbose)
+    clf.fit(X, y, exogenous_target=z)
+    calls = {name: callback.calls for name, callback in clf.net_.callbacks_}
+    assert calls == {name: ["begin", "epoch", "epoch", "epoch", "end"] for name in NAMES}
+    assert all("dur" in epoch for epoch in clf.history_)
+
+
+def test_skorchs_callbacks_work_beside_our_own(rows, capsys):
+    callbacks = [EarlyStopping(monitor="train_loss", patience=99), PrintLog(), ProgressBar()]
+    clf = small(callbacks=callbacks, early_stopping=0.2, verbose=2).fit(*rows[:2])
+    names = [name for name, _ in clf.net_.callbacks_]
+    assert names == ["EarlyStopping", "ProgressBar", "PrintLog"]
+    assert capsys.readouterr().out.count("train_loss") == 2  # a head of each table
 
 
 def test_a_callback_may_end_the_training(rows):

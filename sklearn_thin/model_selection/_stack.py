@@ -13,6 +13,7 @@ from torch.func import functional_call, stack_module_state
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._batches import batch_bounds
+from sklearn_thin._callbacks import own_callbacks
 from sklearn_thin._forward import as_float, in_precision
 from sklearn_thin._net import divergence, raised_in
 from sklearn_thin.losses import cross_entropy
@@ -48,7 +49,7 @@ class Stack:
         self.trained = {name: w for name, w in self.params.items() if w.requires_grad}
         self.module = modules[0]  # its own tensors are never read
         self.bounds = batch_bounds(self.train.n_rows, nets[0].batch_size)
-        self.callbacks = [dict(net.callbacks_) for net in self.nets]
+        self.callbacks = [own_callbacks(net) for net in self.nets]
         self.optimizer, self.groups = self._optimizer()
         self.schedule = None
         if "lr_schedule" in self.callbacks[0]:

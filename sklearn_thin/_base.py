@@ -32,6 +32,7 @@ from sklearn_thin._validation import (
     encode_labels,
     held_out_indices,
     held_out_size,
+    known_classes,
     mean_one_weights,
 )
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
@@ -124,8 +125,7 @@ class NetEstimator(
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
-        known = np.unique(classes) if classes is not None else None
-        known = known if reset else self.classes_
+        known = known_classes(classes, None if reset else self.classes_)
         self.classes_, codes = encode_labels(y, _num_samples(X), known=known)
         check_consistent_length(codes, groups)
         rows = Rows(X, x, codes, check_weights(sample_weight, codes), groups, target)

@@ -343,13 +343,19 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         y : array-like of shape (n_samples,), default=None
         classes : array-like of shape (n_classes,), default=None
-            All classes that will come, in the first call; None takes those of `y`.
+            All classes that will come, in the first call; None takes those of `y`. Later
+            calls may repeat them.
         exogenous_target, sample_weight : array-like, default=None
             As in `fit`.
 
         Returns
         -------
         self : THINClassifier
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and for labels or `classes` that the first call did not have.
         """
         given = {"exogenous_target": exogenous_target, "sample_weight": sample_weight}
         return self._fit(X, y, classes=classes, epochs=1, **given)

@@ -162,6 +162,19 @@ def encode_labels(y, n_samples, *, known=None, name="y"):
     return classes, codes.astype(np.int64)
 
 
+def known_classes(announced, before):
+    """Sorted classes that y must not go beyond: those announced or of before, or None."""
+    announced = None if announced is None else np.unique(announced)
+    if before is None or announced is None:
+        return announced if before is None else before
+    if not np.array_equal(announced, before):
+        raise ValueError(
+            f"classes={announced.tolist()} is not the same as on last call to partial_fit, was: "
+            f"{before.tolist()}. Leave classes out, or start anew with fit or another estimator."
+        )
+    return before
+
+
 def check_weights(sample_weight, X):
     """Non-negative sample weights of shape (n_samples,), or None for None.
 

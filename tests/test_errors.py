@@ -216,6 +216,15 @@ def test_partial_fit_refuses_a_class_that_was_not_announced(rows):
         small().partial_fit(X, y, classes=np.arange(9))
 
 
+def test_partial_fit_refuses_other_classes_than_in_the_first_call(rows):
+    X, y, _ = rows
+    clf = small().partial_fit(X, y, classes=np.arange(10))
+    match = r"classes=\[0, 1\] is not the same as on last call to partial_fit, was: \[0, 1, 2"
+    with nothing_changes(clf, X), pytest.raises(ValueError, match=match):
+        clf.partial_fit(X, y, classes=[0, 1])
+    assert clf.partial_fit(X, y, classes=np.arange(10)[::-1]).n_iter_ == 2
+
+
 def test_a_warm_start_refuses_other_classes_and_columns(rows):
     X, y, _ = rows
     clf = small(warm_start=True).fit(X, y)

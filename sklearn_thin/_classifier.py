@@ -399,6 +399,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
             rows, held_out = self._split(rows, seeds.split, X_val, y_val)
         if not warm:
             self._fit_endogenous(rows, seeds.exogenous)
+            self._fit_erasure(target)
         train = self._frozen_dataset(rows, seeds.exogenous, fit=not warm, sides=sides)
         valid = self._frozen_dataset(held_out)
         erased, sizes = self._told_eraser(rows, train)

@@ -13,8 +13,7 @@ BLOCK = 1024  # rows that go through the backbone at once
 
 def one_hot_encoder(target):
     """Encoder of the exogenous labels, one variable a column."""
-    encoder = OneHotEncoder(sparse_output=False, dtype=np.float32, handle_unknown="ignore")
-    return encoder.fit(_columns(target))
+    return OneHotEncoder(sparse_output=False, dtype=np.float32).fit(_columns(target))
 
 
 def one_hot(encoder, target):

@@ -229,6 +229,28 @@ def target_column(target, index, n_variables):
     return target.iloc[:, index] if hasattr(target, "iloc") else np.asarray(target)[:, index]
 
 
+def check_erased_labels(target, known=None):
+    """Raise where labels say nothing of what is to be erased.
+
+    Parameters
+    ----------
+    target : array-like of shape (n_samples,) or (n_samples, n_variables)
+    known : list of ndarray, default=None
+        Classes of each variable in the fit before, which the labels must not go beyond; they
+        may then be fewer. None takes any, of at least two classes.
+    """
+    n_variables = np.shape(target)[1] if np.ndim(target) > 1 else 1
+    if known is not None and n_variables != len(known):
+        raise ValueError(
+            f"exogenous_target has labels of {n_variables} variables, but had those of "
+            f"{len(known)} in the fit before: dispelling='erasure' erases the same in both"
+        )
+    for index in range(n_variables):
+        column = target_column(target, index, n_variables)
+        before = None if known is None else known[index]
+        encode_labels(column, len(column), known=before, name="exogenous_target")
+
+
 # ----------------------------------------------------------------------- during the fit
 
 

@@ -20,12 +20,12 @@ from sklearn_thin._erasure import (
 from sklearn_thin._exogenous import (
     Augmentation,
     Dispeller,
+    check_erased_labels,
     check_exogenous,
     check_named,
     fit_exogenous,
     is_to_fit_any,
     named_exogenous,
-    target_column,
     width_message,
 )
 from sklearn_thin._fingerprint import fingerprint
@@ -34,7 +34,6 @@ from sklearn_thin._storage import take
 from sklearn_thin._validation import (
     check_device,
     check_transformed,
-    encode_labels,
     held_out_size,
 )
 
@@ -100,10 +99,7 @@ class TwoSidedEstimator(NetEstimator):
                 "dispelling='erasure' erases the same labels in all of them"
             )
         if target is not None:
-            n_variables = np.shape(target)[1] if np.ndim(target) > 1 else 1
-            for index in range(n_variables):
-                column = target_column(target, index, n_variables)
-                encode_labels(column, len(column), name="exogenous_target")
+            check_erased_labels(target, self.erasure_encoder_.categories_ if warm else None)
         elif self.exogenous is None:
             raise ValueError(
                 "dispelling='erasure' needs labels of what is to be erased: pass "
@@ -169,7 +165,6 @@ class TwoSidedEstimator(NetEstimator):
         return training and (self.lam > 0 or erased)
 
     def _fit_exogenous(self, rows, seed, *, logits, sides):
-        self._fit_erasure(rows)
         if self.exogenous is None:
             return None, {}
         self._check_widths(rows)
@@ -207,11 +202,11 @@ class TwoSidedEstimator(NetEstimator):
         with torch_seed(0, torch.device("cpu")):
             return build_backbone(self.backbone, self.module_input_shape_)[1]
 
-    def _fit_erasure(self, rows):
+    def _fit_erasure(self, target):
         """Read the classes to be erased, and see whether they leave anything of h_endo."""
         self.erasure_encoder_ = None
-        if self.dispelling == "erasure" and rows.target is not None:
-            self.erasure_encoder_ = one_hot_encoder(rows.target)
+        if self.dispelling == "erasure" and target is not None:
+            self.erasure_encoder_ = one_hot_encoder(target)
             check_room(self._h_width(), sum(len(c) - 1 for c in self.erasure_encoder_.categories_))
 
     def _told_eraser(self, rows, train):

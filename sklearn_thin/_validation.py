@@ -151,8 +151,8 @@ def encode_labels(y, n_samples, *, known=None, name="y"):
         unknown = np.setdiff1d(classes, known)
         if len(unknown):
             raise ValueError(
-                f"{name} has classes that are not known: {unknown.tolist()}; known are "
-                f"{known.tolist()}"
+                f"{name} has classes that are not known: {unknown.tolist()}, in "
+                f"{np.isin(y, unknown).sum()} rows; known are {known.tolist()}"
             )
         return known, np.searchsorted(known, classes)[codes]
     if len(classes) < 2:

@@ -12,6 +12,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import OneHotEncoder
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin._random import draw_seeds
+from sklearn_thin._validation import held_out_indices
 
 SMALL = MLPBackbone((32,))
 
@@ -154,6 +156,26 @@ def test_partial_fit_goes_on_erasing(rows):
     for _ in range(2):
         clf.partial_fit(X, y, exogenous_target=z)
         assert covariance_with(z, clf.transform(X)) < 1e-5
+
+
+def test_partial_fit_refuses_exogenous_classes_that_were_not_there_before(rows):
+    X, y, z = rows
+    clf = erasing().partial_fit(X, y, exogenous_target=z)
+    later = np.where(np.arange(len(z)) < 3, 7, z)
+    with pytest.raises(ValueError, match=r"exogenous_target .*\[7\], in 3 rows; known are \[0, 1"):
+        clf.partial_fit(X, y, exogenous_target=later)
+    with pytest.raises(ValueError, match="labels of 2 variables, but had those of 1"):
+        clf.partial_fit(X, y, exogenous_target=np.column_stack([z, z]))
+    assert clf.n_iter_ == 1
+
+
+def test_a_warm_start_knows_the_exogenous_classes_of_held_out_rows(rows):
+    X, y, z = rows
+    z = np.where(np.arange(len(z)) == 5, 7, z)
+    clf = erasing(warm_start=True, early_stopping=0.3, max_epochs=1, random_state=2)
+    held_out = held_out_indices(0.3, y, None, draw_seeds(2).split)[1]
+    assert 5 in held_out  # the only row of its class
+    assert clf.fit(X, y, exogenous_target=z).fit(X, y, exogenous_target=z).n_iter_ == 2
 
 
 def test_a_fit_that_goes_on_must_erase_the_same(rows, encoder):

@@ -85,6 +85,7 @@ class ConditionalAligner(nn.Module):
         basis, blocks = _basis(blocks, rank, max_rows)
         count, means, moments = _class_moments(blocks, basis)
         centre = count @ means / count.sum()
+        means[count == 0] = centre  # rows of a class that is yet to come stay where they are
         inside = means @ basis  # (classes, rank)
         within = moments - torch.einsum("ki,kj->kij", inside, inside)  # S_k: (classes, rank, rank)
         pooled = torch.einsum("k,kij->ij", count / count.sum(), within)
@@ -187,7 +188,7 @@ def _class_moments(blocks, basis):
         count = count + proba.sum(0)
         sums = sums + proba.T @ h
         moments = moments + torch.einsum("nk,ni,nj->kij", proba, u, u)
-    some = count.clamp_min(1e-12)  # a class may be without rows
+    some = count.where(count > 0, 1.0)  # a class may be without rows
     return count, sums / some.unsqueeze(1), moments / some.view(-1, 1, 1)
 
 

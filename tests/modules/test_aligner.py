@@ -99,6 +99,13 @@ def test_few_rows_of_a_class_are_trusted_little_and_none_not_at_all():
     assert aligned.std() < 3 * h.std()
 
 
+def test_a_class_without_rows_stays_where_it_is():
+    h, proba = spread(n_classes=2)
+    aligner = fitted(h + 5, torch.nn.functional.pad(proba, (0, 1)))
+    absent = torch.eye(3, dtype=torch.float64)[2].expand(len(h), 3)
+    torch.testing.assert_close(aligner(h + 5, absent), h + 5)
+
+
 def test_features_that_never_move_do_no_harm():
     h, proba = spread(600)
     h[:, 2] = 0

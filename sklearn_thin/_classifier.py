@@ -338,6 +338,12 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         The first call fits the exogenous and endogenous transformers where they are not
         frozen; later calls leave them as they are.
 
+        The maps of `dispelling="erasure"` and `"alignment"` are fitted anew in each call, to its
+        rows alone: the network has moved on from what it made of the rows before, and these are
+        not kept. What a map guarantees on its training rows, it guarantees on those of the
+        last call. Each call should therefore hold rows of all exogenous classes; one whose
+        rows are all of one leaves the map of erasure as it was.
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
@@ -345,7 +351,10 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         classes : array-like of shape (n_classes,), default=None
             All classes that will come, in the first call; None takes those of `y`. Later
             calls may repeat them.
-        exogenous_target, sample_weight : array-like, default=None
+        exogenous_target : array-like, default=None
+            As in `fit`. With `dispelling="erasure"` all calls must pass it or none, and the
+            first must hold every class that will come.
+        sample_weight : array-like of shape (n_samples,), default=None
             As in `fit`.
 
         Returns

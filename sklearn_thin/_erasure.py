@@ -57,7 +57,8 @@ class RefitEraser(Callback):
 
     The network is trained through the map, so that it learns to do without what is erased.
     In the first epoch the representation changes too fast for a map to hold: it stays the
-    identity there.
+    identity there. Rows that are all told alike, such as those of one class, say nothing of
+    what to erase: they leave the map as it is.
 
     Parameters
     ----------
@@ -81,6 +82,8 @@ class RefitEraser(Callback):
 
     def refit(self, net, dataset, n_rows, generator=None):
         """Fit the eraser to the representation of so many rows, in random order."""
+        if (self.told == self.told[0]).all():
+            return
         module = net.module_.eval()
         index = torch.randperm(len(dataset), generator=generator)[:n_rows]
         module.eraser.refit(Blocks(module.backbone, dataset.X, self.told, index, net.device))

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
@@ -156,6 +157,17 @@ def test_partial_fit_goes_on_erasing(rows):
     for _ in range(2):
         clf.partial_fit(X, y, exogenous_target=z)
         assert covariance_with(z, clf.transform(X)) < 1e-5
+
+
+def test_a_call_of_partial_fit_whose_rows_are_of_one_class_keeps_the_map(rows):
+    X, y, z = rows
+    clf = erasing().partial_fit(X, y, exogenous_target=z)
+    for exogenous_class in (0, 3):
+        one = z == exogenous_class
+        clf.partial_fit(X[one], y[one], exogenous_target=z[one])
+    assert clf.n_iter_ == 3
+    h = clf.module_.backbone(torch.from_numpy(X)).detach().numpy()
+    assert covariance_with(z, clf.transform(X)) < 0.4 * covariance_with(z, h)
 
 
 def test_partial_fit_refuses_exogenous_classes_that_were_not_there_before(rows):

@@ -45,6 +45,7 @@ class Training:
 
     def __post_init__(self):
         self.seed += 0 if self.before is None else len(self.before.history)
+        _check_two_rows(len(self.train), self.module)
 
 
 class TrainingMixin:
@@ -182,6 +183,16 @@ class TrainingMixin:
                     delattr(self, name)
                 vars(self).update(before)
             raise
+
+
+def _check_two_rows(n_rows, module):
+    """Raise where there is a single row, of which batch normalisation knows no variance."""
+    if n_rows < 2 and any(isinstance(part, nn.BatchNorm1d) for part in module.modules()):
+        raise ValueError(
+            f"there must be at least 2 rows to train on with batch normalisation, got {n_rows} "
+            "(rows of weight 0 and held-out rows do not count). Pass more rows at once, or use "
+            "a backbone without it and hidden_units=0."
+        )
 
 
 def _fitted_attributes(estimator):

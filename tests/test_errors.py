@@ -225,6 +225,15 @@ def test_partial_fit_refuses_other_classes_than_in_the_first_call(rows):
     assert clf.partial_fit(X, y, classes=np.arange(10)[::-1]).n_iter_ == 2
 
 
+def test_partial_fit_on_a_single_row_needs_a_network_without_batch_normalisation(rows):
+    X, y, _ = rows
+    clf = small().partial_fit(X, y)
+    with nothing_changes(clf, X), pytest.raises(ValueError, match=r"at least 2 rows .*, got 1 "):
+        clf.partial_fit(X[:1], y[:1])
+    plain = small(backbone=nn.Linear(64, 16), hidden_units=0).partial_fit(X, y)
+    assert plain.partial_fit(X[:1], y[:1]).n_iter_ == 2
+
+
 def test_a_warm_start_refuses_other_classes_and_columns(rows):
     X, y, _ = rows
     clf = small(warm_start=True).fit(X, y)

@@ -19,9 +19,9 @@ from sklearn_thin.datasets import (
 )
 
 SPRITE_SIDE = 32  # pixels
-SPRITES_BY = ("scale", "orientation")
+SPRITES_BY = ("scale", "orientation", "tilt")
 SPRITE_COPIES = 6  # 60,000 sprites take 61 MB
-N_LABELS = {"rotation": 18, "scale": 10, "orientation": 10}
+N_LABELS = {"rotation": 18, "scale": 10, "orientation": 40, "tilt": 10}
 FACES = ImageAugmentation(rotation=10, shift=0.05, flip=True, brightness=0.2, contrast=0.2)
 
 
@@ -119,15 +119,15 @@ def more_sprites(data, n_copies, rows=None):
 
 
 def draw_sprites(n, seed):
-    """Sprites whose shape is the class and whose scale or orientation is exogenous.
+    """Sprites whose shape is the class; their scale, orientation or tilt is exogenous.
 
     With hard edges, as in dSprites: smooth ones tell the shape of all but one in 10,000. The
-    scale is in 10 bins; of the 40 orientations those that a quarter turn apart are one, as a
-    square looks the same in both.
+    scale is in 10 bins, the orientation one of 40, as dSprites labels it. The tilt is the
+    orientation within a quarter turn: a square looks the same after each.
     """
     drawn = make_sprites(n, side=SPRITE_SIDE, antialias=False, random_state=seed)
-    orientation = np.rint(drawn.orientations / (np.pi / 20)).astype(np.int64) % 10
-    z = {"scale": drawn.scale_bins, "orientation": orientation}
+    orientation = np.rint(drawn.orientations / (np.pi / 20)).astype(np.int64) % 40
+    z = {"scale": drawn.scale_bins, "orientation": orientation, "tilt": orientation % 10}
     return Part(drawn.images, drawn.target, z)
 
 

@@ -16,7 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin.inspection import leakage_score
 from sklearn_thin.losses import cosine_dispelling
 
@@ -31,6 +31,7 @@ SHARED_DROPOUT = {**SHARED, "backbone": {**SHARED["backbone"], **DROPOUT["backbo
 FREE = {"encoder": "free"}
 ENCODERS = {"encoder, own images": "paper", "encoder, free labels": "free"}
 OWN = {"encoder": "paper", **SHARED}
+ALONE = "encoder alone, free labels"
 # Parameters of THINClassifier; "encoder" says which one steers the gate, "lam" that λ is used,
 # "penalty" which term λ weighs if not the paper's.
 MODELS = {
@@ -42,6 +43,7 @@ MODELS = {
     "oracle": {"encoder": "oracle"},
     "exogenous gate": {"encoder": "paper"},
     "exogenous gate, free labels": FREE,
+    ALONE: FREE,
     "baseline, shared layer": {"depth": 0, **SHARED},
     "exogenous gate, own images, shared layer": OWN,
     "exogenous gate, shared layer": {**FREE, **SHARED},
@@ -100,7 +102,7 @@ def score_encoder(task):
     encoder, seconds = encoder_of(spec, variable, kind)
     test = scored_part(spec)
     off = np.abs(encoder.predict(test.X) - test.z[variable])
-    if variable == "orientation":  # the last bin is next to the first
+    if variable in ("orientation", "tilt"):  # the last bin is next to the first
         off = np.minimum(off, N_LABELS[variable] - off)
     return {
         "accuracy": 100 * np.mean(off == 0),
@@ -126,6 +128,8 @@ def score_all(names, specs, args, description="", by=None):
 def score_model(task):
     """Accuracy in % on the scored rows, parameters and seconds of one model."""
     spec, name = task
+    if name == ALONE:
+        return _score_alone(training(spec), spec["dataset"], spec.get("test_rows"))
     params = model_params(spec, name)
     return _score_model(training(spec), params, spec["dataset"], spec.get("test_rows"))
 
@@ -280,6 +284,26 @@ def _score_model(spec, params, dataset, test_rows):
     return {
         "accuracy": 100 * np.mean(predicted == test.y),
         "balanced accuracy": 100 * balanced_accuracy_score(test.y, predicted),
+        "parameters": n_parameters(model),
+        "seconds": seconds,
+    }
+
+
+@memory.cache
+def _score_alone(spec, dataset, test_rows):
+    """What an MLP makes of the encoder's probabilities, which do not mean to tell the class."""
+    (variable,) = variables(spec)
+    encoder, _ = encoder_of(spec, variable, "free")
+    said = FrozenEstimator(FunctionTransformer(encoder.predict_proba))
+    params = {"max_epochs": spec["epochs"], **SHARED, "depth": 0, "endogenous": said}
+    params = {**with_common(spec, params), "backbone": MLPBackbone((256,))}
+    train = part_of(spec, True, spec["rows"])
+    model, start = THINClassifier(**params), time.perf_counter()
+    model.fit(train.X, train.y)
+    seconds = time.perf_counter() - start
+    test = part_of({**spec, "dataset": dataset}, False).first(test_rows)
+    return {
+        "accuracy": 100 * model.score(test.X, test.y),
         "parameters": n_parameters(model),
         "seconds": seconds,
     }

@@ -4,7 +4,7 @@
     python benchmarks/paper/choose.py --data DIR --dataset sprites --by orientation --seeds 2
 
 DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. 10,000 of its training digits are held out
-for scoring; of the sprites 10,000 more are drawn, and gates read their scale or orientation.
+for scoring; of the sprites 10,000 more are drawn, and gates read their scale, orientation or tilt.
 Compared are what the gate reads, of which encoder, at which temperature, where the hidden layer
 is, how many leaves there are, ways to dispel, and dropout of h_endo, for the baseline, the
 exogenous gate and the oracle. What wins here is scored on the test split by `mnist_r.py` and
@@ -12,7 +12,7 @@ exogenous gate and the oracle. What wins here is scored on the test split by `mn
 """
 
 from _data import SPRITES_BY
-from _models import score_all
+from _models import ALONE, score_all
 from _runs import accuracy_table, arguments, heading, setting, write_json
 
 TITLES = {"mnist_r": "MNIST-R, held-out training digits", "sprites": "Sprites, by {}, other draws"}
@@ -31,6 +31,7 @@ ROWS = (
     "THIN",
     "oracle",
     "oracle, shared layer",
+    ALONE,
     "baseline, dropout",
     "exogenous gate, free labels, dropout",
     "exogenous gate, shared layer, dropout",

@@ -6,7 +6,8 @@ DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. MNIST-R is that of `mnist_r
 runs are not repeated; the paper's angles seem to be discrete (`--angles`). The sprites are
 60,000 for training and 10,000 for testing, drawn by `make_sprites` at 32 × 32 pixels (dSprites
 has 64 × 64), with hard edges as there: the shape is the class, the scale in 10 bins the
-exogenous variable, or the orientation within a quarter turn (`--by`), of which there are 10.
+exogenous variable, or (`--by`) the orientation, one of 40, or the tilt, which is the orientation
+within a quarter turn, one of 10.
 
 Compared are the baseline, the simple and the tree-gated ensemble, the exogenous gate, THIN and
 the oracle; "as in the paper" gates on h_exo, and each expert has hidden units of its own. Below
@@ -14,11 +15,12 @@ the oracle one thing changes at a time: the gate reads what the encoder says; th
 trained, for as many steps, on other draws ("free labels": of the digits one an epoch, of the
 sprites six, each seen several times, as more would not fit into memory); the experts share the
 hidden layer; and h_endo is dispelled by the cosine term, by erasure or, "THIN", by alignment.
+"Encoder alone" is no THIN: an MLP reads what the encoder says, and no image.
 The test split is scored once, after the last epoch: nothing is chosen on it.
 """
 
 from _data import SPRITES_BY
-from _models import score_all
+from _models import ALONE, score_all
 from _runs import accuracy_table, arguments, heading, setting, write_json
 from mnist_r import PAPER
 
@@ -39,6 +41,7 @@ ROWS = (
     "THIN, erasure",
     "THIN",
     "oracle, shared layer",
+    ALONE,
 )
 # of the paper's tables 1 and 2, both on MNIST-R
 NUMBERS = {

@@ -5,7 +5,6 @@ from numbers import Integral, Real
 
 import torch
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.metaestimators import _BaseComposition
 
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._inside import InsideViews
@@ -15,7 +14,7 @@ from sklearn_thin._training import Training
 from sklearn_thin._validation import check_target
 
 
-class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
+class THINClassifier(InsideViews, TwoSidedEstimator):
     """Classifier that uses a nuisance variable twice, then throws it away.
 
     THIN (THrowable Information Networks; Arnaud, Dapogny and Bailly) serves where a
@@ -197,16 +196,6 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         "inference": [StrOptions({"soft", "hard"})],
         "augment": [callable, None],
     }
-    _architecture = (
-        *TwoSidedEstimator._architecture,
-        "exogenous",
-        "exogenous_predictor",
-        "endogenous",
-        "gate_input",
-        "depth",
-        "n_experts",
-        "dispelling",
-    )
 
     def __init__(
         self,
@@ -268,16 +257,6 @@ class THINClassifier(InsideViews, TwoSidedEstimator, _BaseComposition):
         self.mixed_precision = mixed_precision
         self.verbose = verbose
         self.random_state = random_state
-
-    def get_params(self, deep=True):
-        """Parameters; those of a list of `exogenous` under the names in it."""
-        if deep and isinstance(self.exogenous, list):
-            return self._get_params("exogenous", deep=True)
-        return super().get_params(deep=deep)
-
-    def set_params(self, **params):
-        """Set parameters, also of the transformers named in a list of `exogenous`."""
-        return self._set_params("exogenous", **params)
 
     # ------------------------------------------------------------------ fit
 

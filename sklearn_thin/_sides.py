@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import validate_data
 
 from sklearn_thin._backbones import build_backbone, module_input_shape
@@ -38,8 +39,29 @@ from sklearn_thin._validation import (
 )
 
 
-class TwoSidedEstimator(NetEstimator):
+class TwoSidedEstimator(NetEstimator, _BaseComposition):
     """A net estimator whose backbone reads `endogenous` of X, and whose gate `exogenous`."""
+
+    _architecture = (
+        *NetEstimator._architecture,
+        "exogenous",
+        "exogenous_predictor",
+        "endogenous",
+        "gate_input",
+        "depth",
+        "n_experts",
+        "dispelling",
+    )
+
+    def get_params(self, deep=True):
+        """Parameters; those of a list of `exogenous` under the names in it."""
+        if deep and isinstance(self.exogenous, list):
+            return self._get_params("exogenous", deep=True)
+        return super().get_params(deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters, also of the transformers named in a list of `exogenous`."""
+        return self._set_params("exogenous", **params)
 
     def _check_sides(self, target, warm):
         """What can be said of both sides before anything is read or fitted."""

@@ -39,7 +39,7 @@ def check_device(device):
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has all three
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"device={str(device)!r} is not available: {reason}. Use 'auto', 'cpu' or a "

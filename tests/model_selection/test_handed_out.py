@@ -74,8 +74,8 @@ def test_a_refit_that_raises_leaves_an_unfitted_estimator_as_in_a_plain_search(d
 
 
 def test_callbacks_of_scikit_learn_follow_the_search_and_its_refit(digits, capsys):
-    callback = pytest.importorskip("sklearn.callback")
-    pytest.importorskip("rich")
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9 has none")
+    pytest.importorskip("rich", reason="draws scikit-learn's progress bar")
     search = StackedGridSearchCV(SMALL, GRID, cv=2, error_score="raise")
     search.set_callbacks(callback.ProgressBar()).fit(digits.X[:200], digits.y[:200])
     printed = capsys.readouterr().out

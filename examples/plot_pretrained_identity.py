@@ -112,8 +112,8 @@ def models(seed):
 
 # %%
 # Three seeds, on people never seen. Some hundred images teach the experts little, and a
-# difference of less than two standard errors says nothing: that the network plugs in does not
-# make identity worth gating by.
+# difference of less than some three standard errors of one accuracy says nothing: that the
+# network plugs in does not make identity worth gating by.
 
 scores = {}
 for seed in range(3):
@@ -128,7 +128,7 @@ for name, rows in scores.items():
     mean, deviation = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1)
     columns = "".join(f"{m:8.1f} ± {d:3.1f}" for m, d in zip(mean, deviation, strict=True))
     print(f"{name:22s}{columns}")
-share = np.mean(scores["baseline"]) / 100
+share = np.mean(scores["baseline"], axis=0)[0] / 100
 error = 100 * np.sqrt(share * (1 - share) / len(test.target))
 print(f"standard error of an accuracy on {len(test.target)} images: {error:.1f}")
 

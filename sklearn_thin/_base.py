@@ -282,7 +282,10 @@ class NetEstimator(
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
     def transform(self, X):
-        """Representation that the backbone gives: h_endo, or h_exo of an encoder.
+        """Representation that is classified: h_endo, or h_exo of an encoder.
+
+        Where `dispelling` is "erasure" or "alignment", h_endo is what its map leaves of the
+        backbone's output.
 
         Parameters
         ----------

@@ -250,15 +250,48 @@ def test_table2_may_have_discrete_angles(paper):
 def test_table2_has_every_architecture_on_sprites(paper):
     printed, figures = paper("table2", "--test-rows", "200", "--datasets", "sprites")
     runs = figures["runs"]["sprites"]
-    assert len(runs) == 16
+    assert len(runs) == 20
     for name, results in runs.items():
         assert len(results) == 2
         assert all(0 <= result["accuracy"] <= 100 for result in results)
         assert cells(printed, name)[2] == ""  # the paper's numbers are on MNIST-R
+    sizes = {name: results[0]["parameters"] for name, results in runs.items()}
+    gate, encoder = sizes["exogenous gate, shared layer"], sizes["encoder, free labels"]
+    assert sizes.pop("baseline, as large as gate and encoder") >= gate + encoder
     # about as large: experts share the hidden units, whatever their number
-    del runs["encoder alone, free labels"]  # which is no THIN, and reads no image
-    sizes = np.array([results[0]["parameters"] for results in runs.values()])
-    assert np.abs(sizes / runs["baseline"][0]["parameters"] - 1).max() < 0.06
+    del sizes["encoder alone, free labels"]  # which is no THIN, and reads no image
+    assert np.abs(np.array(list(sizes.values())) / sizes["baseline"] - 1).max() < 0.06
+
+
+def test_sprites_that_training_has_seen_may_be_left_out_of_the_score(paper, paper_module):
+    models = ("--rows", "3000", "--datasets", "sprites", "--models", "exogenous gate, free labels")
+    printed, figures = paper("table2", *models, "--unseen")
+    data = paper_module("_data")
+    spec = {"dataset": "sprites", "data": None, "epochs": 1, "rows": 3000, "unseen": True}
+    left, whole = data.scored_part(spec).X, data.part_of(spec, False).X
+    assert f"{len(left):,} test images" in printed
+    assert 9000 < len(left) < len(whole) == 10_000
+    trained = np.concatenate([data.part_of(spec, True, 3000).X, data.more_sprites(None, 1, 3000).X])
+    assert not set(map(bytes, left)) & set(map(bytes, trained))
+    _, others = paper("table2", *models)
+    scores = [runs["runs"]["sprites"]["baseline"][0]["accuracy"] for runs in (figures, others)]
+    assert scores[0] != scores[1]
+
+
+def test_the_baseline_may_learn_from_the_images_of_the_encoder(paper):
+    models = ("baseline, other draws", "oracle, other draws")
+    options = ("--test-rows", "200", "--datasets", "mnist_r", "--epochs", "2", "--models", *models)
+    runs = paper("table2", *options)[1]["runs"]["mnist_r"]
+    assert runs["baseline"] != runs["baseline, other draws"]
+    assert runs["baseline"][0]["parameters"] == runs["baseline, other draws"][0]["parameters"]
+
+
+def test_a_command_without_data_names_the_option_before_work_starts():
+    environment = {**os.environ, "SKLEARN_THIN_DATA": ""}
+    command = [sys.executable, str(BENCHMARKS / "paper/table1.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "--data" in done.stderr
 
 
 def test_sprites_may_be_gated_by_their_orientation(paper):

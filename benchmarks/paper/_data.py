@@ -235,3 +235,22 @@ def encoder_part(spec, kind):
     if spec.get("augment"):
         return augmented(part, epochs, spec["seed"]), epochs
     return part, 1
+
+
+def scored_part(spec):
+    """The rows that a run is scored on; "unseen" leaves out images that training has seen."""
+    part = part_of(spec, False).first(spec.get("test_rows"))
+    if not spec.get("unseen"):
+        return part
+    drawn = ("dataset", "data", "epochs", "rows", "options")
+    kept = unseen_rows({name: spec[name] for name in drawn if name in spec})
+    kept = kept[kept < len(part.y)]
+    return Part(part.X[kept], part.y[kept], {name: z[kept] for name, z in part.z.items()})
+
+
+@memory.cache
+def unseen_rows(spec):
+    """Test images that equal, pixel for pixel, none of the classifier's or the encoder's."""
+    seen = set(map(bytes, part_of(spec, True, spec["rows"]).X))
+    seen.update(map(bytes, encoder_part(spec, "free")[0].X))
+    return np.flatnonzero([bytes(image) not in seen for image in part_of(spec, False).X])

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _data import EXOGENOUS, FACES, N_LABELS, TRAINED_ON, encoder_part, part_of, shrunk
+from _data import (
+    EXOGENOUS,
+    FACES,
+    N_LABELS,
+    TRAINED_ON,
+    encoder_part,
+    part_of,
+    scored_part,
+    shrunk,
+)
 from _penalties import CovarianceTHIN, ReversalTHIN
 from _runs import memory, run_named
 from sklearn.base import clone
@@ -33,7 +42,8 @@ ENCODERS = {"encoder, own images": "paper", "encoder, free labels": "free"}
 OWN = {"encoder": "paper", **SHARED}
 ALONE = "encoder alone, free labels"
 # Parameters of THINClassifier; "encoder" says which one steers the gate, "lam" that λ is used,
-# "penalty" which term λ weighs if not the paper's.
+# "penalty" which term λ weighs if not the paper's, "other_draws" that the classifier itself is
+# trained on what an encoder with free labels is.
 MODELS = {
     "baseline": {"depth": 0},
     "simple ensemble": {"depth": 0, "n_experts": 8},
@@ -45,6 +55,10 @@ MODELS = {
     "exogenous gate, free labels": FREE,
     ALONE: FREE,
     "baseline, shared layer": {"depth": 0, **SHARED},
+    "baseline, as large as gate and encoder": {"depth": 0, "hidden_units": 512},
+    "baseline, other draws": {"depth": 0, "other_draws": True},
+    "exogenous gate, shared layer, other draws": {**FREE, **SHARED, "other_draws": True},
+    "oracle, other draws": {"encoder": "oracle", "other_draws": True},
     "exogenous gate, own images, shared layer": OWN,
     "exogenous gate, shared layer": {**FREE, **SHARED},
     "exogenous gate, temperature 10": {**FREE, **SHARED, "temperature": 10.0},
@@ -129,9 +143,9 @@ def score_model(task):
     """Accuracy in % on the scored rows, parameters and seconds of one model."""
     spec, name = task
     if name == ALONE:
-        return _score_alone(training(spec), spec["dataset"], spec.get("test_rows"))
+        return _score_alone(training(spec), scored(spec))
     params = model_params(spec, name)
-    return _score_model(training(spec), params, spec["dataset"], spec.get("test_rows"))
+    return _score_model(training(spec), params, scored(spec))
 
 
 def oracle(params, n_labels, image_shape):
@@ -165,14 +179,15 @@ def variables(spec):
     return spec.get("variables", EXOGENOUS[spec["dataset"]])
 
 
-def scored_part(spec):
-    """The rows that a run is scored on."""
-    return part_of(spec, False).first(spec.get("test_rows"))
+def scored(spec):
+    """What says which rows are scored, and nothing of the model."""
+    return {name: spec[name] for name in ("dataset", "test_rows", "unseen") if name in spec}
 
 
 def training(spec):
     """The setting without what the fitted model does not depend on."""
-    spec = {name: value for name, value in spec.items() if name not in ("lam", "test_rows")}
+    rest = ("lam", "test_rows", "unseen")
+    spec = {name: value for name, value in spec.items() if name not in rest}
     return {**spec, "dataset": TRAINED_ON.get(spec["dataset"], spec["dataset"])}
 
 
@@ -240,10 +255,14 @@ def softened(predictor, temperature):
 @memory.cache
 def fit_model(spec, params):
     """A model of any data set, and the seconds it took."""
-    params = with_common(spec, {"max_epochs": spec["epochs"], **params})
+    params = dict(params)
     kind, penalty = params.pop("encoder", None), params.pop("penalty", None)
     temperature = params.pop("temperature", None)
-    train = part_of(spec, True, spec["rows"])
+    if params.pop("other_draws", False):
+        train, n_copies = encoder_part(spec, "free")
+    else:
+        train, n_copies = part_of(spec, True, spec["rows"]), 1
+    params = with_common(spec, {"max_epochs": spec["epochs"] // n_copies, **params})
     X, target = train.X, {}
     if kind == "oracle":
         (variable,) = variables(spec)
@@ -277,9 +296,9 @@ def count_errors(task):
 
 
 @memory.cache
-def _score_model(spec, params, dataset, test_rows):
+def _score_model(spec, params, scored):
     model, seconds = fit_model(spec, params)
-    test = part_of({**spec, "dataset": dataset}, False).first(test_rows)
+    test = scored_part({**spec, **scored})
     predicted = predictions(spec, params, model, test)
     return {
         "accuracy": 100 * np.mean(predicted == test.y),
@@ -290,7 +309,7 @@ def _score_model(spec, params, dataset, test_rows):
 
 
 @memory.cache
-def _score_alone(spec, dataset, test_rows):
+def _score_alone(spec, scored):
     """What an MLP makes of the encoder's probabilities, which do not mean to tell the class."""
     (variable,) = variables(spec)
     encoder, _ = encoder_of(spec, variable, "free")
@@ -301,7 +320,7 @@ def _score_alone(spec, dataset, test_rows):
     model, start = THINClassifier(**params), time.perf_counter()
     model.fit(train.X, train.y)
     seconds = time.perf_counter() - start
-    test = part_of({**spec, "dataset": dataset}, False).first(test_rows)
+    test = scored_part({**spec, **scored})
     return {
         "accuracy": 100 * model.score(test.X, test.y),
         "parameters": n_parameters(model),

@@ -10,8 +10,8 @@ cosine term, a covariance penalty, gradient reversal, closed-form erasure, align
 combinations. Gates read the encoder with free labels of `table2.py`. A linear and an MLP probe
 are trained on one half of the test images' h_endo and scored on the other half. The cut is the
 share of the probe's excess over chance that is gone, against the gate with λ = 0 of the same
-seed; below 0 the probe reads more than there. Weights are orders of magnitude from the
-literature; every model is scored once, after the last epoch.
+seed; below 0 the probe reads more than there. The weights of the covariance penalty and of
+reversal were not tuned; every model is scored once, after the last epoch.
 """
 
 import numpy as np

@@ -3,7 +3,8 @@
     python benchmarks/paper/figure4.py --data DIR
 
 DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. THIN is trained at each λ, beside the
-baseline; the gate reads the encoder with free labels of `table2.py`. The figure, a PNG, shows mean
+baseline, all with the hidden layer in the backbone (the first three rows of `dispelling.py`); the
+gate reads the encoder with free labels of `table2.py`. The figure, a PNG, shows mean
 and standard deviation over the seeds of the test accuracy, of the mean |cos| that the term
 lowers, and of what a linear and an MLP probe read of the rotation in the test images' h_endo;
 the table has the same in figures, and the |cos| of the last epoch of training. Nothing is

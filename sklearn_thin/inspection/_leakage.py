@@ -40,8 +40,9 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     z : array-like of shape (n_samples,)
         Labels of the exogenous variable.
     probe : {"linear", "mlp"} or classifier, default="linear"
-        "linear" is a logistic regression, "mlp" a network of one hidden layer with 256 units
-        that stops early; both on features scaled to variance 1. A classifier is cloned.
+        "linear" is a logistic regression with an L2 penalty (C=0.01), "mlp" a network of one
+        hidden layer with 256 units that stops early; both on features scaled to variance 1. A
+        classifier is cloned.
     test_size : float, default=0.5
         Share of the rows that the probe is scored on; it is trained on the others.
     random_state : int, RandomState instance or None, default=None
@@ -52,6 +53,11 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     Bunch
         `accuracy` of the probe; `chance`, that of the most frequent label; `excess`, the
         difference: floats, `accuracy` and `chance` in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        Where a label of `z` has a single row: both parts need one.
 
     Examples
     --------

@@ -33,7 +33,7 @@ from sklearn_thin._validation import (
     held_out_indices,
     held_out_size,
     known_classes,
-    mean_one_weights,
+    row_weights,
 )
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 
@@ -169,12 +169,13 @@ class NetEstimator(
             experts = ExpertEnsemble(width, len(self.classes_), gate.n_experts, units)
             return THINModule(backbone, experts, gate)
 
-    def _dataset(self, rows, **tensors):
+    def _dataset(self, rows, *, mean_one=True, **tensors):
         """Tensors of the rows for the net; rows of None give None."""
         if rows is None:
             return None
         tensors["x"] = self._module_input(rows.x)
-        weight = mean_one_weights(self.class_weight, rows.codes, self.classes_, rows.weight)
+        given = self.class_weight, rows.codes, self.classes_, rows.weight
+        weight = row_weights(*given, mean_one=mean_one)
         if weight is not None:
             tensors["weight"] = torch.from_numpy(weight)
         return Dataset(tensors, torch.from_numpy(rows.codes))

@@ -62,12 +62,14 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
         which lowers that cosine and promises no more. "erasure" puts a closed-form affine map
         (:class:`~sklearn_thin.modules.LinearEraser`) in front of all that reads h_endo and
         trains through it: refitted each epoch, and in the end to all training rows, on which
-        no linear reader then tells the exogenous classes better than a constant. They are
+        no linear reader then tells the exogenous classes better than a constant; they count by
+        `sample_weight`, and not by `class_weight`. The classes are
         those of `exogenous_target` where it is passed, else the frozen predictors'
-        probabilities. "alignment" goes further: told by the frozen predictors, in `predict` as in
-        `fit`, which exogenous class a row is of, it moves the classes onto one mean and one
+        probabilities. "alignment", told by the frozen predictors, in `predict` as in
+        `fit`, which exogenous class a row is of, moves the classes onto one mean and one
         covariance (:class:`~sklearn_thin.modules.ConditionalAligner`), so that readers that
-        are not linear find little as well. `lam` weighs the paper's term beside both.
+        are not linear find less as well; it is as good as the predictors are certain and right.
+        `lam` weighs the paper's term beside both.
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
         F: X ↦ h_endo. "auto" is an :class:`MLPBackbone` for 2-D X and a
         :class:`ConvNetBackbone` for images; a name is one of torchvision's classifiers;
@@ -150,6 +152,8 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
         Column names, where X has them.
     input_shape_ : tuple of int
         Shape of one sample, before any folding into an image.
+    input_dtype_ : numpy.dtype
+        Type of the images in X, where it has images.
 
     See Also
     --------
@@ -288,7 +292,8 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
             Labels of the exogenous variables, in their order; needed where a side is to be
             fitted on them, and what `dispelling="erasure"` erases.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights; rows of weight 0 are left out.
+            Non-negative weights; rows of weight 0 are left out. Transformers and encoders that
+            are fitted here get neither them nor `groups`: fit those beforehand, and freeze them.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together by `early_stopping`.
         X_val, y_val : array-like, default=None
@@ -334,7 +339,8 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
             As in `fit`. With `dispelling="erasure"` all calls must pass it or none, and the
             first must hold every class that will come.
         sample_weight : array-like of shape (n_samples,), default=None
-            As in `fit`.
+            Non-negative weights, taken as they are from call to call, while `fit` scales them to
+            mean 1.
 
         Returns
         -------
@@ -343,8 +349,14 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
         Raises
         ------
         ValueError
-            As in `fit`, and for labels or `classes` that the first call did not have.
+            As in `fit`, for labels or `classes` that the first call did not have, and for
+            `class_weight="balanced"`.
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not known in partial_fit, which sees a part of the "
+                "rows at a time. Pass a dict from class to weight, or sample_weight."
+            )
         given = {"exogenous_target": exogenous_target, "sample_weight": sample_weight}
         return self._fit(X, y, classes=classes, epochs=1, **given)
 
@@ -388,7 +400,8 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
         if not warm:
             self._fit_endogenous(rows, seeds.exogenous)
             self._fit_erasure(target)
-        train = self._frozen_dataset(rows, seeds.exogenous, fit=not warm, sides=sides)
+        how = {"fit": not warm, "sides": sides, "mean_one": epochs is None}
+        train = self._frozen_dataset(rows, seeds.exogenous, **how)
         valid = self._frozen_dataset(held_out)
         erased, sizes = self._told_eraser(rows, train)
         build = self._build_thin

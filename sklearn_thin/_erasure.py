@@ -65,12 +65,16 @@ class RefitEraser(Callback):
     told : Tensor of shape (n_samples, n_labels)
         What is erased of the training rows: labels or probabilities for a LinearEraser, the
         frozen predictors' logits for an AlignerChain.
+    weight : Tensor of shape (n_samples,), default=None
+        What each row counts: sample weights alone, as those of the classes would have the map
+        promise something of rows that are not there.
     n_rows : int, default=8192
         Rows that an epoch's map is fitted to; the last one sees all.
     """
 
-    def __init__(self, told, n_rows=8192):
+    def __init__(self, told, weight=None, n_rows=8192):
         self.told = told
+        self.weight = weight
         self.n_rows = n_rows
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
@@ -86,7 +90,8 @@ class RefitEraser(Callback):
             return
         module = net.module_.eval()
         index = torch.randperm(len(dataset), generator=generator)[:n_rows]
-        module.eraser.refit(Blocks(module.backbone, dataset.X, self.told, index, net.device))
+        told = [self.told] if self.weight is None else [self.told, self.weight]
+        module.eraser.refit(Blocks(module.backbone, dataset.X["x"], told, index, net.device))
 
 
 class Blocks:
@@ -96,24 +101,23 @@ class Blocks:
     ----------
     backbone : Module
         Gives what is to be erased from.
-    X : dict of Tensor
-        The data set, with "x" and maybe "weight".
-    told : Tensor of shape (n_samples, n_labels)
+    x : Tensor of shape (n_samples, ...)
+    told : list of Tensor
+        What goes along with each row: (n_samples, n_labels), and maybe weights (n_samples,).
     index : Tensor of shape (n_rows,)
         Rows to take, in this order.
     device : str or torch.device
     """
 
-    def __init__(self, backbone, X, told, index, device):
+    def __init__(self, backbone, x, told, index, device):
         self.backbone = backbone
-        self.X = X
+        self.x = x
         self.told = told
         self.index = index
         self.device = device
 
     @torch.no_grad()
     def __iter__(self):
-        parts = (self.told, self.X["weight"]) if "weight" in self.X else (self.told,)
         for rows in self.index.split(BLOCK):
-            h = self.backbone(as_float(self.X["x"][rows].to(self.device)))
-            yield h, *(part[rows].to(self.device) for part in parts)
+            h = self.backbone(as_float(self.x[rows].to(self.device)))
+            yield h, *(part[rows].to(self.device) for part in self.told)

@@ -1,27 +1,32 @@
 """The exogenous side: from X to what the gate reads and what is to be dispelled.
 
-:func:`check_exogenous` says what is wrong before the fit, :func:`fit_exogenous` turns
-whatever the user passed as `exogenous` into a frozen :class:`ExogenousSide`, and
-:class:`Dispeller` is its part of the loss.
+:func:`fit_exogenous` turns whatever the user passed as `exogenous` into a frozen
+:class:`ExogenousSide`, and :class:`Dispeller` is its part of the loss.
 """
 
 import copy
+import math
 
-import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
-from torch import nn
+from sklearn.utils.validation import has_fit_parameter
 
+from sklearn_thin._exogenous_parameters import (
+    BROUGHT,
+    is_to_fit,
+    last_step,
+    named_exogenous,
+    needs_target,
+    predictor_of,
+    target_column,
+)
 from sklearn_thin._forward import as_float
 from sklearn_thin._frozen import ExogenousSide, ExogenousVariable, represent
 from sklearn_thin._heads import frozen_head
 from sklearn_thin._random import set_missing_random_states
 from sklearn_thin._validation import encode_labels
 from sklearn_thin.losses import cosine_dispelling
-
-BROUGHT = "brought"  # stands for the predictor that a transformer brings with it
 
 
 class Dispeller:
@@ -77,12 +82,22 @@ class Augmentation:
 
     def __call__(self, batch):
         x = self.augment(as_float(batch["x"]))  # (n, C, H, W)
-        batch = {**batch, "x": x}
-        if self.side is not None:
-            rows = x.detach().cpu().numpy().reshape(len(x), *self.sample_shape)
-            frozen = self.side.outputs(rows, logits="exogenous_logits" in batch)
-            batch.update({name: tensor.to(x.device) for name, tensor in frozen.items()})
-        return batch
+        if self.side is None:
+            return {**batch, "x": x}
+        rows = self._as_passed(x.detach().cpu(), batch["x"].dtype)
+        frozen = self.side.outputs(rows, logits="exogenous_logits" in batch)
+        return {**batch, "x": x, **{name: z.to(x.device) for name, z in frozen.items()}}
+
+    def _as_passed(self, x, dtype):
+        """Augmented images as the transformers know them from fit, and will in predict."""
+        if x[0].numel() != math.prod(self.sample_shape):
+            raise ValueError(
+                f"augment must keep the size of the images, {self.sample_shape}, where an "
+                f"exogenous side reads them, got {tuple(x.shape[1:])}"
+            )
+        if dtype == torch.uint8:
+            x = (255 * x).round().clamp(0, 255).byte()
+        return x.numpy().reshape(len(x), *self.sample_shape)
 
 
 def width_message(width, read):
@@ -103,155 +118,20 @@ def head_outputs(head, width, device):
         raise ValueError(width_message(width, f"another number ({error})")) from error
 
 
-# --------------------------------------------------------------------- before the fit
+def labels_of(name, target, index, n_variables, needed):
+    """Labels of one variable among the training rows; None where none are there for it.
 
-
-def named_exogenous(exogenous):
-    """`exogenous` as a list of (name, transformer)."""
-    return exogenous if isinstance(exogenous, list) else [("exogenous", exogenous)]
-
-
-def check_named(exogenous):
-    """Raise where a list of `exogenous` does not hold pairs of a name and a transformer."""
-    if not exogenous:
-        raise ValueError("exogenous is an empty list; pass None where there is no such side")
-    for item in exogenous:
-        if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
-            raise TypeError(
-                f"a list of exogenous must hold (name, transformer) tuples, got {item!r} in it"
-            )
-
-
-def check_exogenous(exogenous, predictor, asked, target):
-    """Raise what is wrong with the exogenous side's parameters, before anything is fitted.
-
-    Parameters
-    ----------
-    exogenous, predictor : as in THINClassifier
-        `exogenous` is not None.
-    asked : str or None
-        The setting that needs a predictor of every variable, if any does.
-    target : array-like or None
-        `exogenous_target`, of checked length.
+    A transformer that could do without is told them all the same, as in a Pipeline. They may
+    be missing: `exogenous_target` can be what is to be erased, and of other variables.
     """
-    named = named_exogenous(exogenous)
-    names = [name for name, _ in named]
-    if isinstance(predictor, dict) and not set(predictor) <= set(names):
-        raise ValueError(
-            f"exogenous_predictor names {sorted(predictor)}, but exogenous has {names}"
-        )
-    for index, (name, transformer) in enumerate(named):
-        if not hasattr(transformer, "transform"):
-            raise TypeError(
-                f"the exogenous side {name!r} must be a transformer (with fit and transform), "
-                f"got {transformer!r}"
-            )
-        c = predictor_of(name, transformer, predictor, len(named))
-        if c is None and asked:
-            raise ValueError(
-                f"{asked} needs a predictor of the exogenous variable {name!r}, and "
-                f"{type(transformer).__name__} brings none. Use an ExogenousEncoder, pass "
-                "exogenous_predictor, or set lam=0, gate_input='representation' and "
-                "dispelling='cosine'."
-            )
-        if not (needs_target(transformer) or is_to_fit(c)):
-            continue
-        if target is None:
-            raise ValueError(
-                f"exogenous_target is missing: the exogenous side {name!r} is to be fitted "
-                "on it. Pass fit(X, y, exogenous_target=...), or wrap a fitted encoder in "
-                "sklearn.frozen.FrozenEstimator to use it as it is."
-            )
-        column = target_column(target, index, len(named))
-        encode_labels(column, len(column), name="exogenous_target")
-
-
-def predictor_of(name, transformer, predictor, n_variables):
-    """c for one variable: given by name, given for the only one, or brought along."""
-    if isinstance(predictor, dict):
-        given = predictor.get(name)
-    else:
-        given = predictor
-        if given is not None and n_variables > 1:
-            raise ValueError(
-                "exogenous_predictor must be a dict from name to predictor where exogenous "
-                f"is a list of {n_variables}, got {type(predictor).__name__}"
-            )
-    return BROUGHT if given is None and _brings_predictor(transformer) else given
-
-
-def last_step(estimator):
-    """The estimator inside a FrozenEstimator, and at the end of a Pipeline."""
-    if isinstance(estimator, FrozenEstimator):
-        return last_step(estimator.estimator)
-    if hasattr(estimator, "steps"):
-        return last_step(estimator.steps[-1][1])
-    return estimator
-
-
-def needs_target(transformer):
-    """Whether the transformer is to be fitted on labels of the exogenous variable."""
-    frozen = isinstance(transformer, FrozenEstimator)
-    return not frozen and get_tags(last_step(transformer)).target_tags.required
-
-
-def is_to_fit(predictor):
-    """Whether a predictor is to be cloned and fitted on h_exo."""
-    return predictor not in (None, BROUGHT) and not isinstance(
-        predictor, (FrozenEstimator, nn.Module)
-    )
-
-
-def is_to_fit_any(exogenous, predictor):
-    """Whether a transformer or a predictor is to be fitted; else a seed makes no difference."""
-    predictors = predictor.values() if isinstance(predictor, dict) else [predictor]
-    transformers = [transformer for _, transformer in named_exogenous(exogenous)]
-    frozen = all(isinstance(transformer, FrozenEstimator) for transformer in transformers)
-    return not frozen or any(map(is_to_fit, predictors))
-
-
-def _brings_predictor(transformer):
-    estimator = last_step(transformer)
-    return hasattr(type(estimator), "predictor_") or hasattr(estimator, "predictor_")
-
-
-def target_column(target, index, n_variables):
-    """Labels of one exogenous variable, in the order of the list."""
-    shape = np.shape(target)
-    if n_variables == 1 and len(shape) == 1:
-        return target
-    if len(shape) != 2 or shape[1] != n_variables:
-        hint = ". For several, pass exogenous as a list of (name, transformer)"
-        raise ValueError(
-            f"exogenous_target must have shape (n_samples, {n_variables}), a column for each "
-            f"exogenous variable, got {shape}{hint if n_variables == 1 else ''}"
-        )
-    return target.iloc[:, index] if hasattr(target, "iloc") else np.asarray(target)[:, index]
-
-
-def check_erased_labels(target, known=None):
-    """Raise where labels say nothing of what is to be erased.
-
-    Parameters
-    ----------
-    target : array-like of shape (n_samples,) or (n_samples, n_variables)
-    known : list of ndarray, default=None
-        Classes of each variable in the fit before, which the labels must not go beyond; they
-        may then be fewer. None takes any, of at least two classes.
-    """
-    n_variables = np.shape(target)[1] if np.ndim(target) > 1 else 1
-    if known is not None and n_variables != len(known):
-        raise ValueError(
-            f"exogenous_target has labels of {n_variables} variables, but had those of "
-            f"{len(known)} in the fit before: dispelling='erasure' erases the same in both"
-        )
-    for index in range(n_variables):
-        column = target_column(target, index, n_variables)
-        before = None if known is None else known[index]
-        encode_labels(column, len(column), known=before, name="exogenous_target")
-
-
-# ----------------------------------------------------------------------- during the fit
+    if needed:
+        z = target_column(target, index, n_variables, name)
+        encode_labels(z, len(z), name="exogenous_target")  # of the training rows alone
+        return z
+    try:
+        return None if target is None else target_column(target, index, n_variables, name)
+    except ValueError:
+        return None
 
 
 def fit_exogenous(exogenous, predictor, gate_input, X, target, seed, *, logits):
@@ -276,13 +156,12 @@ def fit_exogenous(exogenous, predictor, gate_input, X, target, seed, *, logits):
     variables, hs = [], []
     for index, (name, transformer) in enumerate(named):
         c = predictor_of(name, transformer, predictor, len(named))
-        z = None
-        if needs_target(transformer) or is_to_fit(c):
-            z = target_column(target, index, len(named))
-            encode_labels(z, len(z), name="exogenous_target")  # of the training rows alone
+        needed = needs_target(transformer) or is_to_fit(c)
+        z = labels_of(name, target, index, len(named), needed)
         if not isinstance(transformer, FrozenEstimator):
             transformer = set_missing_random_states(clone(transformer), seed + index)
-            transformer.fit(X, z) if needs_target(transformer) else transformer.fit(X)
+            told = z is not None and has_fit_parameter(transformer, "y")
+            transformer.fit(X, z) if told else transformer.fit(X)
         h = None
         if is_to_fit(c):
             h = represent(transformer, X)

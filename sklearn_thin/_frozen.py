@@ -63,9 +63,7 @@ class ExogenousVariable:
         if self.gate_input == "probabilities":
             return
         if fit:
-            variance = features.var(0, correction=0)
-            self.centre = features.mean(0)
-            self.scale = torch.where(variance > 1e-12, variance.sqrt(), 1.0)
+            self.centre, self.scale = centre_and_scale(features)
         features.sub_(self.centre).div_(self.scale)
 
 
@@ -82,6 +80,10 @@ class ExogenousSide:
     def __init__(self, variables, listed=False):
         self.variables = variables
         self.listed = listed
+
+    def unpredicted(self):
+        """Transformers of the variables without a predictor, by name."""
+        return {v.name: v.transformer for v in self.variables if v.head is None}
 
     def probabilities(self, logits):
         """What the predictors say, the variables side by side: as `logits` in shape."""
@@ -137,6 +139,18 @@ class ExogenousSide:
         if logits:
             parts["exogenous_logits"] = torch.cat(zs, dim=1)
         return parts, [features.shape[1] for features in gate]
+
+
+def centre_and_scale(features):
+    """Mean and standard deviation of the columns, float32; 1 for one that is constant.
+
+    Summed in float64, whatever the unit; what rounding alone tells apart is constant.
+    """
+    mean = features.mean(0, dtype=torch.float64)
+    squares = sum((part.double() - mean).square().sum(0) for part in features.split(BLOCK))
+    deviation = (squares / len(features)).sqrt()
+    constant = deviation <= torch.finfo(features.dtype).eps * mean.abs()
+    return mean.float(), torch.where(constant, 1.0, deviation).float()
 
 
 def row_blocks(X, n_rows):

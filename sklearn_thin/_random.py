@@ -1,10 +1,13 @@
 """Scoped seeding: one `random_state` governs a fit and touches no global generator."""
 
+import threading
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from sklearn.utils import check_random_state
+
+_GENERATORS = threading.RLock()  # whoever holds it has torch's global generators to itself
 
 
 class Seeds(NamedTuple):
@@ -37,11 +40,11 @@ def torch_seed(seed, device):
     """Seed torch's generators of the CPU and of `device` inside the block alone.
 
     `torch.manual_seed` is not used: it seeds every GPU of the machine, and only those
-    named here are given their state back. The generators are the process's own: fits that
-    run in threads of one process draw from one another, those in processes do not.
+    named here are given their state back. The generators are the process's own, so that
+    blocks in threads of one process wait for one another; those in processes do not.
     """
     forked = [] if device.type == "cpu" else [device]
-    with torch.random.fork_rng(forked, device_type=device.type if forked else "cuda"):
+    with _GENERATORS, torch.random.fork_rng(forked, device_type=device.type if forked else "cuda"):
         torch.default_generator.manual_seed(seed)
         if forked:
             with torch.get_device_module(device).device(device):

@@ -18,16 +18,14 @@ from sklearn_thin._erasure import (
     one_hot_encoder,
     reads_logits,
 )
-from sklearn_thin._exogenous import (
-    Augmentation,
-    Dispeller,
+from sklearn_thin._exogenous import Augmentation, Dispeller, fit_exogenous, width_message
+from sklearn_thin._exogenous_parameters import (
+    check_asked,
     check_erased_labels,
     check_exogenous,
     check_named,
-    fit_exogenous,
     is_to_fit_any,
     named_exogenous,
-    width_message,
 )
 from sklearn_thin._fingerprint import fingerprint
 from sklearn_thin._random import set_missing_random_states, torch_seed
@@ -77,8 +75,10 @@ class TwoSidedEstimator(NetEstimator, _BaseComposition):
             check_named(self.exogenous)
             self._validate_names([name for name, _ in self.exogenous])
         if self.exogenous is not None:
-            if not warm:
-                asked = self._asked_of_predictors(target)
+            asked = self._asked_of_predictors(target)
+            if warm:
+                check_asked(self.exogenous_side_.unpredicted(), asked)
+            else:
                 check_exogenous(self.exogenous, self.exogenous_predictor, asked, target)
         else:
             self._check_no_side()
@@ -158,12 +158,12 @@ class TwoSidedEstimator(NetEstimator, _BaseComposition):
         ).shape[1:]
         self.module_input_shape_ = module_input_shape(self.backbone, self.input_shape_)
 
-    def _frozen_dataset(self, rows, seed=None, *, fit=False, sides=None):
+    def _frozen_dataset(self, rows, seed=None, *, fit=False, sides=None, mean_one=True):
         """Tensors of the rows with the frozen side's outputs; None for None.
 
         On `fit` the exogenous side is fitted first. A `seed` says that these are training
         rows, which the dispelling term and the eraser read as well. `sides` keeps fitted sides
-        for other fits on these rows.
+        for other fits on these rows. `mean_one` scales the weights of the rows.
         """
         if rows is None:
             return None
@@ -177,7 +177,7 @@ class TwoSidedEstimator(NetEstimator, _BaseComposition):
             frozen = {}
         else:
             frozen = self.exogenous_side_.outputs(rows.raw, logits=logits)
-        return self._dataset(rows, **frozen)
+        return self._dataset(rows, mean_one=mean_one, **frozen)
 
     def _reads_logits(self, rows, *, training):
         """Whether the predictors' logits on these rows are wanted."""

@@ -92,7 +92,11 @@ class TrainingMixin:
             batch_size=self.batch_size,
             iterator_train__generator=torch.Generator().manual_seed(training.seed),
             train_split=None if valid is None else predefined_split(valid),
-            callbacks=[*self._own_callbacks(training), *self._user_callbacks()],
+            callbacks=[
+                *self._own_callbacks(training),
+                *self._user_callbacks(),
+                *_eraser_callback(training),  # last: others may restore weights
+            ],
             record_batches=bool(self.callbacks),
             compile=self.compile,
             mixed_precision=self.mixed_precision,
@@ -137,8 +141,6 @@ class TrainingMixin:
             patience = self.n_iter_no_change
             stopping = EarlyStopping(patience=patience, load_best=True)
             callbacks.append(("early_stopping", stopping))
-        if training.erased is not None:  # behind early stopping, which restores the best weights
-            callbacks.append(("eraser", RefitEraser(training.erased)))
         return [(OWN + name, callback) for name, callback in callbacks]
 
     def _user_callbacks(self):
@@ -183,6 +185,15 @@ class TrainingMixin:
                     delattr(self, name)
                 vars(self).update(before)
             raise
+
+
+def _eraser_callback(training):
+    """What refits the eraser, where there is one."""
+    if training.erased is None:
+        return []
+    weight = training.rows.weight
+    weight = None if weight is None else torch.from_numpy(weight).float()
+    return [(OWN + "eraser", RefitEraser(training.erased, weight))]
 
 
 def _check_two_rows(n_rows, module):

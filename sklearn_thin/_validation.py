@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
-from sklearn.utils import assert_all_finite, compute_sample_weight
+from sklearn.utils import assert_all_finite, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -55,7 +55,7 @@ def check_rows(X, estimator, *, reset, images=False):
     ----------
     X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
     estimator : estimator
-        Keeps `n_features_in_`, `feature_names_in_` and `input_shape_`.
+        Keeps `n_features_in_`, `feature_names_in_`, `input_shape_` and, of images, `input_dtype_`.
     reset : bool
         Whether to set these (in fit), or to check against them.
     images : bool, default=False
@@ -81,13 +81,15 @@ def check_rows(X, estimator, *, reset, images=False):
                 "X must have shape (n_samples, n_features), (n_samples, height, width) or "
                 f"(n_samples, channels, height, width), got {X.shape}"
             )
-    dtype = [np.float32, np.uint8] if images else [np.float32]
+    dtype, came = [np.float32, np.uint8] if images else [np.float32], getattr(X, "dtype", None)
     X = converted(X, dtype)
     if shape is not None:
         X = X.reshape(len(X), -1)
     X = validate_data(
         estimator, X, reset=reset, dtype=dtype, order="C", ensure_min_samples=2 if reset else 1
     )
+    if images:
+        _check_scale(came or X.dtype, X, estimator, reset=reset)
     if reset:
         estimator.input_shape_ = X.shape[1:] if shape is None else shape
     elif shape is None and len(estimator.input_shape_) > 1:
@@ -96,6 +98,21 @@ def check_rows(X, estimator, *, reset, images=False):
             f"was fitted on images of shape {estimator.input_shape_}; reshape X"
         )
     return X.reshape(len(X), *estimator.input_shape_)
+
+
+def _check_scale(dtype, X, estimator, *, reset):
+    """Raise where images do not come on the scale of the fit: uint8 alone is divided by 255."""
+    if reset:
+        estimator.input_dtype_ = dtype
+    fitted = estimator.input_dtype_
+    if np.uint8 not in (dtype, fitted) or dtype == fitted:
+        return
+    integers = dtype.kind in "iu" and fitted.kind in "iu"
+    if integers or (fitted == np.uint8 and X.max() > 2):  # what goes a little beyond 1 may be meant
+        raise ValueError(
+            f"X has images of {dtype}, but {type(estimator).__name__} was fitted on {fitted}. Of "
+            "these uint8 alone is divided by 255: convert X to the type of the fit"
+        )
 
 
 def check_transformed(X, name, *, images=False):
@@ -145,7 +162,7 @@ def encode_labels(y, n_samples, *, known=None, name="y"):
             "(inconsistent numbers of samples)"
         )
     assert_all_finite(y, input_name=name)
-    check_classification_targets(y)
+    _check_discrete(y, name)
     classes, codes = np.unique(y, return_inverse=True)
     if known is not None:
         unknown = np.setdiff1d(classes, known)
@@ -160,6 +177,14 @@ def encode_labels(y, n_samples, *, known=None, name="y"):
             f"{name} must have at least two classes, got one class: {classes.tolist()}"
         )
     return classes, codes.astype(np.int64)
+
+
+def _check_discrete(y, name):
+    """Raise scikit-learn's error for a continuous target, which names y alone."""
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(str(error) if name == "y" else f"{name}: {error}") from error
 
 
 def known_classes(announced, before):
@@ -191,20 +216,32 @@ def check_weights(sample_weight, X):
     return weight
 
 
-def mean_one_weights(class_weight, codes, classes, sample_weight):
-    """Product of class and sample weights, scaled to mean 1; None where all are 1.
+def row_weights(class_weight, codes, classes, sample_weight, *, mean_one=True):
+    """Product of class and sample weights; None where all are 1.
 
-    The scale is that of the whole training part, not of a batch: the expected gradient is
-    the weighted mean's, and a batch of light rows counts less than one of heavy rows.
+    With `mean_one` they are scaled to mean 1, of the whole training part and not of a batch:
+    the expected gradient is the weighted mean's, and a batch of light rows counts less than one
+    of heavy rows. Rows that are part of a stream have no such whole.
     """
     if class_weight is None and sample_weight is None:
         return None
-    weight = compute_sample_weight(class_weight, classes[codes])
+    weight = _class_weights(class_weight, codes, classes, sample_weight)[codes]
     if sample_weight is not None:
         weight = weight * sample_weight
     if not weight.any():
         raise ValueError(f"class_weight={class_weight!r} leaves no row with a weight above zero")
-    return (weight / weight.mean()).astype(np.float32)
+    return (weight / weight.mean() if mean_one else weight).astype(np.float32)
+
+
+def _class_weights(class_weight, codes, classes, sample_weight):
+    """Weight of each class; a row of weight 3 is balanced as three rows are."""
+    if class_weight == "balanced":
+        counts = np.bincount(codes, sample_weight, minlength=len(classes))
+        return counts.sum() / (np.count_nonzero(counts) * np.where(counts > 0, counts, np.inf))
+    weight = compute_class_weight(class_weight, classes=classes, y=classes)
+    if (weight < 0).any():
+        raise ValueError(f"class_weight must not be negative, got {class_weight!r}")
+    return weight
 
 
 def check_target(exogenous_target, X):

@@ -4,6 +4,7 @@ import functools
 import pickle
 import subprocess
 import sys
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,13 @@ from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score, log_loss
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.utils import compute_class_weight
 from sklearn.utils.fixes import parse_version
 from skorch.callbacks import Callback, EarlyStopping, EpochScoring, PrintLog, ProgressBar
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin._validation import row_weights
 
 FAST = {"max_epochs": 3, "hidden_units": 32, "random_state": 0}
 SMALL = MLPBackbone((32,))
@@ -939,3 +942,76 @@ def test_the_dispelling_term_compares_with_the_augmented_images(digits):
     assert augmented.history_[-1]["train_dispelling"] == pytest.approx(
         flipped.history_[-1]["train_dispelling"], abs=1e-5
     )
+
+
+# ----------------------------------------------------------------- types and weights
+
+
+def test_the_exogenous_side_sees_augmented_images_in_the_users_type(digits):
+    images, y = (255 * digits.images[:64]).astype(np.uint8), digits.y[:64]
+    KeepRows.seen.clear()
+    small(KeepRows(), augment=lambda x: x, backbone=ConvNetBackbone((4,)), max_epochs=1).fit(
+        images, y
+    )
+    plain, augmented = KeepRows.seen[0], np.concatenate(KeepRows.seen[1:])
+    assert plain.dtype == augmented.dtype == np.uint8
+    np.testing.assert_array_equal(np.sort(augmented.sum((1, 2))), np.sort(plain.sum((1, 2))))
+
+
+def test_an_augmentation_that_resizes_is_refused_where_another_side_reads_the_images(digits):
+    augmented = small(KeepRows(), augment=lambda x: x[..., 1:], backbone=ConvNetBackbone((4,)))
+    with pytest.raises(ValueError, match="augment must keep the size of the images"):
+        augmented.fit(digits.images[:64], digits.y[:64])
+
+
+@pytest.mark.parametrize("passed", [np.int64, np.float32])
+def test_images_on_another_scale_than_in_fit_are_refused(passed, digits):
+    images, y = (255 * digits.images[:100]).astype(np.uint8), digits.y[:100]
+    clf = small(backbone="auto").fit(images, y)
+    with pytest.raises(ValueError, match="uint8 alone is divided by 255"):
+        clf.predict(images.astype(passed))
+    np.testing.assert_allclose(
+        clf.predict_proba(images / 255), clf.predict_proba(images), atol=1e-5
+    )
+    with pytest.raises(ValueError, match="uint8 alone is divided by 255"):
+        small(backbone="auto").fit(images.astype(np.int64), y).predict(images)
+
+
+def test_partial_fit_takes_weights_as_they_are(rows):
+    X, y, *_ = rows
+    clf = small(optimizer="sgd", lr=0.05).partial_fit(X, y)
+    rare = y == 1
+
+    def moved(sample_weight=None, **params):
+        after = deepcopy(clf).set_params(**params)
+        after.partial_fit(X[rare], y[rare], sample_weight=sample_weight)
+        pairs = zip(after.module_.parameters(), clf.module_.parameters(), strict=True)
+        return torch.cat([(w - before).flatten() for w, before in pairs]).norm().item()
+
+    once = moved()
+    assert moved(np.full(rare.sum(), 1e-3)) == pytest.approx(once / 1000, rel=0.1)
+    assert moved(np.full(rare.sum(), 5.0)) == pytest.approx(5 * once, rel=0.1)
+    assert moved(class_weight={k: 1 + 4 * (k == 1) for k in range(10)}) == pytest.approx(
+        5 * once, rel=0.1
+    )
+    with pytest.raises(ValueError, match="'balanced' is not known in partial_fit"):
+        moved(class_weight="balanced")
+
+
+def test_balanced_classes_are_so_by_their_weight(rows):
+    y = rows[1]
+    weight = np.where(y < 5, 3.0, 1.0)
+    copies = np.repeat(np.arange(len(y)), weight.astype(int))
+    expected = compute_class_weight("balanced", classes=np.arange(10), y=y[copies])
+    given = row_weights("balanced", y, np.arange(10), weight, mean_one=False)
+    np.testing.assert_allclose(given, weight * expected[y], rtol=1e-6)
+    # weights that balance already are left
+    even = (1 / np.bincount(y))[y]
+    given = row_weights("balanced", y, np.arange(10), even, mean_one=False)
+    np.testing.assert_allclose(given / even, (given / even)[0], rtol=1e-6)
+
+
+def test_negative_class_weights_are_refused(rows):
+    X, y, *_ = rows
+    with pytest.raises(ValueError, match="class_weight must not be negative"):
+        small(class_weight={1: -1.0}).fit(X, y)

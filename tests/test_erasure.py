@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.preprocessing import OneHotEncoder
+from skorch.callbacks import EarlyStopping
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin._random import draw_seeds
@@ -228,3 +229,28 @@ def test_labels_of_one_class_are_refused(rows):
     X, y, _ = rows
     with pytest.raises(ValueError, match="exogenous_target must have at least two classes"):
         erasing().fit(X, y, exogenous_target=np.zeros(len(X)))
+
+
+def test_class_weights_are_none_of_the_map(rows, encoder):
+    X, _, z = rows
+    y = (z == 0) & (np.arange(len(z)) % 3 > 0)  # a class that the label tells much of
+    clf = erasing(FrozenEstimator(encoder), class_weight={False: 1, True: 9})
+    assert covariance_with(z, clf.fit(X, y, exogenous_target=z).transform(X)) < 1e-5
+
+
+def test_a_row_of_weight_two_counts_twice_for_the_map(rows, encoder):
+    X, y, z = rows
+    weight = 1.0 + (np.arange(len(z)) % 5 == 0) * 4
+    clf = erasing(FrozenEstimator(encoder)).fit(X, y, exogenous_target=z, sample_weight=weight)
+    copies = np.repeat(np.arange(len(z)), weight.astype(int))
+    assert covariance_with(z[copies], clf.transform(X[copies])) < 1e-5
+    assert covariance_with(z, clf.transform(X)) > 1e-4
+
+
+def test_the_map_is_of_the_weights_that_a_callback_restores(rows, encoder):
+    X, y, z = rows
+    # the held-out loss rises from the first epoch on, so that its weights are the best
+    restoring = EarlyStopping(monitor="valid_loss", patience=2, load_best=True)
+    clf = erasing(FrozenEstimator(encoder), max_epochs=6, lr=0.01, callbacks=[restoring])
+    clf.fit(X, y, exogenous_target=z, X_val=X[:50], y_val=9 - y[:50])
+    assert covariance_with(z, clf.transform(X)) < 1e-5

@@ -2,15 +2,18 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from skorch import NeuralNetClassifier
@@ -481,3 +484,100 @@ def test_a_transformer_that_loses_rows_is_refused(n_rows, rows):
 def test_a_transformer_may_turn_its_rows_around(rows):
     X, y, _ = rows
     assert small(FunctionTransformer(np.fliplr)).fit(X, y).predict(X).shape == (200,)
+
+
+# ----------------------------------------------------------------- labels and predictors
+
+
+class Told(TransformerMixin, BaseEstimator):
+    """The first columns; remembers the labels, which it could do without."""
+
+    def fit(self, X, y=None):
+        self.told_ = None if y is None else np.array(y)
+        return self
+
+    def transform(self, X):
+        return np.asarray(X)[:, 20:30]
+
+
+def test_labels_that_are_there_are_told_to_transformers_that_could_do_without(rows):
+    X, y, z = rows
+    assert small(Told()).fit(X, y).exogenous_.told_ is None
+    np.testing.assert_array_equal(small(Told()).fit(X, y, exogenous_target=z).exogenous_.told_, z)
+    # labels of two variables that are to be erased are none of the one side's
+    both = np.column_stack([z, z % 2])
+    clf = small(Told(), dispelling="erasure").fit(X, y, exogenous_target=both)
+    assert clf.exogenous_.told_ is None
+
+
+@pytest.mark.parametrize(
+    "exogenous",
+    [
+        make_pipeline(VarianceThreshold(), SelectKBest(k=5), StandardScaler()),
+        ColumnTransformer([("encoder", small_encoder(), list(range(20, 40)))]),
+        FeatureUnion([("encoder", small_encoder()), ("pca", PCA(2))]),
+    ],
+    ids=["pipeline", "columns", "union"],
+)
+def test_labels_reach_whatever_reads_them_inside_of_a_composite(exogenous, rows):
+    X, y, z = rows
+    clf = small(exogenous).fit(X, y, exogenous_target=z)
+    assert clf.predict(X).shape == y.shape
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_search_brings_the_predictor_of_its_best_encoder(frozen, rows):
+    X, y, z = rows
+    search = GridSearchCV(small_encoder(random_state=0), {"lr": [1e-3, 1e-2]}, cv=2)
+    exogenous = FrozenEstimator(search.fit(X, z)) if frozen else search
+    clf = small(exogenous, lam=0.1).fit(X, y, exogenous_target=None if frozen else z)
+    (variable,) = clf.exogenous_side_.variables
+    assert variable.gate_input == "probabilities"
+    with pytest.raises(ValueError, match="exogenous_target is missing"):
+        small(search).fit(X, y)
+
+
+def test_columns_of_a_frame_of_labels_go_by_the_names_of_the_variables(rows):
+    X, y, z = rows
+    pair = [("ink", small_encoder()), ("odd", small_encoder())]
+    names = np.array(["even", "odd"])[z % 2]
+    for frame in (pd.DataFrame, pl.DataFrame):
+        clf = small(pair).fit(X, y, exogenous_target=frame({"odd": names, "ink": z}))
+        classes = {name: list(encoder.classes_) for name, encoder in clf.exogenous_}
+        assert classes == {"ink": [0, 1, 2, 3], "odd": ["even", "odd"]}
+    # one that needs no labels needs no column
+    mixed = [("pca", PCA(2)), ("ink", small_encoder())]
+    clf = small(mixed).fit(X, y, exogenous_target=pd.DataFrame({"ink": z}))
+    assert list(dict(clf.exogenous_)["ink"].classes_) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1.0, 1e25])
+def test_the_gate_reads_h_exo_centred_and_scaled_whatever_its_unit(unit, rows):
+    X, y, _ = rows
+    scaled = FunctionTransformer(lambda X: np.asarray(X, float)[:, 20:22] * unit + 3 * unit)
+    clf = small(scaled).fit(X, y)
+    read = clf.exogenous_side_.outputs(X)["gate_input"].numpy()
+    np.testing.assert_allclose(read.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(read.std(0), 1, rtol=1e-4)
+
+
+def test_a_constant_column_of_h_exo_says_nothing_to_the_gate(rows):
+    X, y, _ = rows
+    constant = FunctionTransformer(lambda X: np.full((len(X), 1), 1e-3 / 3))
+    read = small(constant).fit(X, y).exogenous_side_.outputs(X)["gate_input"]
+    np.testing.assert_allclose(read, 0, atol=1e-6)
+
+
+def test_a_fit_that_goes_on_needs_the_predictor_too(rows):
+    X, y, _ = rows
+    clf = small(PCA(4), warm_start=True).fit(X, y)
+    clf.set_params(lam=1.0)
+    for go_on in (clf.fit, clf.partial_fit):
+        with pytest.raises(ValueError, match=r"lam=1.0 needs a predictor"):
+            go_on(X, y)
+
+
+def test_continuous_labels_are_refused_by_their_name(rows):
+    X, y, z = rows
+    with pytest.raises(ValueError, match="exogenous_target: Unknown label type"):
+        small(small_encoder()).fit(X, y, exogenous_target=z + 0.5 * X[:, 20])

@@ -1,6 +1,8 @@
 """One seed governs what is random, and no global generator notices."""
 
 import random
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -133,4 +135,19 @@ def test_an_estimator_with_nothing_random_is_left_alone():
 def test_setting_random_states_leaves_the_global_generators_alone():
     before = global_states()
     set_missing_random_states(MLPClassifier(), 0)
+    assert global_states() == before
+
+
+def test_blocks_in_threads_draw_as_they_would_alone():
+    def slow_draws(seed):
+        with torch_seed(seed, CPU):
+            values = []
+            for _ in range(20):
+                values.append(torch.rand(1).item())
+                time.sleep(0.001)  # let the other threads in
+            return values
+
+    alone, before = [slow_draws(seed) for seed in range(4)], global_states()
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(slow_draws, range(4))) == alone
     assert global_states() == before

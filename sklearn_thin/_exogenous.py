@@ -23,7 +23,7 @@ from sklearn_thin._exogenous_parameters import (
 )
 from sklearn_thin._forward import as_float
 from sklearn_thin._frozen import ExogenousSide, ExogenousVariable, represent
-from sklearn_thin._heads import frozen_head
+from sklearn_thin._heads import frozen_head, readable_labels
 from sklearn_thin._random import set_missing_random_states
 from sklearn_thin._validation import encode_labels
 from sklearn_thin.losses import cosine_dispelling
@@ -165,7 +165,8 @@ def fit_exogenous(exogenous, predictor, gate_input, X, target, seed, *, logits):
         h = None
         if is_to_fit(c):
             h = represent(transformer, X)
-            c = set_missing_random_states(clone(c), seed + index).fit(h.numpy(), z)
+            c = set_missing_random_states(clone(c), seed + index)
+            c.fit(h.numpy(), readable_labels(c, z))
         c = last_step(transformer).predictor_ if c is BROUGHT else c
         reads = gate_input
         if reads == "auto":

@@ -7,7 +7,7 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils.validation import check_is_fitted
-from skorch import NeuralNet, NeuralNetClassifier
+from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
 _ACTIVATIONS = {
@@ -46,6 +46,38 @@ class LogProbabilities(nn.Module):
         return torch.log(proba + torch.finfo(proba.dtype).eps)
 
 
+class Logit(nn.Module):
+    """Probabilities of the second of two classes as decision values."""
+
+    def forward(self, proba):
+        return torch.logit(proba, torch.finfo(proba.dtype).eps)
+
+
+class ClassLogits(nn.Module):
+    """A network whose one value a row, if it gives no more, becomes the logits of two classes.
+
+    Of a single logit the softmax is 1 and the cosine ±1 whatever it is, which would tell a gate
+    nothing and dispel nothing.
+    """
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.binary = BinaryLogits()
+
+    def forward(self, h):
+        z = self.network(h)
+        if z.ndim < 2 and z.numel() == len(h):  # skorch's binary nets may give a flat output
+            z = z.reshape(len(h), 1)
+        if z.ndim != 2:
+            raise ValueError(
+                "exogenous_predictor must give logits of shape (n_samples, n_classes), or one for "
+                f"two classes, (n_samples, 1) or (n_samples,), but {type(self.network).__name__} "
+                f"gave {tuple(z.shape)} for {len(h)} rows; flatten its output"
+            )
+        return self.binary(z) if z.shape[1] == 1 else z
+
+
 def frozen_head(predictor):
     """A frozen torch copy of a fitted classifier of h_exo.
 
@@ -53,7 +85,7 @@ def frozen_head(predictor):
     ----------
     predictor : Module, skorch net, FrozenEstimator, linear classifier or MLPClassifier
         Fitted. Of a linear one-versus-rest classifier the decision values are read as
-        logits.
+        logits; a network's single output is that of two classes.
 
     Returns
     -------
@@ -64,13 +96,15 @@ def frozen_head(predictor):
     ------
     TypeError
         For any other classifier.
+    ValueError
+        By the head, where a network gives no row of logits for a row.
     """
     if isinstance(predictor, FrozenEstimator):
         predictor = predictor.estimator
     if isinstance(predictor, nn.Module):
-        head = copy.deepcopy(predictor)
+        head = ClassLogits(copy.deepcopy(predictor))
     elif isinstance(predictor, NeuralNet):
-        head = _skorch(predictor)
+        head = ClassLogits(_skorch(predictor))
     elif hasattr(predictor, "coefs_") and hasattr(predictor, "out_activation_"):
         head = _multilayer(predictor)
     elif isinstance(predictor, LinearClassifierMixin):
@@ -85,6 +119,26 @@ def frozen_head(predictor):
     return head.eval().requires_grad_(False)
 
 
+def readable_labels(predictor, z):
+    """Labels that the predictor can be fitted on: skorch reads numbers alone, so words get codes.
+
+    Parameters
+    ----------
+    predictor : classifier
+    z : array-like of shape (n_samples,)
+
+    Returns
+    -------
+    array-like of shape (n_samples,)
+        Numbers as they are: which of them a net takes, skorch says itself.
+    """
+    if not isinstance(predictor, NeuralNet) or np.asarray(z).dtype.kind in "iuf":
+        return z
+    codes = np.unique(z, return_inverse=True)[1]
+    binary = isinstance(predictor, NeuralNetBinaryClassifier)
+    return codes.astype(np.float32 if binary else np.int64)
+
+
 def _dense(coef):
     """Coefficients as a 2-D array: some classifiers have them sparse, or flat for two classes."""
     return np.atleast_2d(coef.toarray() if hasattr(coef, "toarray") else coef)
@@ -94,6 +148,8 @@ def _skorch(net):
     head = copy.deepcopy(net.module_)
     if isinstance(net, NeuralNetClassifier) and isinstance(net.criterion_, nn.NLLLoss):
         return nn.Sequential(head, LogProbabilities())  # as skorch itself does in its loss
+    if isinstance(net, NeuralNetBinaryClassifier) and isinstance(net.criterion_, nn.BCELoss):
+        return nn.Sequential(head, Logit())
     return head
 
 

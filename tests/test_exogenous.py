@@ -16,7 +16,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
-from skorch import NeuralNetClassifier
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
@@ -288,6 +288,28 @@ def test_a_predictor_is_fitted_on_string_labels_too(rows):
     names = np.array(["low", "mid", "high", "top"])[z]
     clf = small(PCA(32, random_state=0), exogenous_predictor=LogisticRegression(), lam=0.1)
     assert clf.fit(X, y, exogenous_target=names).module_.gate.in_features == 4
+
+
+def test_a_skorch_predictor_is_fitted_on_string_labels_too(rows):
+    X, y, z = rows
+    names = np.array(["low", "mid", "high", "top"])[z]
+    clf = small(PCA(32, random_state=0), exogenous_predictor=skorch_net(), lam=0.1)
+    assert clf.fit(X, y, exogenous_target=names).module_.gate.in_features == 4
+
+
+@pytest.mark.parametrize("labels", [np.float32([0, 1]), np.array(["little", "much"])], ids=str)
+def test_a_predictor_of_one_logit_steers_the_gate_and_dispels(labels, rows):
+    X, y, z = rows
+    params = {"train_split": None, "max_epochs": 50, "lr": 1.0, "verbose": 0}
+    network = nn.Linear(32, 1)
+    nn.init.zeros_(network.weight)  # whatever torch's generator was left at
+    net = NeuralNetBinaryClassifier(network, **params)
+    clf = small(PCA(32, random_state=0), exogenous_predictor=net, lam=0.1)
+    clf.fit(X, y, exogenous_target=labels[z // 2])
+    gate = clf.exogenous_side_.outputs(X)["gate_input"]
+    assert gate.shape == (200, 2)
+    assert (gate.argmax(1).numpy() == z // 2).mean() > 0.8
+    assert 0 < clf.history_[-1]["train_dispelling"] <= 1
 
 
 def test_a_frozen_predictor_needs_no_labels_and_stays_as_it_is(rows):

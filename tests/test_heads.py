@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassif
 from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import scale
 from sklearn.svm import SVC, LinearSVC
-from skorch import NeuralNetClassifier
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
 from sklearn_thin._heads import frozen_head
@@ -128,6 +128,40 @@ def test_a_skorch_net_that_gives_probabilities_is_read_as_its_logits():
     params = {"max_epochs": 2, "train_split": None, "verbose": 0}
     net = NeuralNetClassifier(network, **params).fit(X, y.astype(np.int64))
     assert_same_probabilities(net, X)
+
+
+BINARY_NETS = {
+    "column": (nn.Linear(4, 1), nn.BCEWithLogitsLoss),
+    "flat": (nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)), nn.BCEWithLogitsLoss),
+    "probability": (nn.Sequential(nn.Linear(4, 1), nn.Sigmoid()), nn.BCELoss),
+}
+
+
+@pytest.mark.parametrize("name", BINARY_NETS)
+def test_a_binary_skorch_net_keeps_its_probabilities(name):
+    X, y = iris(2)
+    network, criterion = BINARY_NETS[name]
+    params = {"criterion": criterion, "max_epochs": 5, "train_split": None, "verbose": 0}
+    net = NeuralNetBinaryClassifier(network, **params).fit(X, (y > 1).astype(np.float32))
+    assert_same_probabilities(net, X)
+    assert_same_probabilities(net, X[:1])
+
+
+def test_a_network_of_one_output_is_that_of_two_classes():
+    X, _ = iris(2)
+    network = nn.Linear(4, 1)
+    z = logits(network, X)
+    s = network(torch.tensor(X)).detach()
+    torch.testing.assert_close(z.softmax(1)[:, 1:], s.sigmoid())
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (2, 3)], ids=repr)
+def test_outputs_that_are_no_row_of_logits_are_refused(shape):
+    X, _ = iris(2)
+    network = nn.Sequential(nn.Linear(4, int(np.prod(shape))), nn.Unflatten(1, shape))
+    match = r"must give logits of shape \(n_samples, n_classes\).*Sequential gave \(100, .*flatten"
+    with pytest.raises(ValueError, match=match):
+        logits(network, X)
 
 
 def test_sparse_coefficients_are_read():

@@ -110,7 +110,8 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None
-        Copied before use; found in `net_.callbacks_` afterwards.
+        Copied before use; found in `net_.callbacks_` afterwards. Beside skorch's LRScheduler set
+        `lr_schedule` to "constant": their rates would multiply.
     warm_start : bool, default=False
         Whether `fit` goes on from the weights and transformers that are there.
     device : str or torch.device, default="auto"

@@ -29,7 +29,8 @@ class THINNet(NeuralNetClassifier):
     A batch is a dict: "x", and where they exist "gate_input", "exogenous_logits" and
     "weight"; labels are class codes. Differs from skorch's in that
 
-    - losses are summed on the device and read once an epoch;
+    - losses are summed on the device and read once an epoch, which is then told whether it is
+      the best so far, as skorch's own scoring tells it;
     - Ctrl-C is raised instead of handing back a half-trained net;
     - a loss that turns NaN or infinite raises, after the last good weights are restored.
 
@@ -175,8 +176,10 @@ class THINNet(NeuralNetClassifier):
         if dispelling:
             means["dispelling"] = weighted_mean(dispelling, sizes)
         self._check_finite(means["loss"], prefix)
+        best = is_best(self.history, f"{prefix}_loss", means["loss"])
         for name, mean in means.items():
             self.history.record(f"{prefix}_{name}", mean)
+        self.history.record(f"{prefix}_loss_best", best)
         self.history.record(f"{prefix}_batch_count", len(iterator))
 
     def notify(self, method_name, **cb_kwargs):
@@ -270,6 +273,11 @@ def weighted_mean(values, sizes):
     """Mean of scalars on a device, read once; each counts as often as its batch has rows."""
     sizes = torch.tensor(sizes, dtype=values[0].dtype, device=values[0].device)
     return float(torch.stack(values) @ sizes / sizes.sum())
+
+
+def is_best(history, name, loss):
+    """Whether a loss, not recorded yet, is below those of all epochs: what Checkpoint asks."""
+    return all(loss < epoch[name] for epoch in history if name in epoch)
 
 
 def divergence(name, loss, epoch, lr):

@@ -21,7 +21,14 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn.utils import compute_class_weight
 from sklearn.utils.fixes import parse_version
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring, PrintLog, ProgressBar
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    PrintLog,
+    ProgressBar,
+)
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
@@ -650,6 +657,21 @@ def test_skorchs_callbacks_work_beside_our_own(rows, capsys):
     names = [name for name, _ in clf.net_.callbacks_]
     assert names == ["EarlyStopping", "ProgressBar", "PrintLog"]
     assert capsys.readouterr().out.count("train_loss") == 2  # a head of each table
+
+
+def test_skorchs_checkpoint_keeps_the_best_epoch(rows, tmp_path):
+    X, y, _, X_val, y_val, _ = rows
+    callbacks = [Checkpoint(dirname=tmp_path, f_history=None, load_best=True)]
+    # at this rate the loss on held-out rows goes up and down
+    params = {"max_epochs": 8, "lr": 0.3, "lr_schedule": "constant"}
+    clf = small(callbacks=callbacks, **params).fit(X, y, X_val=X_val, y_val=y_val)
+    for name in ("train_loss", "valid_loss"):
+        losses = clf.history_[:, name]
+        best = [loss < min(losses[:i], default=np.inf) for i, loss in enumerate(losses)]
+        assert clf.history_[:, f"{name}_best"] == best
+    losses = clf.history_[:, "valid_loss"]
+    assert min(losses) < losses[-1]
+    assert log_loss(y_val, clf.predict_proba(X_val)) == pytest.approx(min(losses), rel=1e-4)
 
 
 def test_a_callback_may_end_the_training(rows):

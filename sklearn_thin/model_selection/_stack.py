@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from sklearn_thin._batches import batch_bounds
 from sklearn_thin._callbacks import own_callbacks
 from sklearn_thin._forward import as_float, in_precision
-from sklearn_thin._net import divergence, raised_in
+from sklearn_thin._net import divergence, is_best, raised_in
 from sklearn_thin.losses import cross_entropy
 from sklearn_thin.modules.thin import widened
 
@@ -49,6 +49,10 @@ class Stack:
         self.trained = {name: w for name, w in self.params.items() if w.requires_grad}
         self.module = modules[0]  # its own tensors are never read
         self.bounds = batch_bounds(self.train.n_rows, nets[0].batch_size)
+        self.batch_counts = {"train_batch_count": len(self.bounds)}
+        if self.valid is not None:
+            bounds = batch_bounds(self.valid.n_rows, nets[0].batch_size)
+            self.batch_counts["valid_batch_count"] = len(bounds)  # of a single fit
         self.callbacks = [own_callbacks(net) for net in self.nets]
         self.optimizer, self.groups = self._optimizer()
         self.schedule = None
@@ -189,8 +193,10 @@ class Stack:
                 self.errors[index] = divergence(name, losses[name], epoch, net.lr)
                 self.active.remove(index)
                 continue
+            for name, loss in losses.items():
+                values[f"{name}_best"] = is_best(net.history, name, loss)
             net.history.new_epoch()
-            values = {"epoch": epoch, **values, "train_batch_count": len(self.bounds)}
+            values = {"epoch": epoch, **values, **self.batch_counts}
             for name, value in {**values, "dur": seconds / len(self.nets)}.items():
                 net.history.record(name, value)
             if "early_stopping" in self.callbacks[index] and self._stops(index):

@@ -91,6 +91,9 @@ def assert_as_alone(estimator, candidates, X, y):
         assert other.error is None
         ours, theirs = one.thin.history_, other.thin.history_
         assert len(ours) == len(theirs)
+        assert set(ours[-1]) == set(theirs[-1])
+        for name in [name for name in theirs[-1] if name.endswith(("_best", "_count"))]:
+            assert ours[:, name] == theirs[:, name]
         for name in {"train_loss", "train_dispelling", "valid_loss", "event_lr"} & set(theirs[-1]):
             np.testing.assert_allclose(ours[:, name], theirs[:, name], rtol=0, atol=1e-8)
         np.testing.assert_allclose(logits(one, X), logits(other, X), rtol=0, atol=1e-5)

@@ -15,7 +15,7 @@ from torch import nn
 
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._storage import BLOCK, IN_MEMORY, room_for, take
-from sklearn_thin._validation import as_tensor
+from sklearn_thin._validation import as_tensor, dense
 
 OUTPUTS = "the exogenous side's outputs"
 
@@ -176,8 +176,7 @@ def represent(transformer, X):
 
 def evaluate(transformer, X):
     """h_exo as an array."""
-    h = transformer.transform(X)
-    h = h.toarray() if hasattr(h, "toarray") else np.asarray(h)
+    h = dense(transformer.transform(X))
     h = h.reshape(len(h), -1) if h.ndim > 2 else h
     name = type(transformer).__name__
     h = check_array(h, dtype=np.float32, order="C", input_name=f"output of {name}")

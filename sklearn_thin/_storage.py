@@ -82,7 +82,10 @@ def converted(X, dtypes):
 
 
 def read_dataset(X, y=None, *, verbose=0):
-    """Rows and labels of a torch data set, each item fetched once; anything else as it is.
+    """Rows and labels of a torch data set, each item fetched once; rows that can be taken.
+
+    Sparse matrices of any format become CSR, as some have no rows to take; anything else stays
+    as it is.
 
     Parameters
     ----------
@@ -95,12 +98,12 @@ def read_dataset(X, y=None, *, verbose=0):
 
     Returns
     -------
-    X : ndarray of shape (n_samples, ...), uint8 or float32
-        In a temporary file where it is large.
+    X : ndarray of shape (n_samples, ...), uint8 or float32; or CSR, or as passed
+        Of a data set: in a temporary file where it is large.
     y : ndarray of shape (n_samples,), as passed, or None
     """
     if not isinstance(X, Dataset):
-        return X, y
+        return X.tocsr() if hasattr(X, "tocsr") else X, y
     if not hasattr(X, "__len__"):
         raise TypeError(
             f"a data set must have a length, to be read in random order, got {type(X).__name__}"

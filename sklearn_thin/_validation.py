@@ -115,9 +115,14 @@ def _check_scale(dtype, X, estimator, *, reset):
         )
 
 
+def dense(X):
+    """What a transformer gives, a frame or a sparse matrix too, as an array."""
+    return X.toarray() if hasattr(X, "toarray") else np.asarray(X)
+
+
 def check_transformed(X, name, *, images=False):
     """Output of the transformer `name` as an array of float32 (uint8 for images)."""
-    X = X if hasattr(X, "columns") or hasattr(X, "tocsr") else np.asarray(X)
+    X = dense(X)
     dtype = [np.float32, np.uint8] if images or X.ndim > 2 else np.float32
     return check_array(X, dtype=dtype, order="C", allow_nd=True, input_name=f"{name} output")
 

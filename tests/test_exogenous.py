@@ -5,9 +5,10 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -457,10 +458,10 @@ def by_site(**params):
     return small(pick, endogenous=drop, max_epochs=40)
 
 
-@pytest.mark.parametrize("sparse", [False, True], ids=["dense", "sparse"])
-def test_a_column_of_strings_steers_the_gate_and_stays_out_of_the_backbone(sparse, sites):
+@pytest.mark.parametrize("sparse_output", [False, True], ids=["dense", "sparse"])
+def test_a_column_of_strings_steers_the_gate_and_stays_out_of_the_backbone(sparse_output, sites):
     frame, y = sites
-    clf = by_site(sparse_output=sparse).fit(frame, y)
+    clf = by_site(sparse_output=sparse_output).fit(frame, y)
     assert clf.module_.gate.in_features == 3
     assert clf.input_shape_ == (3,)
     assert clf.score(frame, y) > 0.9
@@ -479,10 +480,39 @@ def test_a_gate_on_the_site_learns_what_the_backbone_alone_cannot(sites):
 def test_sparse_output_of_the_exogenous_side_is_the_same_as_dense(sites):
     frame, y = sites
     probas = [
-        by_site(sparse_output=sparse).set_params(max_epochs=2).fit(frame, y).predict_proba(frame)
-        for sparse in (False, True)
+        by_site(sparse_output=how).set_params(max_epochs=2).fit(frame, y).predict_proba(frame)
+        for how in (False, True)
     ]
     np.testing.assert_array_equal(*probas)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_the_backbone_reads_frames_that_endogenous_gives(library, rows):
+    X, y, _ = rows
+    framed, plain = (
+        small(endogenous=StandardScaler().set_output(transform=output)).fit(X, y).predict_proba(X)
+        for output in (library, "default")
+    )
+    np.testing.assert_array_equal(framed, plain)
+
+
+def test_the_backbone_reads_sparse_output_of_endogenous(sites):
+    words, y = sites[0][["site"]], sites[1]
+    by_word, dense = (
+        small(endogenous=OneHotEncoder(sparse_output=how)).fit(words, y).predict_proba(words)
+        for how in (True, False)
+    )
+    np.testing.assert_array_equal(by_word, dense)
+
+
+@pytest.mark.parametrize("container", [sparse.coo_matrix, sparse.bsr_array])
+def test_sparse_rows_of_any_format_reach_both_sides(container, rows):
+    X, y, _ = rows
+    clf = small(TruncatedSVD(4), endogenous=TruncatedSVD(8), early_stopping=0.2)
+    kept, expected = (
+        clone(clf).fit(data, y).predict_proba(data) for data in (container(X), sparse.csr_array(X))
+    )
+    np.testing.assert_array_equal(kept, expected)
 
 
 def test_frames_are_held_out_by_position_not_by_index(sites):

@@ -186,10 +186,10 @@ def module_input_shape(backbone, sample_shape):
         (features,) or (channels, height, width).
     """
     if folds_images(backbone):
-        folded = backbone.image_shape
+        folded = _checked_image_shape(backbone)
         if torch.Size(folded).numel() != torch.Size(sample_shape).numel():
             raise ValueError(
-                f"image_shape={tuple(folded)} of the backbone holds "
+                f"image_shape={folded} of the backbone holds "
                 f"{torch.Size(folded).numel()} values, but a sample of X has "
                 f"{torch.Size(sample_shape).numel()} (shape {tuple(sample_shape)})"
             )
@@ -268,6 +268,24 @@ def _check_image(backbone, input_shape):
             f"(n, channels, height, width), got samples of shape {tuple(input_shape)}. "
             "For flattened images give the backbone image_shape=(height, width)."
         )
+    if not folds_images(backbone) and input_shape[0] > 4 >= input_shape[-1]:
+        raise ValueError(
+            f"X with samples of shape {tuple(input_shape)} looks like (n, height, width, "
+            f"channels), but {type(backbone).__name__} reads (n, channels, height, width); move "
+            "the channels to axis 1, np.moveaxis(X, -1, 1), or where they are there already "
+            f"give the backbone image_shape={tuple(input_shape)}"
+        )
+
+
+def _checked_image_shape(backbone):
+    folded = backbone.image_shape
+    sides = tuple(folded) if np.iterable(folded) else ()
+    if len(sides) not in (2, 3) or not all(map(_is_positive_int, sides)):
+        raise ValueError(
+            f"image_shape of {type(backbone).__name__} must be (height, width) or (channels, "
+            f"height, width), positive ints, got {folded!r}"
+        )
+    return sides
 
 
 def _widths(backbone, name):

@@ -1,6 +1,7 @@
 """Backbones: their networks, and the ways to name, give or configure one."""
 
 import copy
+import re
 from pathlib import Path
 
 import numpy as np
@@ -229,6 +230,22 @@ def test_a_convnet_for_rows_asks_for_an_image_shape():
         build_backbone(ConvNetBackbone(), (64,))
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("backbone", ["auto", ConvNetBackbone(), TorchvisionBackbone("resnet18")])
+def test_images_with_channels_last_are_refused_with_both_ways_out(backbone, channels):
+    match = rf"\(16, 16, {channels}\) looks like .*channels\).*np.moveaxis.*image_shape=\(16, 16, "
+    with pytest.raises(ValueError, match=match):
+        build_backbone(backbone, (16, 16, channels))
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_shape"), [((3, 16, 4), None), ((16, 16, 4), (16, 16, 4))], ids=str
+)
+def test_narrow_images_are_read_where_it_is_plain_which_axis_the_channels_are(shape, image_shape):
+    module, _ = build_backbone(ConvNetBackbone(image_shape=image_shape), shape)
+    assert part_of(module, nn.Conv2d).in_channels == shape[0]
+
+
 @pytest.mark.parametrize(
     ("backbone", "name"),
     [
@@ -272,6 +289,14 @@ def test_an_image_shape_of_another_size_says_both_sizes():
     backbone = ConvNetBackbone(image_shape=(8, 9))
     with pytest.raises(ValueError, match=r"image_shape=\(8, 9\) .*holds 72 .*has 64"):
         module_input_shape(backbone, (64,))
+
+
+@pytest.mark.parametrize("image_shape", [36, (36,), (6.0, 6.0), (1, 1, 6, 6), "6x6"])
+@pytest.mark.parametrize("kind", [ConvNetBackbone, TorchvisionBackbone])
+def test_an_image_shape_that_is_none_says_what_it_should_be(kind, image_shape):
+    match = rf"image_shape of {kind.__name__} must be \(height, width\) or .*got "
+    with pytest.raises(ValueError, match=match + re.escape(repr(image_shape))):
+        module_input_shape(kind(image_shape=image_shape), (36,))
 
 
 @pytest.mark.parametrize("backbone", ["auto", nn.Linear(64, 3), MLPBackbone()])

@@ -129,6 +129,8 @@ def check_transformed(X, name, *, images=False):
 
 def as_tensor(array):
     """Tensor over the array's memory, which may be a file's; it must not be written to."""
+    if min(array.strides, default=0) < 0:  # C-contiguous all the same, along an axis of length 1
+        array = array.copy()
     if array.flags.writeable:
         return torch.from_numpy(array)
     with warnings.catch_warnings():  # torch cannot know that nobody will write to it

@@ -249,6 +249,12 @@ def test_a_row_is_predicted_alike_alone_and_among_others(thin, rows):
 # ----------------------------------------------------------------------- inputs
 
 
+def test_a_single_row_is_predicted_turned_around_too(thin, rows):
+    X = rows[0].copy()
+    for turned in (X[:1][::-1], X[:5][::-1][-1:]):
+        np.testing.assert_array_equal(thin.predict_proba(turned), thin.predict_proba(X[:1]))
+
+
 def string_labels(y):
     return np.array([f"digit {label}" for label in y])
 

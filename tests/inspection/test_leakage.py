@@ -1,6 +1,7 @@
 """Probes find what is there, and no more than chance where there is nothing."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
@@ -74,3 +75,32 @@ def test_labels_of_another_length_are_refused():
     h, z = ring()
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         leakage_score(h, z[:-1])
+
+
+MISSING = {
+    "NaN": np.array([0.0, 1.0, np.nan] * 20),
+    "None": np.array(["a", "b", None] * 20),
+    "NA": pd.Series([0, 1, None] * 20, dtype="Int64"),
+    "NA of strings": pd.Series(["a", "b", None] * 20, dtype="string"),
+}
+
+
+@pytest.mark.parametrize("probe", ["linear", "mlp"])
+@pytest.mark.parametrize("name", MISSING)
+def test_missing_labels_are_no_class_of_their_own(name, probe):
+    with pytest.raises(ValueError, match="z must have a label for each row, but 20 of 60 are miss"):
+        leakage_score(np.ones((60, 2)), MISSING[name], probe=probe)
+
+
+def test_numbers_on_a_scale_are_no_labels():
+    h, _ = ring()
+    with pytest.raises(ValueError, match=r"z must hold labels; .* bins .*continuous"):
+        leakage_score(h, h[:, 0])
+
+
+def test_a_classifier_gets_the_labels_as_they_were_passed():
+    z = np.array(["a", "b"])[np.arange(600) % 2]
+    h = (z == "b")[:, None] + np.random.RandomState(0).normal(size=(600, 3))
+    # whatever the row, an error on "a" costs more than those on "b"
+    probe = LogisticRegression(class_weight={"a": 1e6, "b": 1.0})
+    assert leakage_score(h, z, probe=probe, random_state=0).accuracy == 0.5

@@ -51,6 +51,16 @@ def test_members_are_single_fits_of_their_seeds_and_probabilities_their_mean(sta
     np.testing.assert_array_equal(ensemble.predict(X), best)
 
 
+def test_log_probabilities_are_those_of_the_mean_even_where_it_is_zero(rows):
+    X, y, _ = rows
+    ensemble = SeedEnsembleClassifier(small(max_epochs=1), 2, random_state=0).fit(X, y)
+    far = X * 1e4  # leaves nothing of most classes
+    for some in (X, far):
+        proba, log_proba = ensemble.predict_proba(some), ensemble.predict_log_proba(some)
+        np.testing.assert_allclose(np.exp(log_proba), proba, atol=1e-6)
+    assert np.isneginf(log_proba).any()
+
+
 def test_the_mean_is_right_more_often_than_its_members(digits):
     train, test = slice(0, 600), slice(600, None)
     ensemble = SeedEnsembleClassifier(small(max_epochs=20), random_state=0)

@@ -48,8 +48,9 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
     gate_input : {"auto", "probabilities", "logits", "representation"}, default="auto"
         What the gate reads of each exogenous variable: the predictor's probabilities, times
         the square root of their number, or its logits or h_exo, both centred and scaled by the
-        training rows.
-        "auto" takes the probabilities where there is a predictor, else h_exo.
+        training rows. "auto" takes the probabilities where there is a predictor, else h_exo.
+        Of a linear one-versus-rest classifier, which may know none, the probabilities are the
+        softmax of its decision values.
     depth : int, default=3
         D, levels of the tree, 0 to 12.
     n_experts : int, default=None
@@ -106,7 +107,9 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
     early_stopping : bool, float or int, default=False
         Whether to hold out rows and stop when their cross-entropy no longer improves:
         True for a tenth, a float for a fraction, an int for a number of rows. The best
-        weights are restored. The exogenous side is fitted on the other rows.
+        weights are restored. The exogenous side is fitted on the other rows. With `groups` the
+        rows held out are whole groups, one of k about equal parts: k is 1 / fraction, rounded, at
+        least 2 and at most the number of groups.
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None

@@ -42,7 +42,7 @@ class ExogenousEncoder(NetEstimator):
     early_stopping : bool, float or int, default=False
         Whether to hold out rows and stop when their loss no longer improves: True for a
         tenth, a float for a fraction, an int for a number of rows. The best weights are
-        restored.
+        restored. With `groups` the size is that of whole groups, as of :class:`THINClassifier`.
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None

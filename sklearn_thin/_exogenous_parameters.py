@@ -6,6 +6,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils import get_tags
 from torch import nn
 
+from sklearn_thin._heads import check_predictor
 from sklearn_thin._validation import encode_labels
 
 BROUGHT = "brought"  # stands for the predictor that a transformer brings with it
@@ -53,6 +54,8 @@ def check_exogenous(exogenous, predictor, asked, target):
             )
         c = predictor_of(name, transformer, predictor, len(named))
         check_asked({name: transformer} if c is None else {}, asked)
+        if c not in (None, BROUGHT):
+            check_predictor(c)
         if not (needs_target(transformer) or is_to_fit(c)):
             continue
         if target is None:

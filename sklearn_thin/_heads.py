@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.neural_network import MLPClassifier
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
+READABLE = (LinearClassifierMixin, MLPClassifier, NeuralNet, nn.Module)
 _ACTIVATIONS = {
     "identity": nn.Identity,
     "logistic": nn.Sigmoid,
@@ -78,6 +80,28 @@ class ClassLogits(nn.Module):
         return self.binary(z) if z.shape[1] == 1 else z
 
 
+def check_predictor(predictor, *, fitted=False):
+    """Raise where a classifier is none that can be c, before anything is fitted.
+
+    Raises
+    ------
+    TypeError
+        Where gradients cannot pass through it.
+    NotFittedError
+        Where it is frozen, or to be `fitted`, and is not.
+    """
+    frozen = isinstance(predictor, FrozenEstimator)
+    inner = predictor.estimator if frozen else predictor
+    if not isinstance(inner, READABLE):
+        raise TypeError(
+            "exogenous_predictor must be a linear scikit-learn classifier, an MLPClassifier, "
+            "a skorch net or a torch.nn.Module, so that gradients can pass through it; got "
+            f"{type(inner).__name__}"
+        )
+    if (frozen or fitted) and not isinstance(inner, nn.Module):
+        check_is_fitted(inner)
+
+
 def frozen_head(predictor):
     """A frozen torch copy of a fitted classifier of h_exo.
 
@@ -94,28 +118,22 @@ def frozen_head(predictor):
 
     Raises
     ------
-    TypeError
-        For any other classifier.
+    TypeError, NotFittedError
+        As :func:`check_predictor`.
     ValueError
         By the head, where a network gives no row of logits for a row.
     """
+    check_predictor(predictor, fitted=True)
     if isinstance(predictor, FrozenEstimator):
         predictor = predictor.estimator
     if isinstance(predictor, nn.Module):
         head = ClassLogits(copy.deepcopy(predictor))
     elif isinstance(predictor, NeuralNet):
         head = ClassLogits(_skorch(predictor))
-    elif hasattr(predictor, "coefs_") and hasattr(predictor, "out_activation_"):
+    elif isinstance(predictor, MLPClassifier):
         head = _multilayer(predictor)
-    elif isinstance(predictor, LinearClassifierMixin):
-        check_is_fitted(predictor)
-        head = _with_class_logits([_affine(_dense(predictor.coef_), predictor.intercept_)])
     else:
-        raise TypeError(
-            "exogenous_predictor must be a linear scikit-learn classifier, an MLPClassifier, "
-            "a skorch net or a torch.nn.Module, so that gradients can pass through it; got "
-            f"{type(predictor).__name__}"
-        )
+        head = _with_class_logits([_affine(_dense(predictor.coef_), predictor.intercept_)])
     return head.eval().requires_grad_(False)
 
 

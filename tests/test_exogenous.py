@@ -9,6 +9,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_selection import SelectKBest, VarianceThreshold
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -16,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
@@ -633,3 +634,25 @@ def test_continuous_labels_are_refused_by_their_name(rows):
     X, y, z = rows
     with pytest.raises(ValueError, match="exogenous_target: Unknown label type"):
         small(small_encoder()).fit(X, y, exogenous_target=z + 0.5 * X[:, 20])
+
+
+class NeverFitted(Told):
+    def fit(self, X, y=None):
+        pytest.fail("fitted before the predictor was looked at")
+
+
+@pytest.mark.parametrize(
+    ("predictor", "error", "match"),
+    [
+        (SVC(), TypeError, "must be a linear scikit-learn classifier.*got SVC"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), TypeError, "got Pipeline"),
+        (FrozenEstimator(MLPClassifier()), NotFittedError, "MLPClassifier instance is not fitted"),
+    ],
+    ids=["SVC", "pipeline", "not fitted"],
+)
+def test_a_predictor_that_cannot_be_c_is_refused_before_anything_is_fitted(
+    predictor, error, match, rows
+):
+    X, y, z = rows
+    with pytest.raises(error, match=match):
+        small(NeverFitted(), exogenous_predictor=predictor).fit(X, y, exogenous_target=z)

@@ -15,6 +15,7 @@ import torch
 from sklearn_thin.datasets import make_sprites
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = ("--rows", "300", "--epochs", "1", "--seeds", "2")
 
 
 def run(script, *arguments, **environment):
@@ -31,7 +32,7 @@ def run(script, *arguments, **environment):
 
 def test_mnist_r_prints_every_model_writes_json_and_resumes(data_dir, tmp_path):
     file = tmp_path / "figures.json"
-    small = ["--rows", "300", "--epochs", "1", "--seeds", "2", "--json", str(file)]
+    small = [*SMALL, "--test-rows", "300", "--json", str(file)]
     cache = {"SKLEARN_THIN_CACHE": str(tmp_path / "runs")}
     printed = run("mnist_r.py", "--data", str(data_dir), *small, **cache)
     figures = json.loads(file.read_text())
@@ -109,8 +110,6 @@ def test_bench_search_prints_ratios_and_compares_results():
 
 
 # ----------------------------------------------------------------------- paper/
-
-SMALL = ("--rows", "300", "--epochs", "1", "--seeds", "2")
 
 
 @pytest.fixture(scope="module")
@@ -264,8 +263,8 @@ def test_table2_has_every_architecture_on_sprites(paper):
 
 
 def test_sprites_that_training_has_seen_may_be_left_out_of_the_score(paper, paper_module):
-    models = ("--rows", "3000", "--datasets", "sprites", "--models", "exogenous gate, free labels")
-    printed, figures = paper("table2", *models, "--unseen")
+    options = ("--rows", "3000", "--seeds", "1", "--datasets", "sprites", "--models", "baseline")
+    printed, figures = paper("table2", *options, "--unseen")
     data = paper_module("_data")
     spec = {"dataset": "sprites", "data": None, "epochs": 1, "rows": 3000, "unseen": True}
     left, whole = data.scored_part(spec).X, data.part_of(spec, False).X
@@ -273,7 +272,7 @@ def test_sprites_that_training_has_seen_may_be_left_out_of_the_score(paper, pape
     assert 9000 < len(left) < len(whole) == 10_000
     trained = np.concatenate([data.part_of(spec, True, 3000).X, data.more_sprites(None, 1, 3000).X])
     assert not set(map(bytes, left)) & set(map(bytes, trained))
-    _, others = paper("table2", *models)
+    _, others = paper("table2", *options)
     scores = [runs["runs"]["sprites"]["baseline"][0]["accuracy"] for runs in (figures, others)]
     assert scores[0] != scores[1]
 

@@ -335,6 +335,10 @@ def test_dispelling_and_figure4_share_their_runs(paper, tmp_path):
         for result in results:
             assert 0 <= result["cosine"] <= 1
             assert set(result["leakage"]) == {"linear", "mlp"}
+    _, freer = paper("dispelling", *rows, "--models", "erasure", "--probe-c", "10")
+    (one, other) = (figures["runs"]["erasure"][0]["leakage"] for figures in (figures, freer))
+    assert one["linear"] != other["linear"]
+    assert one["mlp"] == other["mlp"]
     png = tmp_path / "figure4.png"
     lambdas = ("--lambdas", "0", "0.005", "--figure", str(png))
     printed, figures = paper("figure4", *rows, *lambdas)

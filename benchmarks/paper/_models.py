@@ -22,8 +22,10 @@ from _runs import memory, run_named
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin.inspection import leakage_score
@@ -186,7 +188,7 @@ def scored(spec):
 
 def training(spec):
     """The setting without what the fitted model does not depend on."""
-    rest = ("lam", "test_rows", "unseen")
+    rest = ("lam", "test_rows", "unseen", "probe_c")
     spec = {name: value for name, value in spec.items() if name not in rest}
     return {**spec, "dataset": TRAINED_ON.get(spec["dataset"], spec["dataset"])}
 
@@ -333,21 +335,26 @@ def measure_dispelling(task):
 
     The mean |cos| of what c says of h_exo and of h_endo, in training (where the loss has the
     term) and on the test rows; and how much fresh probes, trained on one half of the test
-    rows' h_endo, read on the other half (`leakage_score`).
+    rows' h_endo, read on the other half (`leakage_score`, whose linear probe may get another C).
     """
     spec, name = task
-    return _measure_dispelling(training(spec), model_params(spec, name), spec.get("test_rows"))
+    more = spec.get("test_rows"), spec.get("probe_c")
+    return _measure_dispelling(training(spec), model_params(spec, name), *more)
 
 
 @memory.cache
-def _measure_dispelling(spec, params, test_rows):
+def _measure_dispelling(spec, params, test_rows, probe_c):
     model, seconds = fit_model(spec, params)
     test = part_of(spec, False).first(test_rows)
     (variable,) = variables(spec)
     h, z = model.transform(test.X), test.z[variable]
+    probes = {"linear": "linear", "mlp": "mlp"}
+    if probe_c is not None:
+        freer = LogisticRegression(C=probe_c, max_iter=1000)
+        probes["linear"] = make_pipeline(StandardScaler(), freer)
     leakage = {
-        probe: dict(leakage_score(h, z, probe=probe, random_state=spec["seed"]))
-        for probe in ("linear", "mlp")
+        name: dict(leakage_score(h, z, probe=probe, random_state=spec["seed"]))
+        for name, probe in probes.items()
     }
     encoder, _ = encoder_of(spec, variable, "free")  # as in the gates that are compared
     return {

@@ -282,6 +282,9 @@ def test_the_baseline_may_learn_from_the_images_of_the_encoder(paper):
     options = ("--test-rows", "200", "--datasets", "mnist_r", "--epochs", "2", "--models", *models)
     runs = paper("table2", *options)[1]["runs"]["mnist_r"]
     assert runs["baseline"] != runs["baseline, other draws"]
+    printed, _ = paper("table2", *options, "--against", "baseline, other draws")
+    assert "error to baseline, other draws's" in printed
+    assert cells(printed, "baseline, other draws")[3] == "1.00"
     assert runs["baseline"][0]["parameters"] == runs["baseline, other draws"][0]["parameters"]
 
 

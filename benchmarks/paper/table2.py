@@ -66,6 +66,9 @@ def main():
     parser.add_argument(
         "--unseen", action="store_true", help="score images that no training has seen"
     )
+    parser.add_argument(
+        "--against", choices=ROWS, default="baseline", help="row whose errors are compared with"
+    )
     parser.add_argument("--models", nargs="+", choices=ROWS, default=ROWS, metavar="NAME")
     args = parser.parse_args()
     figures = {}
@@ -74,13 +77,14 @@ def main():
         by = {"variables": (args.by,)} if dataset == "sprites" else {}
         more = {**angles, "unseen": True} if args.unseen else angles
         specs = [setting(args, dataset, seed, **more) for seed in range(args.seeds)]
-        names = ("baseline", *args.models)
+        names = ("baseline", args.against, *args.models)
         figures[dataset] = score_all(names, specs, args, f"{dataset}, ", by)
         title = TITLES[dataset].format(args.by)
         if args.unseen:
             title += f"; {len(scored_part(specs[0]).y):,} test images that are in no training"
         print(heading(title, args))
-        print(accuracy_table(figures[dataset], NUMBERS if dataset == "mnist_r" else {}))
+        numbers = NUMBERS if dataset == "mnist_r" else {}
+        print(accuracy_table(figures[dataset], numbers, args.against))
     write_json(args, runs=figures)
 
 

@@ -57,7 +57,7 @@ class Rows:
 
 
 class DatasetClassifierMixin(ClassifierMixin):
-    """scikit-learn's mixin, for X that may be a torch data set as well."""
+    """scikit-learn's mixin, for a `predict_proba` and an X that may be a torch data set."""
 
     def score(self, X, y=None, sample_weight=None):
         """Accuracy.
@@ -75,6 +75,20 @@ class DatasetClassifierMixin(ClassifierMixin):
         """
         X, y = read_dataset(X, y, verbose=self.verbose)
         return super().score(X, y, sample_weight)
+
+    def predict_log_proba(self, X):
+        """Logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
 
 
 class NetEstimator(
@@ -253,20 +267,6 @@ class NetEstimator(
             Columns in the order of `classes_`.
         """
         return softmax(self._logits(X), axis=1)
-
-    def predict_log_proba(self, X):
-        """Logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), float32
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
 
     def decision_function(self, X):
         """Logits of the classes; their difference for two classes.

@@ -1,10 +1,6 @@
 """Stage 2: THINClassifier, the story of fit and predict from arrays to probabilities."""
 
 from copy import deepcopy
-from numbers import Integral, Real
-
-import torch
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._inside import InsideViews
@@ -185,25 +181,6 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
 
     __metadata_request__fit = {"exogenous_target": True}
     __metadata_request__partial_fit = {"exogenous_target": True}
-
-    _parameter_constraints: dict = {
-        **TwoSidedEstimator._parameter_constraints,
-        "exogenous": [HasMethods(["fit", "transform"]), list, None],
-        "exogenous_predictor": [
-            HasMethods(["fit", "predict"]),
-            torch.nn.Module,
-            dict,
-            None,
-        ],
-        "endogenous": [HasMethods(["fit", "transform"]), None],
-        "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
-        "depth": [Interval(Integral, 0, 12, closed="both")],
-        "n_experts": [Interval(Integral, 1, None, closed="left"), None],
-        "lam": [Interval(Real, 0, None, closed="left")],
-        "dispelling": [StrOptions({"cosine", "erasure", "alignment"})],
-        "inference": [StrOptions({"soft", "hard"})],
-        "augment": [callable, None],
-    }
 
     def __init__(
         self,

@@ -1,11 +1,13 @@
 """How X reaches both sides: the endogenous and the exogenous one, in fit and predict."""
 
 from dataclasses import replace
+from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import validate_data
 
@@ -40,6 +42,24 @@ from sklearn_thin._validation import (
 class TwoSidedEstimator(NetEstimator, _BaseComposition):
     """A net estimator whose backbone reads `endogenous` of X, and whose gate `exogenous`."""
 
+    _parameter_constraints: dict = {
+        **NetEstimator._parameter_constraints,
+        "exogenous": [HasMethods(["fit", "transform"]), list, None],
+        "exogenous_predictor": [
+            HasMethods(["fit", "predict"]),
+            torch.nn.Module,
+            dict,
+            None,
+        ],
+        "endogenous": [HasMethods(["fit", "transform"]), None],
+        "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
+        "depth": [Interval(Integral, 0, 12, closed="both")],
+        "n_experts": [Interval(Integral, 1, None, closed="left"), None],
+        "lam": [Interval(Real, 0, None, closed="left")],
+        "dispelling": [StrOptions({"cosine", "erasure", "alignment"})],
+        "inference": [StrOptions({"soft", "hard"})],
+        "augment": [callable, None],
+    }
     _architecture = (
         *NetEstimator._architecture,
         "exogenous",

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from sklearn.utils import assert_all_finite, compute_class_weight
+from sklearn.utils._missing import is_pandas_na
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -159,17 +160,15 @@ def encode_labels(y, n_samples, *, known=None, name="y"):
     Raises
     ------
     ValueError
-        For a wrong length, a continuous target, an unknown class, or fewer than two
-        classes.
+        For a wrong length, missing labels, a continuous target, an unknown class, or fewer
+        than two classes.
     """
-    y = column_or_1d(y, warn=True)
+    y = check_labels(y, name)
     if len(y) != n_samples:
         raise ValueError(
             f"{name} must have one label for each of the {n_samples} rows of X, got {len(y)} "
             "(inconsistent numbers of samples)"
         )
-    assert_all_finite(y, input_name=name)
-    _check_discrete(y, name)
     classes, codes = np.unique(y, return_inverse=True)
     if known is not None:
         unknown = np.setdiff1d(classes, known)
@@ -186,12 +185,25 @@ def encode_labels(y, n_samples, *, known=None, name="y"):
     return classes, codes.astype(np.int64)
 
 
-def _check_discrete(y, name):
-    """Raise scikit-learn's error for a continuous target, which names y alone."""
+def check_labels(y, name="y"):
+    """Labels as a vector, or ValueError where some are missing, infinite or on a scale."""
+    y = column_or_1d(y, warn=True)
+    missing = [_is_missing(label) for label in y] if y.dtype == object else y != y
+    if np.any(missing):
+        raise ValueError(
+            f"{name} must have a label for each row, but {np.sum(missing)} of {len(y)} are missing "
+            "(NaN, None or NA); leave these rows out, or give them a label of their own"
+        )
+    assert_all_finite(y, input_name=name)
     try:
         check_classification_targets(y)
-    except ValueError as error:
+    except ValueError as error:  # which names y alone
         raise ValueError(str(error) if name == "y" else f"{name}: {error}") from error
+    return y
+
+
+def _is_missing(label):
+    return label is None or is_pandas_na(label) or label != label
 
 
 def known_classes(announced, before):

@@ -111,7 +111,12 @@ BAD_DATA = {
     "strings": (lambda X, y: (np.full(X.shape, "a"), y), ValueError, "could not convert string"),
     "one class": (lambda X, y: (X, y * 0), ValueError, r"at least two classes, got one.*\[0\]"),
     "a number to predict": (lambda X, y: (X, X[:, 20]), ValueError, "Unknown label type"),
-    "NaN label": (lambda X, y: (X, np.where(y == 1, np.nan, y)), ValueError, "contains NaN"),
+    "NaN label": (lambda X, y: (X, np.where(y == 1, np.nan, y)), ValueError, "y .* are missing"),
+    "no label": (
+        lambda X, y: (X, np.where(y == 1, None, y.astype(str))),
+        ValueError,
+        "y must have a label for each row, but .* are missing",
+    ),
     "infinite label": (lambda X, y: (X, np.where(y == 1, np.inf, y)), ValueError, "infinity"),
     "no labels": (lambda X, y: (X, None), ValueError, "requires y to be passed"),
     "short labels": (lambda X, y: (X, y[:99]), ValueError, "each of the 100 rows of X, got 99"),

@@ -1,6 +1,5 @@
 """How much a fresh classifier, a probe, still reads of a variable in a representation."""
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -9,7 +8,6 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import LabelEncoder, StandardScaler
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._missing import is_pandas_na
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -17,8 +15,8 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+
+from sklearn_thin._validation import check_labels
 
 
 @validate_params(
@@ -74,7 +72,7 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     {'accuracy': 1.0, 'chance': 0.5, 'excess': 0.5}
     """
     seed = check_random_state(random_state).randint(2**31 - 1)
-    z = _labels(z)
+    z = check_labels(z, "z")
     if isinstance(probe, str) and probe == "mlp":
         z = LabelEncoder().fit_transform(z)  # MLPClassifier of scikit-learn 1.6 stops at words
     h, h_test, z, z_test = train_test_split(
@@ -84,28 +82,6 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     accuracy = probe.fit(h, z).score(h_test, z_test)
     chance = DummyClassifier().fit(h, z).score(h_test, z_test)
     return Bunch(accuracy=accuracy, chance=chance, excess=accuracy - chance)
-
-
-def _labels(z):
-    """Labels as an array, or an error of those that are none."""
-    z = column_or_1d(z)
-    missing = [_is_missing(label) for label in z] if z.dtype == object else z != z
-    if np.any(missing):
-        raise ValueError(
-            f"z must have a label for each row, but {np.sum(missing)} of {len(z)} are missing; "
-            "leave these rows out of h and z, or give them a label of their own"
-        )
-    try:
-        check_classification_targets(z)
-    except ValueError as error:
-        raise ValueError(
-            f"z must hold labels; put numbers on a scale into bins first. {error}"
-        ) from error
-    return z
-
-
-def _is_missing(label):
-    return label is None or is_pandas_na(label) or label != label
 
 
 def _linear(seed):

@@ -172,20 +172,6 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, DatasetClassifierMixin, BaseEst
         with remembering():  # the members share what is frozen
             return np.mean([member.predict_proba(X) for member in self.estimators_], axis=0)
 
-    def predict_log_proba(self, X):
-        """Logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
     def predict(self, X):
         """Class of the highest mean probability.
 

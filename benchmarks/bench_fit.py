@@ -10,8 +10,8 @@ within each round, and the median over the rounds is printed with the smallest a
 - table: 64 features, a hidden layer of 64 units, one linear expert, no gate, batch 128, so that
   hand, thin and skorch do the same work; scikit-learn's MLPClassifier has no batch normalisation.
 - `--variants` instead: the estimator with a compiled step (the first round, which compiles, does
-  not count) or in bfloat16; and the hand-written loop with convolutions that have the channels
-  first in memory.
+  not count; on a GPU every fit captures a graph, which does) or in bfloat16; and the hand-written
+  loop with convolutions that have the channels first in memory.
 - `--grow` instead: one epoch on a table, with more rows, more experts and deeper trees, the gate
   reading h_endo; in multiples of the first case, and of the floor, the arithmetic at the speed
   of a large matrix product.

@@ -1,4 +1,4 @@
-"""Speed of StackedGridSearchCV against scikit-learn's GridSearchCV, on one job and on two.
+"""Speed of StackedGridSearchCV against scikit-learn's GridSearchCV, by default on one job and two.
 
     python benchmarks/bench_search.py
 
@@ -15,6 +15,7 @@ seeds of the same network, and says how they score on a third of the digits that
 
 import argparse
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -60,14 +61,13 @@ def line(name, ratios):
     return f"  {name:<28}{np.median(ratios):6.2f}  ({ratios.min():.2f}, {ratios.max():.2f})"
 
 
-def compare(thin, X, y, rounds):
+def compare(thin, X, y, rounds, jobs):
     """Ratios of both plain searches to the stacked one, and how far their results differ."""
     setting = {"param_grid": grid(60), "cv": N_FOLDS, "refit": False}
-    contenders = {
-        "stacked": lambda: StackedGridSearchCV(thin, **setting),
-        "GridSearchCV(n_jobs=1)": lambda: GridSearchCV(thin, **setting, n_jobs=1),
-        "GridSearchCV(n_jobs=2)": lambda: GridSearchCV(thin, **setting, n_jobs=2),
-    }
+    contenders = {"stacked": lambda: StackedGridSearchCV(thin, **setting)}
+    for n in jobs:
+        make = partial(GridSearchCV, thin, **setting, n_jobs=n)
+        contenders[f"GridSearchCV(n_jobs={n})"] = make
     seconds = {name: [] for name in contenders}
     for _ in range(rounds):
         searches = {name: make() for name, make in contenders.items()}
@@ -76,13 +76,12 @@ def compare(thin, X, y, rounds):
     print(f"60 candidates x {N_FOLDS} folds, seconds as a multiple of the stacked search's")
     for name, values in seconds.items():
         print(line(name, np.divide(values, seconds["stacked"])))
-    ours, one_job, two_jobs = searches.values()
-    print(f"  same best parameters: {ours.best_params_ == one_job.best_params_}")
+    ours, plain, *others = searches.values()
+    print(f"  same best parameters: {ours.best_params_ == plain.best_params_}")
     print("  largest difference of a fold's accuracy, in points")
-    print(f"    stacked, GridSearchCV(n_jobs=1): {apart(ours, one_job):.2f}")
-    print(
-        f"    GridSearchCV, one job of all threads, two of one each: {apart(one_job, two_jobs):.2f}"
-    )
+    print(f"    stacked, GridSearchCV(n_jobs={jobs[0]}): {apart(ours, plain):.2f}")
+    for n, other in zip(jobs[1:], others, strict=True):
+        print(f"    GridSearchCV, n_jobs={jobs[0]} and {n}: {apart(plain, other):.2f}")
 
 
 def apart(search, other):
@@ -127,6 +126,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="of GridSearchCV")
     parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--grow", action="store_true", help="more candidates as well")
     parser.add_argument("--ensemble", action="store_true", help="ensembles of seeds instead")
@@ -147,7 +147,7 @@ def main():
     if args.ensemble:
         ensembles(thin, X, y, args.rounds)
         return
-    compare(thin, X, y, args.rounds)
+    compare(thin, X, y, args.rounds, args.jobs)
     if args.grow:
         grow(thin, X, y, args.rounds)
 

@@ -116,8 +116,9 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
     device : str or torch.device, default="auto"
         "auto" is the GPU where there is one, else the CPU.
     compile : bool, default=False
-        Whether to compile the training step, as of :class:`ExogenousEncoder`. Networks that
-        train together in a search or an ensemble are not compiled.
+        Whether to make one program of the training step, as of :class:`ExogenousEncoder`. Of
+        networks that train together in a search or an ensemble a GPU captures the common step;
+        on a CPU that is not compiled.
     mixed_precision : {"bf16"}, default=None
         As of :class:`ExogenousEncoder`; gate and erasure stay in float32 as well.
     verbose : int, default=0

@@ -53,10 +53,14 @@ class ExogenousEncoder(NetEstimator):
     device : str or torch.device, default="auto"
         "auto" is the GPU where there is one, else the CPU.
     compile : bool, default=False
-        Whether to compile the training step (`torch.compile`) for batches of `batch_size`, which
-        takes seconds to minutes at the start of the first fit of a shape. A GPU captures the
-        step as a graph and replays it, which saves the launches of small networks in long fits.
-        The fit is the same but for rounding, and for dropout, which draws other masks.
+        Whether to make one program of the training step for batches of `batch_size`. A GPU
+        captures it as a CUDA graph, which saves small networks most of their time. What the
+        network does in Python is then done once: no values that are waited for (`.item()`), no
+        counters, no random numbers but torch's on the GPU. Each new λ, set of trained weights
+        and, with `callbacks`, epoch is captured anew. On a CPU the step is compiled
+        (`torch.compile`), which takes seconds to minutes at the start of the first fit of a
+        shape. The fit is the same but for rounding, and for dropout on a CPU, which draws other
+        masks.
     mixed_precision : {"bf16"}, default=None
         "bf16" casts to bfloat16 what a training step's backbone and experts can compute in it
         (`torch.autocast`), for GPUs that do so themselves; weights, losses and predictions

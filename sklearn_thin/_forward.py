@@ -32,11 +32,10 @@ def check_compiler(device):
     try:
         torch.compile(lambda x: x + 1)(torch.ones(2, device=device))
     except RuntimeError as error:
-        needs = "Triton" if device == "cuda" else "a C++ compiler, such as g++"
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"compile=True needs {needs} on device={device!r}, and torch.compile failed: "
-            f"{reason}. Install it, or set compile=False"
+            f"compile=True needs a C++ compiler, such as g++, on device={device!r}, and "
+            f"torch.compile failed: {reason}. Install it, or set compile=False"
         ) from error
 
 

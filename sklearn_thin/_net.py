@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from functools import partial
 
 import torch
 from skorch import NeuralNetClassifier
@@ -9,6 +10,7 @@ from skorch.callbacks import Callback, EpochTimer
 
 from sklearn_thin._batches import TensorBatches
 from sklearn_thin._callbacks import OWN
+from sklearn_thin._capture import CapturedNetStep
 from sklearn_thin._forward import as_float, in_precision
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._validation import check_device
@@ -49,7 +51,7 @@ class THINNet(NeuralNetClassifier):
     mixed_precision : {"bf16"}, default=None
         What the forward pass of a training step computes in.
     **kwargs
-        skorch's own; `compile` compiles the training step and leaves the module as it is.
+        skorch's own; `compile` compiles or captures the training step, not the module.
     """
 
     def __init__(
@@ -111,7 +113,11 @@ class THINNet(NeuralNetClassifier):
         X, y = batch
         if self.augmentation is not None:
             X = self.augmentation(X)
-        means, output = self.forward_terms_(X, y)
+        return self.step_(X, y)
+
+    def step(self, X, y, forward_terms=None):
+        """Loss, output and terms of a training batch; the weights get their gradients."""
+        means, output = (forward_terms or self.forward_terms)(X, y)
         loss = self.total_loss(means)
         loss.backward()
         return {"loss": loss.detach(), "y_pred": output, "means": means}
@@ -124,26 +130,17 @@ class THINNet(NeuralNetClassifier):
         means = mean_terms(self.loss_terms(output, y, X), X)
         return means, tuple(part.detach() for part in output)
 
-    def compiled_forward_terms(self):
-        """The same as one program, which a GPU captures as a graph and replays.
+    def fast_step(self):
+        """`step` as one compiled program, or on a GPU as a graph that is captured and replayed.
 
-        Fits of equal shapes share what is compiled, whatever their λ; each captures its own
-        graph. A batch of another size, the last of an epoch, is computed as it is.
+        A batch of another size, the last of an epoch, is computed as it is.
         """
-        params = {"dynamic": False, "mode": "reduce-overhead", "recompile_limit": PROGRAMS}
-        program = torch.compile(self.forward_terms, **params)
-
-        def forward_terms(X, y):
-            if len(y) != self.batch_size:
-                return self.forward_terms(X, y)
-            torch.compiler.cudagraph_mark_step_begin()
-            means, output = program(X, y)
-            # copies, as the next step of a captured graph writes where this one did
-            if self.record_batches:  # for callbacks that keep it
-                output = tuple(part.clone() for part in output)
-            return {name: mean.clone() for name, mean in means.items()}, output
-
-        return forward_terms
+        if torch.device(self.device).type == "cuda":
+            return CapturedNetStep(self)
+        # fits of equal shapes share what is compiled, whatever their λ
+        options = {"dynamic": False, "recompile_limit": PROGRAMS}
+        fast = partial(self.step, forward_terms=torch.compile(self.forward_terms, **options))
+        return lambda X, y: (fast if len(y) == self.batch_size else self.step)(X, y)
 
     def torch_compile(self, module, name):
         return module  # the step is compiled instead, so that names of weights stay as they are
@@ -209,8 +206,7 @@ class THINNet(NeuralNetClassifier):
         if not self.initialized_:
             self.initialize()
         self._keep_weights()
-        compiled = self.compiled_forward_terms() if self.compile else None
-        self.forward_terms_ = compiled or self.forward_terms
+        self.step_ = self.fast_step() if self.compile else self.step
         try:
             self.notify("on_train_begin", X=X, y=y)
             with suppress(StopTraining):
@@ -224,7 +220,7 @@ class THINNet(NeuralNetClassifier):
                 self.optimizer_.state.clear()  # its moments are spoilt as well
             raise
         finally:
-            self.good_weights_ = self.listeners_ = self.forward_terms_ = None
+            self.good_weights_ = self.listeners_ = self.step_ = None
             self._set_training(False)
         return self
 
@@ -245,7 +241,7 @@ class THINNet(NeuralNetClassifier):
 
     def __getstate__(self):
         # The optimizer refers to the tensors themselves, which do not travel; nor does a program.
-        names = ("module", "module_", "optimizer_", "criterion_", "forward_terms_")
+        names = ("module", "module_", "optimizer_", "criterion_", "step_")
         return {**vars(self), **dict.fromkeys(names), "packed_module_": pack(self.module_)}
 
     def __setstate__(self, state):

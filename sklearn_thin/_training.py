@@ -55,7 +55,7 @@ class TrainingMixin:
         """Raise where the device, or what it is asked to do, is not there."""
         device = check_device(self.device)
         check_precision(self.mixed_precision, device)
-        if self.compile:
+        if self.compile and device.type != "cuda":  # which captures a graph of its own
             check_compiler(device.type)
 
     def _to_go_on_from(self, go_on=True):

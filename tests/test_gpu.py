@@ -10,13 +10,14 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import Callback, EpochScoring, Freezer, GradientNormClipping
 from skorch.dataset import Dataset
-from torch._dynamo.utils import counters
+from torch import nn
 
-from sklearn_thin import ExogenousEncoder, THINClassifier
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin._batches import TensorBatches
 from sklearn_thin._random import torch_seed
+from sklearn_thin.model_selection import StackedGridSearchCV
 from sklearn_thin.modules import MLP, ExpertEnsemble, THINModule, TreeGate
 
 pytestmark = pytest.mark.gpu
@@ -59,26 +60,112 @@ def test_the_module_gives_the_same_on_both_devices():
     torch.testing.assert_close(logits.cpu(), expected, rtol=1e-4, atol=1e-4)
 
 
-# torch's compiler warns of its own parts, and that float32 products could be less exact
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:TensorFloat32:UserWarning")
-@pytest.mark.parametrize("params", [{}, {"lam": 0.1}, {"mixed_precision": "bf16"}], ids=str)
-def test_a_captured_step_is_the_eager_step(params, digits):
-    X, y = digits.X[:400], digits.y[:400]  # the last batch of an epoch is smaller
-    setting = {"max_epochs": 3, "device": DEVICE, "random_state": 0}
-    encoder = FrozenEstimator(ExogenousEncoder(**setting).fit(X, digits.z[:400]))
-    thin = THINClassifier(encoder, **setting, **params)
-    scoring = {"callbacks": [EpochScoring("accuracy", on_train=True, name="accuracy")]}
-    eager = clone(thin).set_params(**scoring).fit(X, y)
-    counters["inductor"].clear()
-    for _ in range(2):  # the second time on what the first has compiled
-        captured = clone(thin).set_params(compile=True, **scoring).fit(X, y)
-        assert counters["inductor"]["cudagraph_skips"] == 0
-        for name, tolerance in (("train_loss", 0.01), ("accuracy", 0.02)):
-            ours, theirs = captured.history_[:, name], eager.history_[:, name]
-            np.testing.assert_allclose(ours, theirs, rtol=tolerance)
-        ours, theirs = (model.predict_proba(digits.X[400:]) for model in (captured, eager))
-        np.testing.assert_allclose(ours, theirs, atol=0.02)
+@pytest.fixture
+def replays(monkeypatch):
+    """One entry for every replay of a captured graph."""
+    done, replay = [], torch.cuda.CUDAGraph.replay
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", lambda g: (done.append(1), replay(g)))
+    return done
+
+
+@pytest.fixture(scope="module")
+def thin(digits):
+    """A classifier to be fitted to 400 rows, in 13 batches, the last of which is smaller."""
+    setting = {"max_epochs": 4, "device": DEVICE, "random_state": 0}
+    encoder = ExogenousEncoder(**setting).fit(digits.X[:400], digits.z[:400])
+    return THINClassifier(FrozenEstimator(encoder), **setting)
+
+
+class LessLam(Callback):
+    """Ends the dispelling half-way."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        net.lam = 0.0 if len(net.history) > 2 else 0.5
+
+
+CAPTURED = {
+    "no dispelling": {},
+    "cosine": {"lam": 0.1},
+    "alignment": {"dispelling": "alignment"},
+    "bf16": {"mixed_precision": "bf16"},
+    "dropout": {"backbone": MLPBackbone((30,), dropout=0.5)},
+    "convolutions": {"backbone": ConvNetBackbone(channels=(8, 8), image_shape=(8, 8))},
+    "erasure": {"dispelling": "erasure"},
+    "constant rate": {"lr_schedule": "constant"},
+    "clipped": {"callbacks": [GradientNormClipping(0.1)]},
+    "frozen": {"callbacks": [Freezer("experts*", at=3)]},
+    "λ changes": {"lam": 0.5, "callbacks": [LessLam()]},
+    "recorded": {"callbacks": [EpochScoring("accuracy", on_train=True)]},
+}
+
+
+@pytest.mark.parametrize("params", CAPTURED.values(), ids=CAPTURED)
+def test_a_captured_step_is_the_eager_step(params, digits, thin, replays):
+    X, y = digits.X[:400], digits.y[:400]
+    eager = clone(thin).set_params(**params).fit(X, y)
+    assert not replays
+    captured = clone(thin).set_params(compile=True, **params).fit(X, y)
+    assert len(replays) >= 4 * 11  # all full batches but the first, at most of each epoch
+    for name in set(captured.history_[-1]) & {"train_loss", "train_dispelling", "accuracy"}:
+        ours, theirs = captured.history_[:, name], eager.history_[:, name]
+        np.testing.assert_allclose(ours, theirs, rtol=0.01)
+    ours, theirs = (model.predict_proba(digits.X[400:]) for model in (captured, eager))
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
+
+
+def test_a_captured_stack_is_the_stack(digits, thin, replays):
+    grid = {"lam": [0.0, 0.1], "lr": [1e-3, 4e-3]}
+    search = StackedGridSearchCV(thin, grid, cv=3, refit=False)
+    eager = search.fit(digits.X[:400], digits.y[:400])
+    assert not replays
+    captured = clone(search).set_params(estimator__compile=True).fit(digits.X[:400], digits.y[:400])
+    assert len(replays) >= 4 * 7  # four epochs of eight full batches
+    ours, theirs = (s.cv_results_["mean_test_score"] for s in (captured, eager))
+    np.testing.assert_allclose(ours, theirs, atol=0.02)
+
+
+class Rebinds(nn.Module):
+    """Keeps a mean of what it reads in a new buffer each time."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, x):
+        self.mean = 0.9 * self.mean + 0.1 * x.mean()
+        return x - self.mean
+
+
+def test_a_buffer_that_is_replaced_is_refused(digits, thin):
+    rebinds = clone(thin).set_params(backbone=Rebinds(), compile=True)
+    with pytest.raises(RuntimeError, match=r"buffer\.copy_"):
+        rebinds.fit(digits.X[:400], digits.y[:400])
+
+
+class Waits(nn.Module):
+    """Asks on the CPU for a value that the GPU computes."""
+
+    def forward(self, x):
+        return x if x.sum().item() > 0 else -x
+
+
+def test_what_cannot_be_captured_says_so_and_the_next_fit_can(digits, thin):
+    X, y = digits.X[:400], digits.y[:400]
+    waits = clone(thin).set_params(backbone=Waits(), compile=True)
+    with pytest.raises(RuntimeError, match=r"compile=True captures .* or set compile=False"):
+        waits.fit(X, y)
+    assert not hasattr(waits, "module_")
+    assert waits.set_params(compile=False).fit(X, y).score(X, y) > 0.2
+    assert clone(thin).set_params(compile=True).fit(X, y).score(X, y) > 0.2
+
+
+def test_a_captured_fit_gives_its_memory_back(digits, thin):
+    def left():
+        clone(thin).set_params(compile=True).fit(digits.X[:400], digits.y[:400])
+        torch.cuda.synchronize()
+        return torch.cuda.memory_allocated()
+
+    assert left() == left()
 
 
 @pytest.mark.parametrize("free", [2**40, 0], ids=["all at once", "batch by batch"])

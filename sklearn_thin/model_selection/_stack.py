@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._batches import batch_bounds
 from sklearn_thin._callbacks import own_callbacks
+from sklearn_thin._capture import CapturedStep
 from sklearn_thin._forward import as_float, in_precision
 from sklearn_thin._net import divergence, is_best, raised_in
 from sklearn_thin.losses import cross_entropy
@@ -65,6 +66,9 @@ class Stack:
         )
         self.dispel = _stacked_dispeller([net.dispeller for net in self.nets])
         self.eraser_generators = [torch.Generator().manual_seed(t.seed) for t in self.trainings]
+        self.terms = self._terms
+        if nets[0].compile and torch.device(nets[0].device).type == "cuda":
+            self.terms = CapturedStep(self._terms, (len(nets), nets[0].batch_size))
         self.active = set(range(len(self.nets)))  # neither stopped nor broken
         self.errors = {}
 
@@ -79,6 +83,14 @@ class Stack:
         for index, callbacks in enumerate(self.callbacks):
             if "early_stopping" in callbacks:
                 callbacks["early_stopping"].on_train_begin(self.nets[index])
+        try:
+            self._run_epochs()
+        finally:
+            self.terms = None  # a graph holds its memory, and the stack
+        self._give_back()
+        return {self.nets[index]: error for index, error in self.errors.items()}
+
+    def _run_epochs(self):
         for epoch in range(1, self.nets[0].max_epochs + 1):
             start = perf_counter()
             told = {"event_lr": self._rates()} if self.schedule else {}
@@ -90,8 +102,6 @@ class Stack:
             self._record(epoch, told, perf_counter() - start)
             if not self.active:
                 break
-        self._give_back()
-        return {self.nets[index]: error for index, error in self.errors.items()}
 
     # ------------------------------------------------------------------ a step
 
@@ -127,6 +137,15 @@ class Stack:
 
     def _step(self, batch, y):
         """One step of all nets: the loss and the dispelling term of each, (nets,)."""
+        means, gradients = self.terms(batch, y)
+        for part, tensors in self.groups:
+            for tensor, gradient in zip(tensors, gradients, strict=True):
+                tensor.grad = gradient[part].contiguous()  # fused steps read memory as it lies
+        self.optimizer.step()
+        return means
+
+    def _terms(self, batch, y):
+        """The loss and the dispelling term of each net, (nets,), and the gradients of the loss."""
         with in_precision(self.nets[0].mixed_precision, self.nets[0].device):
             output = self._forward(batch)
         logits, h = (widened(part) for part in output)
@@ -137,12 +156,10 @@ class Stack:
         # zeros for the gate of a single expert, which is not asked
         params = list(self.trained.values())
         gradients = torch.autograd.grad(loss.sum(), params, materialize_grads=True)
-        for part, tensors in self.groups:
-            for tensor, gradient in zip(tensors, gradients, strict=True):
-                tensor.grad = gradient[part].contiguous()  # fused steps read memory as it lies
-        self.optimizer.step()
         means = {"loss": loss.detach()}
-        return means if dispelling is None else {**means, "dispelling": dispelling.detach()}
+        if dispelling is not None:
+            means["dispelling"] = dispelling.detach()
+        return means, gradients
 
     def _forward(self, batch):
         """Logits (nets, batch, classes) and h_endo (nets, batch, width)."""

@@ -32,6 +32,7 @@ SHARED = (
     "batch_size",
     "max_epochs",
     "device",
+    "compile",
     "mixed_precision",
 )
 
@@ -207,6 +208,7 @@ def train_stack(members):
         if len(members) == 1 or not is_out_of_memory(error):
             raise
     if errors is None:  # outside of the handler, which would hold on to the memory
+        stack = nets = None  # as these would
         half = len(members) // 2
         warnings.warn(
             f"out of memory with a stack of {len(members)} nets; trying two of {half} and "
@@ -231,4 +233,6 @@ def is_out_of_memory(error):
     """Whether torch or Python could not get the memory that it asked for."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return "can't allocate memory" in str(error)  # torch's CPU allocator has no type of its own
+    # which torch's CPU allocator and the making of a CUDA graph tell without a type of its own
+    told = ("can't allocate memory", "CUDA error: out of memory")
+    return any(text in str(error) for text in told)

@@ -805,6 +805,8 @@ def test_a_real_ctrl_c_ends_the_fit():
         "    def on_batch_end(self, net, **kwargs):\n"
         "        if len(net.history) == 2:\n"
         "            signal.raise_signal(signal.SIGINT)\n"
+        # which a shell ignores in what it starts in the background
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "X = np.random.RandomState(0).rand(40, 3)\n"
         "clf = THINClassifier(max_epochs=10**6, callbacks=[Press()])\n"
         "try:\n"

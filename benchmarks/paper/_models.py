@@ -102,10 +102,12 @@ def with_common(spec, params):
     """Parameters of a network with those that all share, the paper's network and setting."""
     params = {**PAPER_NETWORK, **params}
     backbone = {**PAPER_NETWORK["backbone"], **spec.get("backbone", {}), **params.pop("backbone")}
+    on_gpu = spec["device"] != "cpu" and torch.cuda.is_available()
     return {
         "backbone": ConvNetBackbone(**backbone),
         "batch_size": 32,
         "device": spec["device"],
+        "compile": on_gpu,  # a graph, as launches cost a small network most of its time there
         "random_state": spec["seed"],
         **params,
     }
@@ -265,6 +267,8 @@ def fit_model(spec, params):
     else:
         train, n_copies = part_of(spec, True, spec["rows"]), 1
     params = with_common(spec, {"max_epochs": spec["epochs"] // n_copies, **params})
+    if penalty is ReversalTHIN:  # whose adversary takes steps of its own inside of a step
+        params["compile"] = False
     X, target = train.X, {}
     if kind == "oracle":
         (variable,) = variables(spec)

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from sklearn_thin import THINClassifier
 from sklearn_thin._random import torch_seed
+from sklearn_thin._validation import check_device
 
 
 class CovarianceTHIN(THINClassifier):
@@ -31,19 +32,19 @@ class ReversalTHIN(THINClassifier):
     def _dispeller(self, module):
         (variable,) = self.exogenous_side_.variables
         with torch_seed(self.random_state, torch.device("cpu")):
-            return Reversal(module.experts.in_features, variable.n_labels)
+            return Reversal(module.experts.in_features, variable.n_labels, self.device)
 
 
 class Reversal:
     """An adversary of one hidden layer, a step a batch, and minus its cross-entropy."""
 
-    def __init__(self, width, n_labels):
+    def __init__(self, width, n_labels, device):
         self.adversary = nn.Sequential(
             nn.BatchNorm1d(width, affine=False),
             nn.Linear(width, 128),
             nn.ReLU(),
             nn.Linear(128, n_labels),
-        )
+        ).to(check_device(device))
         self.optimizer = torch.optim.Adam(self.adversary.parameters(), lr=1e-3)
 
     def __call__(self, exogenous_logits, h):

@@ -18,7 +18,7 @@ test part is scored, once, after the last epoch.
 """
 
 from _data import part_of
-from _models import prepare_encoder, score_model
+from _models import MODELS, prepare_encoder, score_model
 from _runs import (
     SIZE_AND_TIME,
     against,
@@ -101,8 +101,10 @@ def main():
     if args.augment and PRETRAINED in args.models:
         parser.error(f"{PRETRAINED!r} reads other images than the backbone: not with --augment")
     specs = face_settings(args)
-    encoders = run_named(prepare_encoder, specs, {"encoder": ({}, "paper")}, args, "encoders")
     names = dict.fromkeys(("baseline", "baseline, balanced", *args.models))
+    read = {MODELS[ROWS[name]].get("encoder") for name in names}
+    kinds = {"encoder": ({}, "paper")} if "paper" in read else {}
+    encoders = run_named(prepare_encoder, specs, kinds, args, "encoders")
     tasks = {name: ({}, ROWS[name]) for name in names}
     if PRETRAINED in tasks:  # the network reads the images at their full size
         full = {"options": {"side": max(CHANNELS), "choose": args.choose}, "side": args.side}

@@ -16,6 +16,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin._capture import CapturedNetStep
 
 # torch's compiler warns of its own parts when it is imported
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
@@ -87,6 +88,42 @@ def test_compiling_leaves_names_of_weights_copies_and_pickles_as_they_are(compil
     for other in copies:
         np.testing.assert_array_equal(other.predict_proba(X), compiled.predict_proba(X))
     assert list(in_training.module_.state_dict()) == list(plain.module_.state_dict())
+
+
+class Tricky(nn.Module):
+    """Weights of one shape that share a gradient, and one whose gradient comes transposed."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = (nn.Parameter(torch.zeros(())) for _ in range(2))
+        self.turn = nn.Parameter(torch.randn(8, 64))
+
+    def forward(self, x):
+        return (x.unsqueeze(2) * self.turn.T).sum(1) + (self.a + self.b)  # (n, 8)
+
+
+class Compare(Callback):
+    """Gradients of each batch as a step gives them, and as a graph would."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.gradients_ = []
+
+    def on_batch_begin(self, net, batch=None, **kwargs):
+        net.module_.zero_grad()
+        net.step(*batch)
+        self.gradients_.append([weight.grad for weight in net.module_.parameters()])
+        self.gradients_.append(CapturedNetStep(net).gradients(*batch)[-1])
+
+
+def test_what_a_graph_captures_gives_the_gradients_of_the_step(thin, digits):
+    thin = clone(thin).set_params(backbone=Tricky(), callbacks=[Compare()])
+    thin.fit(digits.X[ROWS], digits.y[ROWS])
+    weights = list(thin.module_.parameters())
+    gradients = thin.net_.callbacks_[-1][1].gradients_
+    for one, other in zip(gradients[::2], gradients[1::2], strict=True):
+        torch.testing.assert_close(one, other)
+        assert [g.stride() for g in other] == [w.stride() for w in weights]
+        assert len({g.data_ptr() for g in other}) == len(weights)
 
 
 FIT_WITHOUT_COMPILER = """

@@ -10,10 +10,10 @@ Gates read an encoder that is trained, for as many steps as the classifier, on o
 of the same digits, whose labels cost nothing ("free labels"); "exogenous gate" alone reads one
 that is trained on the classifier's own images. With a "shared layer" the experts share the
 hidden layer. "THIN" dispels by alignment. All seeds share the rotated images and differ in
-initialisation and order. The test split is scored once, after the last epoch; that the shared
-layer is the default, and that THIN aligns, was decided with figures of this kind. Runs that are
-done are kept, so that the command can be broken off and called again. `--models` takes any of
-those in `paper/_models.py`, compared with the baseline.
+initialisation and order. The test split is scored once, after the last epoch; held-out training
+digits choose the shared layer and alignment (`paper/choose.py`). Runs that are done are kept, so
+that the command can be broken off and called again. `--models` takes any of those in
+`paper/_models.py`, compared with the baseline.
 """
 
 import sys

@@ -342,6 +342,9 @@ def test_dispelling_and_figure4_share_their_runs(paper, tmp_path):
     (one, other) = (figures["runs"]["erasure"][0]["leakage"] for figures in (figures, freer))
     assert one["linear"] != other["linear"]
     assert one["mlp"] == other["mlp"]
+    printed, chosen = paper("dispelling", *rows, "--models", "erasure", "--choose", "--seeds", "1")
+    assert "held-out training digits" in printed
+    assert chosen["runs"]["erasure"][0]["accuracy"] != dispelled["erasure"][0]["accuracy"]
     png = tmp_path / "figure4.png"
     lambdas = ("--lambdas", "0", "0.005", "--figure", str(png))
     printed, figures = paper("figure4", *rows, *lambdas)
@@ -378,6 +381,7 @@ def test_table4_gates_by_a_pretrained_network_on_demand(paper):
     # seven nodes read 128 numbers; the backbone sees the images at half their size
     assert figures["runs"][name][0]["parameters"] == pytest.approx(baseline, rel=0.1)
     assert cells(printed, name)[3] != ""
+    assert "encoder" not in figures["runs"]  # nothing would read it
 
 
 def test_expressions_are_chosen_on_people_of_the_training_part(data_dir, paper_module):

@@ -91,6 +91,8 @@ class TwoSidedEstimator(NetEstimator, _BaseComposition):
                 f"endogenous={self.endogenous!r} they do not see the same X; augment inside "
                 "the backbone, or set endogenous=None"
             )
+        if hasattr(self.augment, "_validate_params"):  # scikit-learn's, else known once it is used
+            self.augment._validate_params()
         if isinstance(self.exogenous, list):
             check_named(self.exogenous)
             self._validate_names([name for name, _ in self.exogenous])

@@ -19,11 +19,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.utils._param_validation import InvalidParameterError
 from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin._compat import import_torchvision
+from sklearn_thin.datasets import ImageAugmentation
 
 SMALL = MLPBackbone((16,))
 
@@ -503,6 +505,17 @@ def test_augment_is_refused_on_tables_before_an_encoder_is_trained(rows):
     CountingEncoder.fits.clear()
     clf = small(CountingEncoder(SMALL, max_epochs=1), augment=abs)
     assert_refused(clf, ValueError, "augment takes images", X, y, exogenous_target=z)
+    assert CountingEncoder.fits == []
+
+
+def test_an_augmentation_out_of_range_is_refused_before_an_encoder_is_trained(digits):
+    X, y, z = digits.images[:100], digits.y[:100], digits.z[:100]
+    CountingEncoder.fits.clear()
+    augment = ImageAugmentation(rotation=500)
+    backbone = ConvNetBackbone(channels=(4,))
+    clf = small(CountingEncoder(backbone), augment=augment, backbone=backbone)
+    with pytest.raises(InvalidParameterError, match="'rotation' parameter"):
+        clf.fit(X, y, exogenous_target=z)
     assert CountingEncoder.fits == []
 
 

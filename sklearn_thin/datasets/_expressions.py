@@ -141,7 +141,7 @@ def read_archive(file):
     names = ("images", "expression", "subject")
     arrays = read_npz(file, names, "copy it anew", HOW)
     images, expression, subject = arrays
-    right = images.ndim == 3 and images.dtype == np.uint8
+    right = images.ndim == 3 and images.dtype == np.uint8 and images.size > 0
     right = right and expression.shape == subject.shape == (len(images),)
     if not (right and expression.dtype.kind == "U" and subject.dtype.kind in "iu"):
         raise ValueError(f"{file} holds {list_arrays(names, arrays)}. {HOW}")
@@ -155,9 +155,12 @@ def check_rows(images, expression, subject, file):
     problems = [f"row {row}: unknown expression {str(expression[row])!r}" for row in unknown]
     problems += [f"row {row}: blank image" for row in blank]
     repeated = repeated_images(images, skip=set(blank.tolist()))
+    of_image = {}  # first row of an image and subject -> row
     for first, row in repeated:
-        if subject[first] == subject[row]:
-            problems.append(f"row {row}: repeats row {first}")
+        of_image.setdefault((first, subject[first]), first)
+        same = of_image.setdefault((first, subject[row]), row)
+        if same != row:
+            problems.append(f"row {row}: repeats row {same}")
         elif expression[first] != expression[row]:
             problems.append(f"row {row}: has the image of row {first}, but another expression")
     if problems:
@@ -200,7 +203,8 @@ def split_by_subject(subject, target, *, min_images=8, test_size=0.25, random_st
     People with many images teach the identity encoder, and are never tested. The others are
     dealt into folds by scikit-learn's StratifiedGroupKFold, which keeps the images of a
     person together and the classes in proportion; as many folds as come nearest to
-    `test_size` are for testing. Call it again on the training part for a validation part.
+    `test_size` are for testing, at least a twentieth. Call it again on the training part for a
+    validation part.
 
     Parameters
     ----------
@@ -225,8 +229,8 @@ def split_by_subject(subject, target, *, min_images=8, test_size=0.25, random_st
     Raises
     ------
     ValueError
-        For labels that are missing, lengths that differ, nobody with `min_images` images, or
-        too few others for a test part of that size.
+        For labels that are missing, lengths that differ, nobody with `min_images` images, too
+        few others for a test part of that size, or a class that training or test part would lack.
 
     Examples
     --------
@@ -260,22 +264,36 @@ def split_by_subject(subject, target, *, min_images=8, test_size=0.25, random_st
     parts = [part for _, part in folds.split(others, target[others], groups)]
     test = np.sort(others[np.concatenate(parts[:n_test])])
     train = np.setdiff1d(np.arange(len(subject)), test)
+    for name, part in {"training": train, "test": test}.items():
+        lacks = np.setdiff1d(target, target[part])
+        if len(lacks):
+            raise ValueError(
+                f"the {name} part would have no image of class {', '.join(map(str, lacks))}; try "
+                "another random_state or test_size, or leave such classes out"
+            )
     return Bunch(train=train, test=test, encoder=np.flatnonzero(known))
 
 
 def folds_for(share, groups, target):
     """Folds for testing, and folds in all, whose ratio comes nearest to `share`.
 
-    No more folds than 20, than there are groups, or than the rarest class has images.
+    No more folds than 20, or than the rarest class has subjects.
     """
-    rarest = np.unique(target, return_counts=True)[1].min()
-    most = int(min(20, len(np.unique(groups)), rarest))
+    people = {label: len(np.unique(groups[target == label])) for label in np.unique(target)}
+    rarest = min(people, key=people.get)
+    most = min(20, people[rarest])
     if most < 2:
         raise ValueError(
-            "expected at least 2 subjects, and 2 images of every class, among those with fewer "
-            "than min_images images; lower test_size or raise min_images"
+            f"expected at least 2 subjects of every class among those with fewer than min_images "
+            f"images, got 1 of class {rarest}; raise min_images, or leave the class out"
         )
     ratio = Fraction(share).limit_denominator(most)
     if not 0 < ratio < 1:
         ratio = Fraction(1 if ratio <= 0 else most - 1, most)
+    if not share / 2 <= ratio <= 2 * share:
+        raise ValueError(
+            f"expected a test part of {share:.2g} of the images of subjects with fewer than "
+            f"min_images images, but whole subjects in {most} folds, as many as class {rarest} "
+            f"allows, give {float(ratio):.2g} at the nearest; choose another test_size"
+        )
     return ratio.numerator, ratio.denominator

@@ -138,7 +138,7 @@ def parse_labels(lines, folder):
         else:
             problems.append(
                 f"line {number}: expected a name, six numbers (face, top, left, right, bottom, "
-                f"confidence) and a label of 0 to 6, got {line.strip()!r}"
+                f"confidence) and a label of 0 to 6, got {line.strip()[:80]!r}"
             )
     faces, repeats = split_repeats(faces)
     return faces, problems + repeats
@@ -147,25 +147,29 @@ def parse_labels(lines, folder):
 def parse_line(line, folder):
     """The face of one line, or None where the line is not as it should be."""
     try:
-        name, *numbers, label = line.split()
+        name, face_id, *numbers, label = line.split()
         numbers = [float(number) for number in numbers]
     except ValueError:
         return None
-    if len(numbers) != 6 or not np.isfinite(numbers).all() or label not in set("0123456"):
+    if len(numbers) != 5 or not np.isfinite(numbers).all() or label not in set("0123456"):
         return None
-    face_id, top, left, right, bottom, confidence = numbers
+    if not face_id.isdecimal():
+        return None
+    top, left, right, bottom, confidence = numbers
     extra = {"face_id": int(face_id), "confidence": confidence}
     box = (left, top, right, bottom)
-    return Face(f"{name}, face {face_id:g}", folder / name, int(label), box, extra)
+    return Face(f"{name}, face {int(face_id)}", folder / name, int(label), box, extra)
 
 
 def split(faces, source, test_size, random_state):
     """Faces for training and for testing, both in the order of the list."""
-    rarest = min(Counter(face.target for face in faces).values(), default=0)
-    if rarest < 2:
+    counts = Counter(EXPW_NAMES[face.target] for face in faces)
+    single = [name for name, count in counts.items() if count < 2]
+    if single or not counts:
         raise ValueError(
-            f"{source}: expected at least 2 faces of an expression to split, got {rarest} above "
-            "min_confidence; lower it, or load subset='all'"
+            f"{source}: expected at least 2 faces of an expression to split, got "
+            f"{'1 of ' + ', '.join(single) if single else 'none'} above min_confidence; lower it, "
+            "or load subset='all'"
         )
     if test_size is None:
         test_size = round(len(faces) * N_TEST / (N_TRAIN + N_TEST))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 from joblib import Parallel, delayed
+from numpy.lib.npyio import NpzFile
 from sklearn.utils import Bunch, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -100,12 +101,20 @@ def read_npz(file, names, anew, how):
     """
     with file.open("rb") as content:  # here, since np.load leaves a broken archive open
         try:
-            with np.load(content) as archive:
+            archive = np.load(content)
+            if not isinstance(archive, NpzFile):
+                raise ValueError("it is no archive of arrays")
+            with archive:
                 missing = [name for name in names if name not in archive]
                 arrays = [archive[name] for name in names if name not in missing]
         except MemoryError:
             raise
         except Exception as error:  # NumPy and zipfile raise a dozen kinds on a broken file
+            if "Object arrays" in str(error):
+                raise ValueError(
+                    f"{file} holds Python objects, which are not read: save its texts by "
+                    "`.astype(str)`"
+                ) from error
             raise ValueError(f"{file} is truncated or corrupt ({error}); {anew}") from error
     if missing:
         raise ValueError(f"{file} lacks {', '.join(missing)}. {how}")
@@ -145,7 +154,7 @@ def first_few(entries):
     return "; ".join(entries[:N_SHOWN]) + more
 
 
-def report(problems, source, total, on_error, along=""):
+def report(problems, source, total, on_error, along="", stacklevel=4):
     """Raise a ValueError that names and counts the problems, or warn of them.
 
     Parameters
@@ -159,6 +168,8 @@ def report(problems, source, total, on_error, along=""):
     on_error : "raise" or "warn"
     along : str, default=""
         What else is left out with them.
+    stacklevel : int, default=4
+        Of the user's call: that of a loader which calls this.
     """
     if not problems:
         return
@@ -166,21 +177,28 @@ def report(problems, source, total, on_error, along=""):
     if on_error == "raise":
         raise ValueError(f"{text} Restore them, or leave them out with on_error='warn'.")
     named = "; `unusable` of the Bunch names them all" if len(problems) > N_SHOWN else ""
-    warnings.warn(f"{text} They are left out{along}{named}.", UserWarning, stacklevel=4)
+    warnings.warn(f"{text} They are left out{along}{named}.", UserWarning, stacklevel=stacklevel)
 
 
-def check_classes(target, target_names, source, on_error):
-    """Report classes without an entry; no entry at all is always an error."""
+def check_classes(target, target_names, source, on_error, known=(), stacklevel=4):
+    """Report classes without an entry, but for those `known`; no entry at all is an error.
+
+    Returns
+    -------
+    list of str
+        All of these classes.
+    """
     if not len(target):
         raise ValueError(f"{source}: nothing is left to load, expected entries of every class")
     counts = np.bincount(target, minlength=len(target_names))
     empty = [str(name) for name, count in zip(target_names, counts, strict=True) if not count]
-    if not empty:
-        return
+    if set(empty) <= set(known):
+        return empty
     text = f"{source}: {len(empty)} of {len(counts)} classes are empty: {', '.join(empty)}."
     if on_error == "raise":
         raise ValueError(f"{text} Restore the files, or go on without with on_error='warn'.")
-    warnings.warn(text, UserWarning, stacklevel=4)
+    warnings.warn(text, UserWarning, stacklevel=stacklevel)
+    return empty
 
 
 def split_repeats(faces):
@@ -213,6 +231,8 @@ def read_image(path, box, side, color):
     pillow = import_pillow()
     try:
         with pillow.open(path) as file:
+            if file.mode.startswith(("I", "F")):  # which convert would cut off at 255
+                return f"its pixels are of mode {file.mode}, not of 8 bits; convert them"
             image = file.convert("RGB" if color else "L")
         if box is not None:
             image = image.crop(pixel_box(box, image.size))
@@ -264,17 +284,25 @@ def read_faces(faces, source, target_names, on_error, **options):
         the faces; with `on_error="warn"` of those faces alone that could be read, the others
         being named in `unusable`.
     """
-    check_classes([face.target for face in faces], target_names, source, on_error)
+    level = {"stacklevel": 5}  # of the call of the loader that calls this
+    target = [face.target for face in faces]
+    empty = check_classes(target, target_names, source, on_error, **level)
+    if on_error == "raise":  # before the others are read
+        gone = [
+            f"{face.name}: No such file: {face.path}" for face in faces if not face.path.is_file()
+        ]
+        report(gone, source, len(faces), on_error)
     paths, boxes = [face.path for face in faces], [face.box for face in faces]
     images, unread = read_images(paths, boxes, **options)
     problems = [f"{faces[index].name}: {reason}" for index, reason in unread.items()]
-    report(problems, source, len(faces), on_error)
+    report(problems, source, len(faces), on_error, **level)
     if unread:
         faces = [face for index, face in enumerate(faces) if index not in unread]
-        check_classes([face.target for face in faces], target_names, source, on_error)
+        target = [face.target for face in faces]
+        check_classes(target, target_names, source, on_error, known=empty, **level)
     return Bunch(
         images=images,
-        target=np.array([face.target for face in faces], dtype=np.int64),
+        target=np.array(target, dtype=np.int64),
         target_names=np.array(target_names),
         filenames=np.array([str(face.path) for face in faces]),
         unusable=problems,

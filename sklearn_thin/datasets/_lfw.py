@@ -154,9 +154,9 @@ def parse_pairs(path):
         fold, place = divmod(index, 2 * n_each)
         faces = parse_pair(line, place < n_each)
         if isinstance(faces, str):
-            problems.append(f"line {number}: {faces}, got {line.strip()!r}")
+            problems.append(f"line {number}: {faces}, got {line.strip()[:80]!r}")
         elif frozenset(faces) in seen:
-            problems.append(f"line {number}: {line.strip()!r} is listed more than once")
+            problems.append(f"line {number}: {line.strip()[:80]!r} is listed more than once")
         else:
             seen.add(frozenset(faces))
             pairs.append((fold, place < n_each, *faces))
@@ -190,9 +190,9 @@ def read_pairs(pairs, source, folder, box, on_error, options):
     place = {faces[index]: position for position, index in enumerate(kept)}
     usable = [pair for pair in pairs if pair[2] in place and pair[3] in place]
     along = f", and with them {len(pairs) - len(usable)} pairs"
-    report(problems, folder, len(faces), on_error, along)
+    report(problems, folder, len(faces), on_error, along, stacklevel=5)
     target = np.array([same for _, same, *_ in usable], dtype=np.int64)
-    check_classes(target, PAIR_NAMES, source, on_error)
+    check_classes(target, PAIR_NAMES, source, on_error, stacklevel=5)
     names = [faces[index][0] for index in kept]
     subject_names, subject = np.unique(names, return_inverse=True)
     return Bunch(

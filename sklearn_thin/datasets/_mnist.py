@@ -1,6 +1,7 @@
 """MNIST-R and MNIST-RS: torchvision's MNIST, rotated, and rotated and shrunk."""
 
 import os
+import zlib
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -139,8 +140,8 @@ def fetch_mnist_rs(
     Returns
     -------
     data : Bunch
-        As of :func:`fetch_mnist_r`, and besides `scales` and `scale_bins` in
-        [0, n_scale_bins), both of shape (n,).
+        As of :func:`fetch_mnist_r`, and besides, unless `scale` is None, `scales` and
+        `scale_bins` in [0, n_scale_bins), both of shape (n,).
     (images, target) : tuple
         With `return_X_y=True`.
 
@@ -177,11 +178,12 @@ def fetch_mnist(data_home, subset, download_if_missing, random_state, return_X_y
     """MNIST, found or downloaded, rotated by :func:`make_rotated`: a Bunch or (images, target)."""
     check_range("scale", rotation.get("scale"))  # before anything is downloaded
     root = Path(get_data_home() if data_home is None else data_home).expanduser()
-    missing = [name for name in file_names() if not (root / "MNIST" / "raw" / name).is_file()]
-    if missing and not download_if_missing:
-        where = root / "MNIST" / "raw"
-        raise FileNotFoundError(f"MNIST: expected {', '.join(missing)} in {where}. {HOW}")
-    if missing:
+    where = root / "MNIST" / "raw"
+    missing = [name for name in file_names() if not (where / name).is_file()]
+    wanted = [name for name in missing if name in file_names([subset])]
+    if wanted and not download_if_missing:
+        raise FileNotFoundError(f"MNIST: expected {', '.join(wanted)} in {where}. {HOW}")
+    if wanted:
         download(root, missing)
     images, target = read_mnist(root, subset)
     # a stream for each subset, so that equal rows of both do not turn alike
@@ -216,7 +218,8 @@ def download(root, missing):
     with TemporaryDirectory(prefix=".mnist-", dir=root) as folder:
         try:
             import_torchvision().datasets.MNIST(folder, download=True)
-        except (OSError, RuntimeError, HTTPException) as error:
+        # a mirror's half of an archive raises the last three
+        except (OSError, RuntimeError, HTTPException, EOFError, ValueError, zlib.error) as error:
             raise OSError(
                 f"MNIST: the download to {root} failed, and nothing of it was kept ({error}). "
                 f"Try again, or put MNIST's four files, unpacked, into {root / 'MNIST' / 'raw'}."
@@ -233,12 +236,20 @@ def read_mnist(root, subset):
     files = [root / "MNIST" / "raw" / name for name in file_names([subset])]
     for file, shape in zip(files, shapes, strict=True):
         check_idx(file, shape)
-    mnist = import_torchvision().datasets.MNIST(root, train=subset == "train")
-    images, target = mnist.data.numpy(), mnist.targets.numpy()
-    if target.max() > 9:
+    # not datasets.MNIST, which prefers files of older versions to those that were checked
+    reader = import_torchvision().datasets.mnist
+    images = reader.read_image_file(files[0]).numpy()
+    target = reader.read_label_file(files[1]).numpy()
+    blank = int((images.reshape(n_images, -1).max(1) == 0).sum())
+    if blank:
         raise ValueError(
-            f"{files[1]} is corrupt: expected digits of 0 to 9, got {target.max()}; delete it and "
-            "fetch anew"
+            f"{files[0]} is corrupt: {blank} images are blank; delete it and fetch anew"
+        )
+    found = np.unique(target)
+    if not np.array_equal(found, np.arange(10)):
+        raise ValueError(
+            f"{files[1]} is corrupt: expected all digits of 0 to 9 and no other, got "
+            f"{', '.join(map(str, found))}; delete it and fetch anew"
         )
     return images, target
 

@@ -123,7 +123,7 @@ def parse_list(lines, folder):
         else:
             problems.append(
                 f"line {number}: expected 'train_<number>.jpg' or 'test_<number>.jpg' and a "
-                f"label of 1 to 7, got {line.strip()!r}"
+                f"label of 1 to 7, got {line.strip()[:80]!r}"
             )
     faces, repeats = split_repeats(faces)
     return faces, problems + repeats

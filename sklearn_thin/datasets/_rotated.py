@@ -113,6 +113,8 @@ def check_images(images):
             "images must be uint8 or floating (float16, float32 or float64, in native byte order), "
             f"got {images.dtype}; convert them"
         )
+    if 0 in images.shape[1:] or not np.isfinite(images).all():
+        raise ValueError(f"images must have finite pixels, one at least, got shape {images.shape}")
     return images
 
 
@@ -168,8 +170,8 @@ def rotate(images, angles, scales=None, *, index=None, interpolation="bilinear")
     for start in range(0, len(index), 4096):  # bounds the memory of the float copies
         rows = slice(start, start + 4096)
         block = torch.from_numpy(images[index[rows]]).float().unsqueeze(1)  # (b, 1, H, W)
-        radians = torch.deg2rad(torch.tensor(angles[rows]).float())
-        matrix = sampling_matrix(radians, torch.tensor(scales[rows]).float(), height, width)
+        radians = torch.deg2rad(torch.from_numpy(angles[rows]).float())
+        matrix = sampling_matrix(radians, torch.from_numpy(scales[rows]).float(), height, width)
         theta = F.pad(matrix, (0, 1))  # (b, 2, 3), the centre staying where it is
         grid = F.affine_grid(theta, block.shape, align_corners=False)
         out = F.grid_sample(block, grid, mode=interpolation, align_corners=False)

@@ -287,7 +287,8 @@ def read_archive(file):
     names = ("imgs", "latents_classes", "latents_values")
     arrays = read_npz(file, names, "download it anew", HOW)
     images, classes, values = arrays
-    right = images.ndim == 3 and images.dtype == np.uint8
+    right = images.ndim == 3 and images.dtype == np.uint8 and images.size > 0
+    right = right and images.shape[1] == images.shape[2]
     right = right and classes.shape == values.shape == (len(images), 6)
     if not (right and classes.dtype.kind in "iu" and values.dtype.kind == "f"):
         raise ValueError(f"{file} holds {list_arrays(names, arrays)}. {HOW}")
@@ -300,6 +301,8 @@ def check_values(images, classes, values, file):
     wrong = {
         "pixels other than 0 and 1": images.max(initial=0) > 1,
         "shapes other than 0 to 2": not np.isin(classes[:, 1], range(len(SHAPES))).all(),
+        **{f"no {name}": code not in classes[:, 1] for code, name in enumerate(SHAPES)},
+        "images without a white pixel": not images.any(axis=(1, 2)).all(),
         "scales outside [0.5, 1]": not ((values[:, 2] >= SMALLEST) & (values[:, 2] <= 1)).all(),
         "latent values that are not finite": not np.isfinite(values).all(),
     }

@@ -1,8 +1,9 @@
 """How much a fresh classifier, a probe, still reads of a variable in a representation."""
 
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
@@ -23,7 +24,7 @@ from sklearn_thin._validation import check_labels
     {
         "h": ["array-like"],
         "z": ["array-like"],
-        "probe": [StrOptions({"linear", "mlp"}), HasMethods(["fit", "score"])],
+        "probe": [StrOptions({"linear", "mlp"}), HasMethods(["fit", "predict"])],
         "test_size": [Interval(RealNotInt, 0, 1, closed="neither")],
         "random_state": ["random_state"],
     },
@@ -58,6 +59,8 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
 
     Raises
     ------
+    TypeError
+        For a probe that is no classifier.
     ValueError
         Where labels of `z` are missing, or numbers on a scale, or where one has a single row:
         both parts need one.
@@ -71,6 +74,8 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     >>> leakage_score(told, z, random_state=0)
     {'accuracy': 1.0, 'chance': 0.5, 'excess': 0.5}
     """
+    if not isinstance(probe, str) and not is_classifier(probe):
+        raise TypeError(f"probe must be a classifier, or 'linear' or 'mlp', got {probe!r}")
     seed = check_random_state(random_state).randint(2**31 - 1)
     z = check_labels(z, "z")
     if isinstance(probe, str) and probe == "mlp":
@@ -79,7 +84,8 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
         h, z, test_size=test_size, stratify=z, random_state=seed
     )
     probe = _PROBES[probe](seed) if isinstance(probe, str) else clone(probe)
-    accuracy = probe.fit(h, z).score(h_test, z_test)
+    # not its own score, which may be of another kind
+    accuracy = accuracy_score(z_test, probe.fit(h, z).predict(h_test))
     chance = DummyClassifier().fit(h, z).score(h_test, z_test)
     return Bunch(accuracy=accuracy, chance=chance, excess=accuracy - chance)
 

@@ -4,6 +4,7 @@ import re
 import shutil
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,7 @@ def warned():
             data = reader(*args, on_error="warn", **options)
         assert [entry.category for entry in caught] == [UserWarning]
         assert re.search(match, str(caught[0].message)), str(caught[0].message)
+        assert Path(caught[0].filename).is_relative_to(Path(__file__).parent)  # the reader's caller
         return data
 
     return load

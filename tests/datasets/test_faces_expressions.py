@@ -122,9 +122,14 @@ BROKEN = {
     "empty": lambda file: file.write_bytes(b""),
     "text": lambda file: file.write_text("not found"),
     "one array": lambda file: file.write_bytes(save_array(file, np.zeros(3))),
-    "pickled": lambda file: np.savez(file, images=np.array([None]), expression=[], subject=[]),
     "no arrays": lambda file: zipfile.ZipFile(file, "w").close(),
 }
+
+
+def test_an_archive_of_python_objects_says_how_to_save_texts(tmp_path):
+    np.savez(tmp_path / FILE, images=[], expression=np.array(["joy"], object), subject=[])
+    with pytest.raises(ValueError, match=r"holds Python objects, .*astype\(str\)"):
+        load_expressions(tmp_path)
 
 
 def save_array(file, array):
@@ -234,6 +239,14 @@ def test_parameters_out_of_range_are_refused(faces, save, options):
         load_expressions(save(faces), **options)
 
 
+def test_a_row_that_repeats_another_of_its_subject_is_named_behind_one_of_another(faces, save):
+    faces["images"][[50, 51]] = faces["images"][40]
+    faces["subject"][[40, 50, 51]] = 101, 100, 100
+    faces["expression"][[40, 50, 51]] = "anger"
+    with pytest.raises(ValueError, match=r"1 of 160 rows cannot be right: row 51: repeats row 50"):
+        load_expressions(save(faces))
+
+
 def make_subjects(seed=0, n_others=800):
     """Subjects and classes, 80 and 20 % frequent, of 20 known people and of many others."""
     rng = np.random.RandomState(seed)
@@ -253,6 +266,19 @@ def test_no_subject_is_on_both_sides_and_nothing_is_lost(test_size, seed):
     np.testing.assert_array_equal(np.sort(together), np.arange(len(subject)))
     for part in parts.values():
         assert (np.diff(part) > 0).all()
+
+
+def test_a_class_that_a_part_would_lack_is_named():
+    subject, target = make_subjects()
+    target[subject < 20] = np.where(target[subject < 20] > 0, 2, 0)  # of known people alone
+    with pytest.raises(ValueError, match="the test part would have no image of class 2"):
+        split_by_subject(subject, target)
+
+
+@pytest.mark.parametrize("test_size", [0.001, 0.01])
+def test_a_test_part_that_whole_subjects_cannot_give_is_refused(test_size):
+    with pytest.raises(ValueError, match=r"in 20 folds, .* give 0\.05 at the nearest"):
+        split_by_subject(*make_subjects(), test_size=test_size)
 
 
 @pytest.mark.parametrize("min_images", [8, 15])
@@ -304,7 +330,12 @@ ENOUGH = [0] * 8 + [1, 2, 3, 4]  # one known subject, four images of others
         (ENOUGH[5:], [0] * 7, {}, "no subject has min_images=8 images, the most is 3"),
         ([], [], {}, "no subject has min_images=8 images, the most is 0"),
         (ENOUGH, [0] * 12, {"test_size": 0.4}, "must be less than the 4 images of subjects with"),
-        (ENOUGH, [0] * 11 + [1], {"test_size": 0.1}, "at least 2 subjects, and 2 images of every"),
+        (
+            ENOUGH,
+            [0] * 11 + [1],
+            {"test_size": 0.1},
+            "at least 2 subjects of every class .* got 1 of class 1",
+        ),
         ([0] * 8 + [1] * 4, [0] * 12, {"test_size": 0.1}, "expected at least 2 subjects"),
         (ENOUGH, [0] * 12, {"test_size": 1.0}, "'test_size' parameter of split_by_subject"),
         (ENOUGH, [0] * 12, {"min_images": 0}, "'min_images' parameter of split_by_subject"),

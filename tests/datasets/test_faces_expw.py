@@ -1,10 +1,12 @@
 """ExpW is read from the layout of its release and split as the paper splits it."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sklearn_thin.datasets import load_expw
 from sklearn_thin.datasets._expw import split
@@ -227,6 +229,31 @@ def test_a_face_that_comes_twice_counts_once(expw, label, reason, warned):
     np.testing.assert_array_equal(data.target, np.arange(7, N_FACES) % 7)
 
 
+def test_a_class_that_was_empty_before_is_not_named_again(expw, warned):
+    for line in expw.lines:
+        line[-1] = line[-1].replace("2", "3")
+    write_list(expw)
+    (expw.root / PHOTOS / expw.lines[20][0]).unlink()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_sharp(expw, on_error="warn")
+    told = [str(entry.message) for entry in caught]
+    assert ["classes are empty" in message for message in told] == [True, False]
+
+
+@pytest.mark.parametrize("face_id", ["0.5", "-1", "1_0"])
+def test_a_face_number_that_is_none_is_a_wrong_line(expw, face_id, warned):
+    expw.lines[20][1] = face_id
+    write_list(expw)
+    warned("1 of 49 entries .* line 21: expected a name", load_sharp, expw)
+
+
+def test_an_image_of_16_bits_is_named(expw, warned):
+    path = expw.root / PHOTOS / expw.lines[20][0]
+    Image.fromarray(np.full((90, 90), 40_000, np.uint16)).save(path, format="PNG")
+    warned("its pixels are of mode I;16, not of 8 bits", load_sharp, expw)
+
+
 def test_a_class_without_a_face_is_named(expw, warned):
     for line in expw.lines:
         line[-1] = line[-1].replace("2", "3")
@@ -237,7 +264,7 @@ def test_a_class_without_a_face_is_named(expw, warned):
         warned("1 of 7 classes are empty: fear", load_sharp, expw, subset=subset)
 
 
-@pytest.mark.parametrize(("bound", "rarest"), [(100, 0), (84, 1)])
+@pytest.mark.parametrize(("bound", "rarest"), [(100, "none"), (84, "1 of .*")])
 def test_too_few_faces_to_split_are_refused(expw, bound, rarest):
     match = rf"label\.lst: expected at least 2 faces of .* got {rarest} above min_confidence"
     with pytest.raises(ValueError, match=match):

@@ -187,16 +187,25 @@ def test_the_real_digits(data_dir):
 @pytest.mark.parametrize("fetch", [fetch_mnist_r, fetch_mnist_rs])
 def test_missing_data_are_named_and_nothing_is_made(fetch, tmp_path):
     home = tmp_path / "nothing"
-    expected = r"train-images-idx3-ubyte, .*t10k-labels-idx1-ubyte in .*nothing.MNIST.raw\. "
+    expected = r"train-images-idx3-ubyte, train-labels-idx1-ubyte in .*nothing.MNIST.raw\. "
     with pytest.raises(OSError, match=f"{expected}download_if_missing=True downloads"):
         fetch(data_home=home, download_if_missing=False)
     assert not home.exists()
 
 
-def test_a_single_missing_file_is_named(linked):
+def test_a_single_missing_file_is_named_where_it_is_needed(linked):
     (linked / "MNIST" / "raw" / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(OSError, match="MNIST: expected train-labels-idx1-ubyte in"):
-        fetch_mnist_r(data_home=linked, subset="test", download_if_missing=False)
+        fetch_mnist_r(data_home=linked, download_if_missing=False)
+    fetch_mnist_r(data_home=linked, subset="test", download_if_missing=False)
+
+
+def test_files_of_older_versions_are_not_preferred_to_those_that_are_checked(linked, turned):
+    (linked / "MNIST" / "processed").mkdir()
+    for name in ("training.pt", "test.pt"):
+        (linked / "MNIST" / "processed" / name).write_bytes(b"")
+    again = fetch_mnist_r(data_home=linked, subset="test", download_if_missing=False)
+    np.testing.assert_array_equal(again.images, turned.images)
 
 
 @pytest.mark.parametrize("keep", [0, 3, 16, 1_000_000])
@@ -223,7 +232,18 @@ def test_a_header_of_another_kind_is_named(linked, byte):
 def test_a_label_that_is_no_digit_is_named(linked):
     name = "t10k-labels-idx1-ubyte"
     replace(linked, name, idx(np.r_[np.arange(9_999) % 10, 10]))
-    with pytest.raises(ValueError, match=f"{name} is corrupt: expected digits of 0 to 9, got 10"):
+    with pytest.raises(ValueError, match=rf"{name} is corrupt: .* got 0, .*, 9, 10; delete"):
+        fetch_mnist_r(data_home=linked, subset="test")
+
+
+def test_files_of_the_right_size_that_are_half_zeros_are_named(linked):
+    labels, images = "t10k-labels-idx1-ubyte", "t10k-images-idx3-ubyte"
+    whole = (linked / "MNIST" / "raw" / images).read_bytes()
+    replace(linked, labels, idx(np.zeros(10_000)))
+    with pytest.raises(ValueError, match=rf"{labels} is corrupt: .* got 0; delete"):
+        fetch_mnist_r(data_home=linked, subset="test")
+    replace(linked, images, whole[: 16 + 784 * 5_000] + bytes(784 * 5_000))
+    with pytest.raises(ValueError, match=rf"{images} is corrupt: 5000 images are blank; delete"):
         fetch_mnist_r(data_home=linked, subset="test")
 
 

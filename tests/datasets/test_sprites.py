@@ -359,6 +359,8 @@ def test_another_layout_is_named(name, change, original, drawn):
     [
         ("imgs", (5, 3, 3), 2, "pixels other than 0 and 1"),
         ("latents_classes", (5, 1), 3, "shapes other than 0 to 2"),
+        ("latents_classes", (slice(None), 1), 1, "no square, no heart"),
+        ("imgs", 5, 0, "images without a white pixel"),
         ("latents_values", (5, 2), 0.4, r"scales outside \[0.5, 1\]"),
         ("latents_values", (5, 2), np.nan, r"scales outside \[0.5, 1\]"),
         ("latents_values", (5, 3), np.inf, "latent values that are not finite"),

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils._param_validation import InvalidParameterError
 
@@ -69,6 +71,20 @@ def test_a_random_state_makes_it_reproducible_and_another_does_not():
 def test_wrong_parameters_are_named(params, match):
     with pytest.raises(InvalidParameterError, match=match):
         leakage_score(*ring(), **params)
+
+
+@pytest.mark.parametrize("probe", [Ridge(), KMeans(2)])
+def test_a_probe_that_is_no_classifier_is_refused(probe):
+    with pytest.raises(TypeError, match="probe must be a classifier"):
+        leakage_score(*ring(), probe=probe)
+
+
+def test_accuracy_is_accuracy_whatever_the_probe_scores():
+    h, z = ring()
+    params = {"scoring": "neg_log_loss", "cv": 2}
+    probe = GridSearchCV(LogisticRegression(), {"C": [1.0]}, **params)
+    ours = leakage_score(h, z, probe=probe, random_state=0)
+    assert ours == leakage_score(h, z, probe=LogisticRegression(), random_state=0)
 
 
 def test_labels_of_another_length_are_refused():

@@ -135,13 +135,20 @@ class CapturedNetStep:
         return loss.detach(), output, means, own_memory(gradients, weights)
 
 
+def laid_out_as(weight, gradient):
+    """A gradient in the memory layout of its weight, which fused steps take for granted."""
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)
+
+
 def own_memory(gradients, weights):
     """Gradients each in memory of its own, laid out as its weight is, as `backward` gives them."""
     own, taken = [], set()
     for gradient, weight in zip(gradients, weights, strict=True):
         if gradient is not None:
-            if gradient.data_ptr() in taken or gradient.stride() != weight.stride():
-                gradient = torch.empty_like(weight).copy_(gradient)
+            gradient = gradient.clone() if gradient.data_ptr() in taken else gradient
+            gradient = laid_out_as(weight, gradient)
             taken.add(gradient.data_ptr())
         own.append(gradient)
     return own

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._batches import batch_bounds
 from sklearn_thin._callbacks import own_callbacks
-from sklearn_thin._capture import CapturedStep
+from sklearn_thin._capture import CapturedStep, laid_out_as
 from sklearn_thin._forward import as_float, in_precision
 from sklearn_thin._net import divergence, is_best, raised_in
 from sklearn_thin.losses import cross_entropy
@@ -140,7 +140,7 @@ class Stack:
         means, gradients = self.terms(batch, y)
         for part, tensors in self.groups:
             for tensor, gradient in zip(tensors, gradients, strict=True):
-                tensor.grad = gradient[part].contiguous()  # fused steps read memory as it lies
+                tensor.grad = laid_out_as(tensor, gradient[part])
         self.optimizer.step()
         return means
 

@@ -6,6 +6,9 @@ from torch import nn
 
 from sklearn_thin._pickling import pack
 
+# What users set on an estimator besides its parameters: its requests, and `set_output`.
+BESIDE = ("_metadata_request", "_sklearn_output_config")
+
 
 class Itself:
     """An object that nothing but itself equals; held, so that its identity stays its own."""
@@ -41,8 +44,8 @@ def fingerprint(value):
         return hashed(value, pack)
     if hasattr(value, "get_params") and not isinstance(value, type):
         params = sorted(value.get_params(deep=False).items())
-        requests = hashed(getattr(value, "_metadata_request", None))
-        return type(value), fingerprint(params), requests
+        beside = [getattr(value, name, None) for name in BESIDE]
+        return type(value), fingerprint(params), hashed(beside)
     return hashed(value)
 
 

@@ -65,12 +65,17 @@ def converting_once(known):
 
 
 def converted(X, dtypes):
-    """A large array of numbers in C order, and float32 unless of `dtypes`; else X as it is."""
+    """An array of numbers in C order, and float32 unless of `dtypes`; else X as it is.
+
+    So is a small one, unless `converting_once` shares what it becomes.
+    """
     numbers = isinstance(X, np.ndarray) and X.dtype.kind in NUMBERS
     fits = numbers and X.dtype in dtypes
-    if not numbers or (fits and X.flags.c_contiguous) or X.size * 4 <= IN_MEMORY:
-        return X
     known = CONVERTED.get()
+    if not numbers or (fits and X.flags.c_contiguous):
+        return X
+    if known is None and X.size * 4 <= IN_MEMORY:  # scikit-learn's own checks convert it
+        return X
     if known is not None and id(X) in known:
         return known[id(X)][1]
     rows = room_for("float32 values", X.shape, X.dtype if fits else np.float32)

@@ -1,7 +1,7 @@
 """Candidates and folds -> estimators prepared for training; what they share is done once."""
 
 from contextlib import contextmanager
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from inspect import signature
 from time import perf_counter
@@ -16,6 +16,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_thin._classifier import THINClassifier
+from sklearn_thin._encoder import ExogenousEncoder
 from sklearn_thin._fingerprint import fingerprint
 from sklearn_thin._storage import converting_once, take
 
@@ -77,6 +78,28 @@ def last_step(estimator):
     return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
+def copied(X):
+    """Rows of one's own, as a fit may write into them; many rows of an array in a file."""
+    return take(X, np.arange(len(X))) if isinstance(X, np.ndarray) else deepcopy(X)
+
+
+def is_prepared(thin):
+    """Whether all but the training of its fit can be done apart, as that is THINClassifier's."""
+    return (
+        isinstance(thin, THINClassifier)
+        and type(thin).fit is THINClassifier.fit
+        and not getattr(thin, "_skl_callbacks", None)
+    )
+
+
+def may_write(thin):
+    """Whether a side of it is fitted that may write into its rows."""
+    named = thin.exogenous if isinstance(thin.exogenous, list) else [(None, thin.exogenous)]
+    sides = [thin.endogenous, *(side for _, side in named)]
+    harmless = (FrozenEstimator, ExogenousEncoder, type(None))
+    return not all(isinstance(side, harmless) for side in sides)
+
+
 def why_alone(thin):
     """Why a fit cannot be part of a stack; None where it can."""
     if type(thin) is not THINClassifier:
@@ -128,13 +151,13 @@ class Preparation:
         `train` are the indices of the fold's rows; None takes all.
         """
         member = Member(candidate, fold)
+        # the parameters are cloned as well, as they may hold estimators
+        estimator = with_own_frozen(clone(self.estimator), parameters)
+        estimator.set_params(**clone(parameters, safe=False))
+        member.estimator, member.thin = estimator, last_step(estimator)
         with share_of([member]):
-            # the parameters are cloned as well, as they may hold estimators
-            estimator = with_own_frozen(clone(self.estimator), parameters)
-            estimator.set_params(**clone(parameters, safe=False))
-            member.estimator, member.thin = estimator, last_step(estimator)
             given = self._fold(member, train)
-            if isinstance(member.thin, THINClassifier):
+            if is_prepared(member.thin):
                 self._prepare(member, given)
             else:
                 member.given = given
@@ -161,6 +184,7 @@ class Preparation:
         sides = self.sides.setdefault((member.fold, leading), {})
         signature(member.thin.fit).bind(X, y, **params)  # what it does not know is its TypeError
         member.thin._validate_params()
+        X = copied(X) if may_write(member.thin) else X
         with converting_once(self.converted):
             member.training = member.thin._prepare(X, y, sides=sides, **params)
 
@@ -177,7 +201,7 @@ class Preparation:
             X, y, params = given
             name = estimator.steps[-1][0]
             captured = clone(estimator).set_params(**{name: Capture(member.thin)})
-            captured.fit(X, y, **params)
+            captured.fit(copied(X), y, **params)
             self.leading[key] = captured.steps[:-1], captured.steps[-1][1].got_
         steps, got = self.leading[key]
         estimator.steps = [*steps, estimator.steps[-1]]

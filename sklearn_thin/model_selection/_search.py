@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, parallel_config
+from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
@@ -15,7 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_thin._frozen import remembering
 from sklearn_thin._storage import read_dataset
-from sklearn_thin.model_selection._members import Preparation
+from sklearn_thin.model_selection._members import Preparation, with_own_frozen
 from sklearn_thin.model_selection._stacks import bar, train_all
 
 # What scikit-learn's callbacks leave on an estimator that a search fits.
@@ -60,8 +61,11 @@ class HandedOut:
 
     def set_params(self, **params):
         """Set those of the searched estimator."""
-        self.estimator.set_params(**params)
+        with_own_frozen(self.estimator, params).set_params(**params)
         return self
+
+    def __repr__(self):
+        return repr(self.estimator)
 
     def fit(self, X, y=None, **params):
         """Become the next fitted estimator, or raise its error; after the last fit for real."""
@@ -116,6 +120,8 @@ class StackedSearch:
         ValueError
             For an empty grid, splits that do not fit, or a `stack_size` that is none.
         """
+        if not get_config()["skip_parameter_validation"]:
+            self._validate_params()  # as scikit-learn's fit does, before all else
         X, y = read_dataset(X, y, verbose=self.verbose)
         before = {name: getattr(self, name) for name in ("estimator", "n_jobs", "cv")}
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
@@ -123,7 +129,8 @@ class StackedSearch:
         parallel = Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch)
         self._run = Run(indexable(X, y), splitter, parallel)
         try:
-            self.estimator = HandedOut(self.estimator, self._run.fitted)
+            # cloned before the splitter draws, as a generator may be that of both
+            self.estimator = HandedOut(clone(self.estimator), self._run.fitted)
             self.n_jobs, self.cv = 1, splitter
             with parallel_config(backend="sequential"), remembering():
                 super().fit(X, y, **params)

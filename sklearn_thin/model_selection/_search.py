@@ -206,12 +206,14 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     differ in λ, rate, weight decay, class weights or seed, on folds of one size, are stacked
     and trained as one batched program: many small networks cost far less than one by one. The
     scores are those of a plain search with the same seeds, but for rounding, and for
-    dropout, which draws other units. Scoring, ranking and refitting are scikit-learn's.
+    dropout, which draws other units; candidates whose fits are one and the same may so differ a
+    little, where a plain search has a tie. Scoring, ranking and refitting are scikit-learn's.
 
     Frozen exogenous transformers evaluate each row of an array once for the whole search,
     scoring and refit included, as long as 256 MB hold what they said. Others are fitted once a
     fold for all candidates that share them, and leading steps of a Pipeline once a setting and
-    fold. A fit that cannot be stacked trains by itself; `verbose` says which and why.
+    fold; estimators fitted on the way get one job. A fit that cannot be stacked trains by
+    itself; `verbose` says which and why.
 
     Parameters
     ----------

@@ -176,7 +176,11 @@ def report(problems, source, total, on_error, along="", stacklevel=4):
     text = f"{source}: {len(problems)} of {total} entries cannot be used: {first_few(problems)}."
     if on_error == "raise":
         raise ValueError(f"{text} Restore them, or leave them out with on_error='warn'.")
-    named = "; `unusable` of the Bunch names them all" if len(problems) > N_SHOWN else ""
+    named = (
+        "; `unusable` of the Bunch (return_X_y=False) names them all"
+        if len(problems) > N_SHOWN
+        else ""
+    )
     warnings.warn(f"{text} They are left out{along}{named}.", UserWarning, stacklevel=stacklevel)
 
 

@@ -200,7 +200,7 @@ def sampling_matrix(radians, scales, height, width):
     return torch.stack([top, bottom], 1)
 
 
-@validate_params(ROTATION, prefer_skip_nested_validation=True)
+@validate_params({**ROTATION, "return_X_y": ["boolean"]}, prefer_skip_nested_validation=True)
 def load_rotated_digits(
     *,
     max_angle=90.0,
@@ -210,21 +210,28 @@ def load_rotated_digits(
     n_scale_bins=10,
     interpolation="bilinear",
     n_copies=1,
-    random_state=None,
+    random_state=0,
+    return_X_y=False,
 ):
     """scikit-learn's digits, each rotated by an angle of its own.
 
     Parameters
     ----------
-    max_angle, n_bins, angles, scale, n_scale_bins, interpolation, n_copies, random_state
+    max_angle, n_bins, angles, scale, n_scale_bins, interpolation, n_copies
         As in :func:`make_rotated`.
+    random_state : int, RandomState instance or None, default=0
+        Draws the angles.
+    return_X_y : bool, default=False
+        Return `(images, target)` instead of the Bunch.
 
     Returns
     -------
-    Bunch
-        `images` of shape (1797 · n_copies, 8, 8), float32 in [0, 1]; `target`, the digit;
-        `angles` in degrees, `angle_bins` and `index`, each of shape (1797 · n_copies,); with
-        `scale` also `scales` and `scale_bins`.
+    data : Bunch
+        `images` of shape (1797 · n_copies, 8, 8), float32 in [0, 1]; `target`, the digit, an
+        index of `target_names`; `angles` in degrees, `angle_bins` and `index`, each of shape
+        (1797 · n_copies,); with `scale` also `scales` and `scale_bins`; `DESCR`.
+    (images, target) : tuple
+        With `return_X_y=True`.
 
     Examples
     --------
@@ -244,4 +251,8 @@ def load_rotated_digits(
         n_copies=n_copies,
         random_state=random_state,
     )
-    return Bunch(target=digits.target[rotated.index], **rotated)
+    target = digits.target[rotated.index]
+    if return_X_y:
+        return rotated.images, target
+    described = f"{digits.DESCR.rstrip()}\n\nHere: {len(target):,} images, each rotated.\n"
+    return Bunch(**rotated, target=target, target_names=digits.target_names, DESCR=described)

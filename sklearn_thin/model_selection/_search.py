@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from joblib import Parallel, parallel_config
+from joblib.parallel import get_active_backend
 from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
@@ -37,13 +38,15 @@ class HandedOut:
         The one searched.
     fitted : deque of Member
         Shared by all copies, in the order of the search.
+    jobs : dict
+        Of joblib's configuration, for a fit for real.
     """
 
-    def __init__(self, estimator, fitted):
-        vars(self).update(estimator=estimator, fitted=fitted)
+    def __init__(self, estimator, fitted, jobs):
+        vars(self).update(estimator=estimator, fitted=fitted, jobs=jobs)
 
     def __sklearn_clone__(self):
-        return HandedOut(clone(self.estimator), self.fitted)
+        return HandedOut(clone(self.estimator), self.fitted, self.jobs)
 
     def __sklearn_tags__(self):
         return self.estimator.__sklearn_tags__()
@@ -77,7 +80,8 @@ class HandedOut:
             followed = {k: v for k, v in vars(self.estimator).items() if k in FOLLOWED}
             fitted = member.estimator
         else:
-            fitted.fit(X, y, **params)
+            with parallel_config(**self.jobs):
+                fitted.fit(X, y, **params)
         vars(self).clear()
         vars(self).update(vars(fitted), **followed)
         object.__setattr__(self, "__class__", type(fitted))
@@ -91,6 +95,7 @@ class Run:
     rows: list  # X and y
     splitter: Any
     parallel: Parallel  # runs the stacks
+    jobs: dict  # the user's backend, for what has n_jobs in an estimator
     fitted: deque = field(default_factory=deque)  # of Member, to be handed out
     routed: Any = None  # parameters for the estimator's fit, the splitter and the scorer
 
@@ -127,10 +132,12 @@ class StackedSearch:
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         # made outside of the sequential context, so that it takes the user's backend
         parallel = Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch)
-        self._run = Run(indexable(X, y), splitter, parallel)
+        jobs = dict(zip(("backend", "n_jobs"), get_active_backend(), strict=True))
+        self._run = Run(indexable(X, y), splitter, parallel, jobs)
         try:
             # cloned before the splitter draws, as a generator may be that of both
-            self.estimator = HandedOut(clone(self.estimator), self._run.fitted)
+            searched = clone(self.estimator)
+            self.estimator = HandedOut(searched, self._run.fitted, self._run.jobs)
             self.n_jobs, self.cv = 1, splitter
             with parallel_config(backend="sequential"), remembering():
                 super().fit(X, y, **params)
@@ -180,12 +187,13 @@ class StackedSearch:
         preparation = Preparation(searched, *self._run.rows, self._run.routed.estimator.fit)
         folds = list(enumerate(splits))
         tasks = [(c, p, f, train) for c, p in enumerate(candidates) for f, (train, _) in folds]
-        members = [
-            preparation.member(*task) for task in bar(tasks, "preparing", "fit", self.verbose)
-        ]
-        self._raise_first(members)
-        how = {"stack_size": self.stack_size, "verbose": self.verbose}
-        members = train_all(members, self._run.parallel, **how)
+        with parallel_config(**self._run.jobs):
+            members = [
+                preparation.member(*task) for task in bar(tasks, "preparing", "fit", self.verbose)
+            ]
+            self._raise_first(members)
+            how = {"stack_size": self.stack_size, "verbose": self.verbose}
+            members = train_all(members, self._run.parallel, **how)
         self._raise_first(members)
         return members
 
@@ -212,8 +220,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     Frozen exogenous transformers evaluate each row of an array once for the whole search,
     scoring and refit included, as long as 256 MB hold what they said. Others are fitted once a
     fold for all candidates that share them, and leading steps of a Pipeline once a setting and
-    fold; estimators fitted on the way get one job. A fit that cannot be stacked trains by
-    itself; `verbose` says which and why.
+    fold. A fit that cannot be stacked trains by itself; `verbose` says which and why.
 
     Parameters
     ----------

@@ -176,6 +176,17 @@ def test_rotated_digits_are_the_digits_turned():
     assert set(data.angle_bins) == set(range(6))
     turned = rotate((digits.images / 16).astype(np.float32), data.angles)
     np.testing.assert_allclose(data.images, turned, atol=1e-6)
+    assert data.target_names.tolist() == list(range(10))
+    assert "1,797 images, each rotated" in data.DESCR
+    images, target = load_rotated_digits(max_angle=30, n_bins=6, return_X_y=True)
+    np.testing.assert_array_equal(images, data.images)
+    np.testing.assert_array_equal(target, data.target)
+
+
+@pytest.mark.parametrize("images", [np.full((2, 4, 4), np.nan), np.zeros((2, 0, 4))])
+def test_images_without_pixels_or_with_nan_are_refused(images):
+    with pytest.raises(ValueError, match="images must have finite pixels, one at least"):
+        make_rotated(images)
 
 
 def test_the_draws_of_a_seed_are_those_of_numpy():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -204,3 +205,26 @@ def test_what_is_printed_names_the_estimator_itself(rows):
     search.set_params(scoring=lambda found, X, y: seen.append(repr(search)) or 0.0).fit(*rows)
     assert "HandedOut" not in seen[0]
     assert "THINClassifier" in seen[0]
+
+
+class Jobs(TransformerMixin, BaseEstimator):
+    """A step that would work in two jobs, and keeps how many it gets."""
+
+    got = []
+
+    def fit(self, X, y=None):
+        self.got.append(effective_n_jobs(2))
+        return self
+
+    def transform(self, X):
+        return X
+
+    def __sklearn_is_fitted__(self):
+        return True
+
+
+def test_steps_get_the_jobs_that_they_ask_for(rows):
+    Jobs.got.clear()
+    pipeline = Pipeline([("jobs", Jobs()), ("thin", thin())])
+    StackedGridSearchCV(pipeline, {"thin__lr": [1e-3, 1e-2]}, cv=2).fit(*rows)
+    assert Jobs.got == [2, 2, 2]  # two folds, and the refit

@@ -243,6 +243,8 @@ def build_backbone(backbone, input_shape):
         raise ValueError(
             f"the backbone does not take inputs of shape {input_shape}, one sample of X: {error}"
         ) from error
+    for weight in module.parameters():
+        weight.data = weight.data.clone()  # without gaps in memory, over which fused steps walk
     return module, width
 
 

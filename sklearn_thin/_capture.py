@@ -135,11 +135,11 @@ class CapturedNetStep:
         return loss.detach(), output, means, own_memory(gradients, weights)
 
 
-def laid_out_as(weight, gradient):
-    """A gradient in the memory layout of its weight, which fused steps take for granted."""
-    if gradient.stride() == weight.stride():
-        return gradient
-    return torch.empty_like(weight).copy_(gradient)
+def laid_out_as(weight, values):
+    """A gradient, or moments, in the memory layout of the weight, which fused steps rely on."""
+    if values.stride() == weight.stride():
+        return values
+    return torch.empty_like(weight).copy_(values)
 
 
 def own_memory(gradients, weights):

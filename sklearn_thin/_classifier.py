@@ -112,7 +112,8 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
         Copied before use; found in `net_.callbacks_` afterwards. Beside skorch's LRScheduler set
         `lr_schedule` to "constant": their rates would multiply.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights and transformers that are there.
+        Whether `fit` goes on from the weights and transformers that are there. A copy, as pickle
+        makes it, goes on without the optimizer's moments.
     device : str or torch.device, default="auto"
         "auto" is the GPU where there is one, else the CPU.
     compile : bool, default=False

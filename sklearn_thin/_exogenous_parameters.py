@@ -64,6 +64,7 @@ def check_exogenous(exogenous, predictor, asked, target):
                 "on it. Pass fit(X, y, exogenous_target=...), or wrap a fitted encoder in "
                 "sklearn.frozen.FrozenEstimator to use it as it is."
             )
+        _check_named(target, name, names)
         column = target_column(target, index, len(named), name)
         encode_labels(column, len(column), name="exogenous_target")
 
@@ -135,6 +136,17 @@ def is_to_fit_any(exogenous, predictor):
 def _brings_predictor(transformer):
     estimator = last_step(transformer)
     return hasattr(type(estimator), "predictor_") or hasattr(estimator, "predictor_")
+
+
+def _check_named(target, name, names):
+    """Raise where a frame names the labels of other variables, but not those of this one."""
+    columns = list(getattr(target, "columns", ()))
+    others = [other for other in names if other in columns]
+    if others and name not in columns:
+        raise ValueError(
+            f"exogenous_target has the columns {columns}: one for {', '.join(map(repr, others))}, "
+            f"but none for {name!r}. Name a column after each exogenous variable, or none"
+        )
 
 
 def target_column(target, index, n_variables, name=None):

@@ -19,6 +19,7 @@ from sklearn_thin._callbacks import (
     SklearnCallbacks,
     own_callbacks,
 )
+from sklearn_thin._capture import laid_out_as
 from sklearn_thin._erasure import RefitEraser
 from sklearn_thin._forward import check_compiler, check_precision
 from sklearn_thin._net import THINNet
@@ -114,7 +115,9 @@ class TrainingMixin:
         params = {"optimizer__weight_decay": self.weight_decay}
         if callable(self.optimizer):
             return {"optimizer": self.optimizer, **params}
-        if device.type in ("cpu", "cuda"):
+        # callbacks may put weights or gradients of another memory layout in the place of ours,
+        # which fused steps would not notice
+        if device.type in ("cpu", "cuda") and not self.callbacks:
             params["optimizer__fused"] = True
         return {"optimizer": OPTIMIZERS[self.optimizer], **params}
 
@@ -221,3 +224,7 @@ def _carry_over(before, net):
         state = copy.deepcopy(before.optimizer_.state_dict()["state"])
         groups = net.optimizer_.state_dict()["param_groups"]
         net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
+        for weight, moments in net.optimizer_.state.items():
+            for name, value in moments.items():
+                if torch.is_tensor(value) and value.shape == weight.shape:
+                    moments[name] = laid_out_as(weight, value)

@@ -665,11 +665,19 @@ def test_skorchs_callbacks_work_beside_our_own(rows, capsys):
     assert capsys.readouterr().out.count("train_loss") == 2  # a head of each table
 
 
+class WorseInTheEnd(Callback):
+    """Sets a rate in the last epoch at which nothing is learnt."""
+
+    def on_epoch_begin(self, net, **kwargs):
+        if len(net.history) == net.max_epochs:
+            net.optimizer_.param_groups[0]["lr"] = 10.0
+
+
 def test_skorchs_checkpoint_keeps_the_best_epoch(rows, tmp_path):
     X, y, _, X_val, y_val, _ = rows
-    callbacks = [Checkpoint(dirname=tmp_path, f_history=None, load_best=True)]
-    # at this rate the loss on held-out rows goes up and down
-    params = {"max_epochs": 8, "lr": 0.3, "lr_schedule": "constant"}
+    kept = Checkpoint(dirname=tmp_path, f_history=None, load_best=True)
+    params = {"max_epochs": 4, "lr_schedule": "constant"}
+    callbacks = [WorseInTheEnd(), kept]
     clf = small(callbacks=callbacks, **params).fit(X, y, X_val=X_val, y_val=y_val)
     for name in ("train_loss", "valid_loss"):
         losses = clf.history_[:, name]

@@ -598,6 +598,9 @@ def test_columns_of_a_frame_of_labels_go_by_the_names_of_the_variables(rows):
         clf = small(pair).fit(X, y, exogenous_target=frame({"odd": names, "ink": z}))
         classes = {name: list(encoder.classes_) for name, encoder in clf.exogenous_}
         assert classes == {"ink": [0, 1, 2, 3], "odd": ["even", "odd"]}
+        # by place "odd" would learn what "ink" does
+        with pytest.raises(ValueError, match=r"one for 'ink', but none for 'odd'\. Name a column"):
+            small(pair).fit(X, y, exogenous_target=frame({"other": names, "ink": z}))
     # one that needs no labels needs no column
     mixed = [("pca", PCA(2)), ("ink", small_encoder())]
     clf = small(mixed).fit(X, y, exogenous_target=pd.DataFrame({"ink": z}))

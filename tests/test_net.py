@@ -15,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin._capture import CapturedNetStep
 
 # torch's compiler warns of its own parts when it is imported
@@ -124,6 +124,49 @@ def test_what_a_graph_captures_gives_the_gradients_of_the_step(thin, digits):
         torch.testing.assert_close(one, other)
         assert [g.stride() for g in other] == [w.stride() for w in weights]
         assert len({g.data_ptr() for g in other}) == len(weights)
+
+
+class Relaid(Callback):
+    """Puts gradients and weights of another memory layout in the place of the net's."""
+
+    def on_grad_computed(self, net, named_parameters=None, **kwargs):
+        for _, weight in named_parameters:
+            weight.grad = torch.zeros(weight.shape) + weight.grad
+
+    def on_epoch_end(self, net, **kwargs):
+        for weight in net.module_.parameters():
+            weight.data = weight.detach().clone(memory_format=torch.contiguous_format)
+
+
+def sliced(input_shape):
+    """A network whose first weights have gaps in memory, as where one for colours is made gray."""
+    convolve = nn.Conv2d(3, 6, 3)
+    convolve.weight = nn.Parameter(convolve.weight[:, :1].detach())
+    return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), convolve, nn.ReLU(), nn.Flatten())
+
+
+CONVOLUTIONS = ConvNetBackbone(channels=(4, 5), hidden_layer_sizes=(8,), image_shape=(8, 8))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("how", ["a callback", "between calls", "gaps"])
+def test_the_step_does_not_depend_on_the_layout_of_weights_in_memory(how, optimizer, digits):
+    X, y = digits.X[ROWS], digits.y[ROWS]
+    plain = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[optimizer]  # not fused
+    backbone = sliced if how == "gaps" else CONVOLUTIONS
+    # with decay, as the biases in front of batch normalisation follow rounding alone without
+    params = {**SMALL, "backbone": backbone, "depth": 0, "weight_decay": 0.05}
+
+    def proba(optimizer, **more):
+        clf = THINClassifier(**params, optimizer=optimizer, **more)
+        if how != "between calls":
+            return clf.fit(X, y).predict_proba(X)
+        clf.partial_fit(X, y).module_.to(memory_format=torch.contiguous_format)
+        return clf.partial_fit(X, y).predict_proba(X)
+
+    more = {"callbacks": [Relaid()]} if how == "a callback" else {}
+    expected = proba(lambda weights, **settings: plain(weights, **settings))
+    np.testing.assert_allclose(proba(optimizer, **more), expected, atol=1e-5)
 
 
 FIT_WITHOUT_COMPILER = """

@@ -697,8 +697,9 @@ def test_a_fit_that_diverges_at_once_leaves_a_fitted_classifier_as_it_was(fitted
 
 def test_the_last_good_weights_are_kept_where_the_loss_diverges_later(rows):
     X, y, _ = rows
-    good = small(max_epochs=2, lr_schedule="constant").fit(X, y)
-    clf = small(max_epochs=5, lr_schedule="constant", callbacks=[Spoil(3)])
+    params = {"lr_schedule": "constant", "callbacks": [Spoil(3)]}
+    good = small(max_epochs=2, **params).fit(X, y)
+    clf = small(max_epochs=5, **params)
     with pytest.raises(FloatingPointError, match="became nan at epoch 3; the weights of the"):
         clf.fit(X, y)
     assert clf.n_iter_ == len(clf.history_) == 2

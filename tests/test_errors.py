@@ -19,7 +19,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.utils._param_validation import InvalidParameterError
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -508,13 +507,14 @@ def test_augment_is_refused_on_tables_before_an_encoder_is_trained(rows):
     assert CountingEncoder.fits == []
 
 
-def test_an_augmentation_out_of_range_is_refused_before_an_encoder_is_trained(digits):
+@pytest.mark.parametrize("params", [{"rotation": 500}, {"scale": (1.0, 0.5)}])
+def test_an_augmentation_out_of_range_is_refused_before_an_encoder_is_trained(params, digits):
     X, y, z = digits.images[:100], digits.y[:100], digits.z[:100]
     CountingEncoder.fits.clear()
-    augment = ImageAugmentation(rotation=500)
+    augment = ImageAugmentation(**params)
     backbone = ConvNetBackbone(channels=(4,))
     clf = small(CountingEncoder(backbone), augment=augment, backbone=backbone)
-    with pytest.raises(InvalidParameterError, match="'rotation' parameter"):
+    with pytest.raises(ValueError, match=next(iter(params))):
         clf.fit(X, y, exogenous_target=z)
     assert CountingEncoder.fits == []
 

@@ -53,7 +53,7 @@ class ImageAugmentation(BaseEstimator):
 
     _parameter_constraints: dict = {
         "rotation": [Interval(Real, 0, 180, closed="both")],
-        "scale": "no_validation",  # by check_range, in _move
+        "scale": "no_validation",  # by check_range
         "shift": [Interval(Real, 0, 1, closed="both")],
         "flip": ["boolean"],
         "brightness": [Interval(Real, 0, 1, closed="both")],
@@ -69,6 +69,10 @@ class ImageAugmentation(BaseEstimator):
         self.flip = flip
         self.brightness = brightness
         self.contrast = contrast
+
+    def _validate_params(self):
+        super()._validate_params()
+        check_range("scale", self.scale)
 
     def __call__(self, images):
         """Changed copies of the images.

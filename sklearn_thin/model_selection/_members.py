@@ -92,10 +92,13 @@ def is_prepared(thin):
     )
 
 
-def may_write(thin):
-    """Whether a side of it is fitted that may write into its rows."""
-    named = thin.exogenous if isinstance(thin.exogenous, list) else [(None, thin.exogenous)]
-    sides = [thin.endogenous, *(side for _, side in named)]
+def may_write(estimator):
+    """Whether its fit may write into its rows: others' may, ours where a side of it does."""
+    if type(estimator).fit is not THINClassifier.fit:
+        return True
+    exogenous = estimator.exogenous
+    named = exogenous if isinstance(exogenous, list) else [(None, exogenous)]
+    sides = [estimator.endogenous, *(side for _, side in named)]
     harmless = (FrozenEstimator, ExogenousEncoder, type(None))
     return not all(isinstance(side, harmless) for side in sides)
 

@@ -17,7 +17,7 @@ from sklearn_thin._forward import as_float
 from sklearn_thin._random import torch_seed
 from sklearn_thin._storage import IN_MEMORY
 from sklearn_thin._validation import check_device, held_out_size
-from sklearn_thin.model_selection._members import copied, share_of, why_alone
+from sklearn_thin.model_selection._members import copied, may_write, share_of, why_alone
 from sklearn_thin.model_selection._stack import Stack
 
 BUDGET = 2**30  # bytes, on a CPU
@@ -180,7 +180,8 @@ def train_alone(member):
     with share_of([member]):
         if member.training is None:
             X, y, params = member.given
-            member.estimator.fit(copied(X), y, **params)
+            X = copied(X) if may_write(member.estimator) else X
+            member.estimator.fit(X, y, **params)
         else:
             member.thin._train(member.training)
     member.training, member.given = None, ()

@@ -1,13 +1,14 @@
 """Data sets in which a nuisance variable changes how the classes look."""
 
-from sklearn_thin.datasets._affectnet import alternate_classes, load_affectnet
+from sklearn_thin.datasets._affectnet import load_affectnet
 from sklearn_thin.datasets._augmentation import ImageAugmentation
-from sklearn_thin.datasets._expressions import load_expressions, split_by_subject
+from sklearn_thin.datasets._expressions import load_expressions
 from sklearn_thin.datasets._expw import load_expw
 from sklearn_thin.datasets._lfw import load_lfw_pairs
 from sklearn_thin.datasets._mnist import fetch_mnist_r, fetch_mnist_rs
 from sklearn_thin.datasets._rafdb import load_rafdb
 from sklearn_thin.datasets._rotated import load_rotated_digits, make_rotated
+from sklearn_thin.datasets._selection import alternate_classes, split_by_subject
 from sklearn_thin.datasets._sprites import load_dsprites, make_sprites
 
 __all__ = [

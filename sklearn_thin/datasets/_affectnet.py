@@ -2,22 +2,13 @@
 
 import csv
 from collections import Counter
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from sklearn_thin.datasets._faces import (
-    SHARED,
-    Face,
-    count_labels,
-    describe,
-    find,
-    read_faces,
-    report,
-    split_repeats,
-)
+from sklearn_thin.datasets._faces import SHARED, Face, Source
+from sklearn_thin.datasets._files import find
 
 AFFECTNET_NAMES = (
     *("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"),
@@ -26,6 +17,7 @@ AFFECTNET_NAMES = (
 BOX = ("face_x", "face_y", "face_width", "face_height")
 COLUMNS = ("subDirectory_filePath", *BOX, "facial_landmarks", "expression", "valence", "arousal")
 FILES = {"train": "training.csv", "test": "validation.csv"}
+IMAGES = "Manually_Annotated_Images"
 N_LANDMARKS = 68
 HOW = (
     "AffectNet is given out by its authors on request (http://mohammadmahoor.com/affectnet/); "
@@ -66,8 +58,8 @@ def load_affectnet(
 ):
     """AffectNet's manually annotated faces, cut out by their landmarks or boxes.
 
-    The layout is that of the release: `training.csv` and `validation.csv` (with or without
-    its line of column names) in `Manually_Annotated_file_lists`, and the images in
+    The layout is that of the release: `training.csv` and `validation.csv` in
+    `Manually_Annotated_file_lists`, with or without a line of column names; the images in
     `Manually_Annotated_Images`, there or in `Manually_Annotated`.
 
     Parameters
@@ -77,38 +69,32 @@ def load_affectnet(
     subset : {"train", "test"}, default="train"
         The training or the validation list.
     contempt : bool, default=False
-        Whether contempt is an eighth class beside the seven basic expressions. What is
-        labelled none, uncertain or no face is always left out.
+        Whether contempt is an eighth class beside the seven basic expressions. Rows labelled
+        none, uncertain or no face are always left out.
     crop : {"landmarks", "box", None}, default="landmarks"
-        What is cut out: the smallest box around the 68 landmarks, or the face's own box;
+        The part to cut out: the smallest box around the 68 landmarks, or the face's own box.
         None is the whole image.
     margin : float, default=0.0
-        Added to each side, as a share of the shorter side of what is cut out.
+        Added to each side of the part, as a share of its shorter side.
     side : int, default=64
-        Height and width in pixels of the images that come back. In gray with 64 pixels the
-        training images take 1.2 GB, in colour with 224 pixels 43 GB.
+        Height and width in pixels of the returned images. The training images take 1.2 GB
+        in gray with 64 pixels, 43 GB in colour with 224 pixels.
     color, on_error, n_jobs, verbose, return_X_y
-        As in :func:`load_rafdb`; images without a row are not looked for.
+        As in :func:`load_rafdb`, except that images without a row are ignored.
 
     Returns
     -------
     data : Bunch
-        `images`, uint8 of shape (n_samples, side, side) or (n_samples, 3, side, side);
-        `target` of shape (n_samples,), an index of `target_names` (7 or 8); `valence` and
-        `arousal` in [-1, 1], and `filenames`, all of shape (n_samples,); `left_out`, from
-        the label to the number of rows that the choice of classes leaves out; `unusable`, as
-        of :func:`load_rafdb`; `DESCR`.
+        As of :func:`load_rafdb`, with 7 or 8 `target_names`. Further arrays are `valence` and
+        `arousal` in [-1, 1], of shape (n_samples,). `left_out` maps each label outside the
+        classes to its number of rows.
     (images, target) : tuple
         With `return_X_y=True`.
 
     Raises
     ------
-    FileNotFoundError
-        Where a list or the images are missing: what, where, and how to get it.
-    ValueError
-        For entries that cannot be used, named and counted, unless `on_error="warn"`.
-    ImportError
-        Without Pillow, which comes with the extra `vision`.
+    FileNotFoundError, ValueError, ImportError
+        As in :func:`load_rafdb`.
 
     See Also
     --------
@@ -122,27 +108,23 @@ def load_affectnet(
     ...
     FileNotFoundError: AffectNet: expected Manually_Annotated_file_lists/training.csv or ...
     """
-    rows, folder = find_release(path, FILES[subset])
+    file = FILES[subset]
+    rows = find(path, (f"Manually_Annotated_file_lists/{file}", file), "AffectNet", HOW)
+    folder = find(path, (IMAGES, f"Manually_Annotated/{IMAGES}"), "AffectNet", HOW)
     names = AFFECTNET_NAMES[: 8 if contempt else 7]
-    faces, problems, left_out = parse_rows(rows, folder, len(names), crop, margin)
-    total = len(faces) + len(problems) + sum(left_out.values())
-    report(problems, rows, total, on_error)
-    options = {"side": side, "color": color, "n_jobs": n_jobs, "verbose": verbose}
-    data = read_faces(faces, rows, names, on_error, **options)
-    data.unusable = problems + data.unusable
-    data.update(left_out=left_out, DESCR=describe(DESCR, data))
+    source = Source(rows, on_error, side=side, color=color, n_jobs=n_jobs, verbose=verbose)
+    # faces of all labels first: an image may be listed as a face, and again as no face
+    faces = source.parse_faces(
+        read_rows(rows), lambda row: parse_face(row, folder, len(names), crop, margin)
+    )
+    kept = [face for face in faces if face.target < len(names)]
+    left_out = Counter(AFFECTNET_NAMES[f.target] for f in faces if f.target >= len(names))
+    data = source.read_faces(kept, names, DESCR, left_out=dict(left_out))
     return (data.images, data.target) if return_X_y else data
 
 
-def find_release(path, file):
-    """The list of rows and the folder of images."""
-    rows = find(path, (f"Manually_Annotated_file_lists/{file}", file), "AffectNet", HOW)
-    images = ("Manually_Annotated_Images", "Manually_Annotated/Manually_Annotated_Images")
-    return rows, find(path, images, "AffectNet", HOW)
-
-
 def read_rows(path):
-    """Number, columns and fields of each row of a list, one after the other.
+    """Yield the place of each row, and its columns and fields, from the file's lines.
 
     Raises
     ------
@@ -160,7 +142,9 @@ def read_rows(path):
                     columns = column_names(fields, path)
                     if fields == columns:
                         continue
-                yield number, columns, fields
+                whole = len(fields) == len(columns)
+                name = fields[columns.index(COLUMNS[0])] if whole else "cut off or too long"
+                yield f"line {number} ({name})", (columns, fields)
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path} is no table ({error}); download or unpack it anew") from error
     if columns is None:
@@ -168,9 +152,9 @@ def read_rows(path):
 
 
 def column_names(first, path):
-    """The columns that the first row names, or those of a list without a row of names."""
+    """The columns named by the first row; the release's own if the row is a face."""
     if len(first) == len(COLUMNS) and not set(COLUMNS) & set(first):
-        return list(COLUMNS)  # the release has lists that begin with their first face
+        return list(COLUMNS)  # some lists of the release begin so
     wrong = [f"missing {name}" for name in COLUMNS if name not in first]
     wrong += [f"repeated {name}" for name in COLUMNS if first.count(name) > 1]
     if wrong:
@@ -181,40 +165,19 @@ def column_names(first, path):
     return first
 
 
-def parse_rows(path, folder, n_classes, crop, margin):
-    """Faces of the first classes, what is wrong with other rows, and what is left out."""
-    faces, problems = [], []
-    for number, columns, fields in read_rows(path):
-        complete = len(fields) == len(columns)
-        name = fields[columns.index(COLUMNS[0])] if complete else "cut off or too long"
-        try:
-            row = make_row(columns, fields)
-            faces.append(parse_face(row, folder, n_classes, crop, margin))
-        except ValueError as error:
-            problems.append(f"line {number} ({name}): {error}")
-    # repeats are looked for among all labels: an image may be a face here, and no face there
-    faces, repeats = split_repeats(faces)
-    left_out = Counter(AFFECTNET_NAMES[face.target] for face in faces if face.target >= n_classes)
-    faces = [face for face in faces if face.target < n_classes]
-    return faces, problems + repeats, dict(left_out)
-
-
-def make_row(columns, fields):
-    """The fields by their columns; refused where their numbers differ."""
+def parse_face(row, folder, n_classes, crop, margin):
+    """The face of a row; outside the first `n_classes` only its name and label are read."""
+    columns, fields = row
     if len(fields) != len(columns):
         raise ValueError(
             f"expected {len(columns)} fields, got {len(fields)} that begin with {fields[0][:80]!r}"
         )
-    return dict(zip(columns, fields, strict=True))
-
-
-def parse_face(row, folder, n_classes, crop, margin):
-    """The face of a row, of which nothing but the label is read where its class is left out."""
+    row = dict(zip(columns, fields, strict=True))
     name, label = row[COLUMNS[0]], parse_label(row)
     if not name.strip():
         raise ValueError(f"expected the path of an image as {COLUMNS[0]}, got {name!r}")
     if label >= n_classes:
-        return Face(name, folder / name, label, None, {})
+        return Face(name, folder / name, label)
     extra = {column: parse_rating(row, column) for column in ("valence", "arousal")}
     return Face(name, folder / name, label, widen(parse_box(row, crop), margin), extra)
 
@@ -228,7 +191,7 @@ def parse_label(row):
 
 
 def parse_rating(row, column):
-    """Valence or arousal; the release writes -2 for faces that have none."""
+    """Valence or arousal; the release writes -2 if a face has none."""
     value = parse_number(row, column)
     if not -1 <= value <= 1:
         raise ValueError(f"expected a number of -1 to 1 as {column}, got {row[column]!r}")
@@ -247,7 +210,7 @@ def parse_number(row, column):
 
 
 def parse_box(row, crop):
-    """What to cut out: left, top, right, bottom in pixels, or None for the whole image."""
+    """The part to cut out: left, top, right, bottom in pixels; None is the whole image."""
     if crop is None:
         return None
     if crop == "box":
@@ -267,66 +230,9 @@ def parse_box(row, crop):
 
 
 def widen(box, margin):
-    """A box with a margin on each side, a share of its shorter side."""
+    """A box with a margin on each side, as a share of its shorter side."""
     if box is None:
         return None
     left, top, right, bottom = box
     added = margin * min(right - left, bottom - top)
     return left - added, top - added, right + added, bottom + added
-
-
-@validate_params(
-    {
-        "y": ["array-like"],
-        "n_samples": [Interval(Integral, 1, None, closed="left"), None],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
-)
-def alternate_classes(y, *, n_samples=None, random_state=None):
-    """Rows in an order that takes the classes in turn, each as often as the others.
-
-    Each class is gone through in a random order of its own, and anew when it is used up, so
-    that rare rows come several times and frequent ones perhaps never; draw anew for each
-    epoch. The paper trains so on AffectNet, whose classes are unequal.
-
-    Parameters
-    ----------
-    y : array-like of shape (n,)
-        Class labels.
-    n_samples : int or None, default=None
-        How many rows to draw; None is as many as `y` has.
-    random_state : int, RandomState instance or None, default=None
-        Draws the orders.
-
-    Returns
-    -------
-    ndarray of shape (n_samples,)
-        Indices into `y`: the labels there are the first class, the second, ..., the last,
-        the first again.
-
-    Raises
-    ------
-    ValueError
-        For labels that are not 1-D, empty or missing, or less than one sample.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_thin.datasets import alternate_classes
-    >>> y = np.array(["joy", "joy", "joy", "joy", "fear"])
-    >>> y[alternate_classes(y, n_samples=6, random_state=0)]
-    array(['fear', 'joy', 'fear', 'joy', 'fear', 'joy'], dtype='<U4')
-    """
-    y, codes, counts = count_labels("y", y)
-    if not len(y):
-        raise ValueError("expected the labels of at least one row, got none")
-    n_samples = len(y) if n_samples is None else n_samples
-    random_state = check_random_state(random_state)
-    n_rounds = -(-n_samples // len(counts))
-    turns = np.empty((n_rounds, len(counts)), dtype=np.intp)
-    for code in range(len(counts)):
-        members = np.flatnonzero(codes == code)
-        orders = [random_state.permutation(members) for _ in range(-(-n_rounds // len(members)))]
-        turns[:, code] = np.concatenate(orders)[:n_rounds]
-    return turns.ravel()[:n_samples]

@@ -7,16 +7,8 @@ import numpy as np
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
 
-from sklearn_thin.datasets._faces import (
-    SHARED,
-    Face,
-    describe,
-    find,
-    read_faces,
-    read_lines,
-    report,
-    split_repeats,
-)
+from sklearn_thin.datasets._faces import SHARED, Face, Source
+from sklearn_thin.datasets._files import find, read_lines
 
 EXPW_NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 N_TRAIN, N_TEST = 26_701, 6_673  # the paper's split
@@ -61,48 +53,42 @@ def load_expw(
 ):
     """ExpW's faces, cut out by their boxes, with the seven basic expressions.
 
-    The layout is that of the release: `label/label.lst` with lines of image name, number of
-    the face in the image, top, left, right and bottom of its box, confidence of the box, and
-    expression; and the photographs in `image/origin`.
+    The layout is that of the release. A line of `label/label.lst` has the image name, the
+    number of the face in the image, top, left, right and bottom of its box, the confidence of
+    the box, and the expression. The photographs are in `image/origin`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder that holds `label` and `image`, or the one above where that is `data`.
+        The folder with `label` and `image`. If its name is `data`, its parent is found too.
     subset : {"train", "test", "all"}, default="train"
-        Part of a random split, stratified by expression, that depends on the faces kept,
-        `test_size` and `random_state` alone. Faces of one photograph may come in both
+        A part of a random split, stratified by expression. The split depends only on the
+        faces kept, `test_size` and `random_state`. Faces of one photograph may come in both
         parts; to prevent that, load "all" and split by `filenames`.
     min_confidence : float, default=60.0
-        Keep faces whose box has a confidence above this, as the paper does.
+        Keep faces with a larger confidence of the box, as the paper does.
     test_size : float, int or None, default=None
-        Share or number of the faces kept for testing; None is the share of the paper, which
-        has 26,701 faces for training and 6,673 for testing.
+        Share or number of the faces kept for testing. None is the share in the paper: 26,701
+        faces are for training and 6,673 for testing.
     random_state : int, RandomState instance or None, default=0
-        Draws the split. The two parts fit together where both are loaded with the same int.
+        Draws the split. Both parts belong to one split if both are loaded with the same int.
     side : int, default=64
-        Height and width in pixels of the images that come back.
+        Height and width in pixels of the returned images.
     color, on_error, n_jobs, verbose, return_X_y
-        As in :func:`load_rafdb`; photographs without a line are not looked for.
+        As in :func:`load_rafdb`, except that photographs without a line are ignored.
 
     Returns
     -------
     data : Bunch
-        `images`, uint8 of shape (n_samples, side, side) or (n_samples, 3, side, side);
-        `target` of shape (n_samples,), an index of `target_names` (7,); `filenames`,
-        `face_id` and `confidence` (n_samples,); `n_left_out`, the number of faces that
-        `min_confidence` leaves out; `unusable`, as of :func:`load_rafdb`; `DESCR`.
+        As of :func:`load_rafdb`. Further arrays are `face_id` and `confidence`, of shape
+        (n_samples,). `n_left_out` is the number of faces left out by `min_confidence`.
     (images, target) : tuple
         With `return_X_y=True`.
 
     Raises
     ------
-    FileNotFoundError
-        Where the labels or the photographs are missing: what, where, and how to get it.
-    ValueError
-        For entries that cannot be used, named and counted, unless `on_error="warn"`.
-    ImportError
-        Without Pillow, which comes with the extra `vision`.
+    FileNotFoundError, ValueError, ImportError
+        As in :func:`load_rafdb`.
 
     Examples
     --------
@@ -114,48 +100,29 @@ def load_expw(
     """
     labels = find(path, ("label/label.lst", "data/label/label.lst"), "ExpW", HOW)
     folder = find(labels.parent.parent, ("image/origin",), "ExpW", HOW)
-    lines = read_lines(labels)
-    faces, problems = parse_labels(lines, folder)
-    report(problems, labels, len(lines), on_error)
+    source = Source(labels, on_error, side=side, color=color, n_jobs=n_jobs, verbose=verbose)
+    faces = source.parse_faces(read_lines(labels), lambda line: parse_line(line, folder))
     kept = [face for face in faces if face.extra["confidence"] > min_confidence]
     n_left_out = len(faces) - len(kept)
     if subset != "all":
         kept = split(kept, labels, test_size, random_state)[subset]
-    options = {"side": side, "color": color, "n_jobs": n_jobs, "verbose": verbose}
-    data = read_faces(kept, labels, EXPW_NAMES, on_error, **options)
-    data.unusable = problems + data.unusable
-    data.update(n_left_out=n_left_out, DESCR=describe(DESCR, data))
+    data = source.read_faces(kept, EXPW_NAMES, DESCR, n_left_out=n_left_out)
     return (data.images, data.target) if return_X_y else data
 
 
-def parse_labels(lines, folder):
-    """Faces of the lines of `label.lst`, and what is wrong with the other lines."""
-    faces, problems = [], []
-    for number, line in lines:
-        face = parse_line(line, folder)
-        if face:
-            faces.append(face)
-        else:
-            problems.append(
-                f"line {number}: expected a name, six numbers (face, top, left, right, bottom, "
-                f"confidence) and a label of 0 to 6, got {line.strip()[:80]!r}"
-            )
-    faces, repeats = split_repeats(faces)
-    return faces, problems + repeats
-
-
 def parse_line(line, folder):
-    """The face of one line, or None where the line is not as it should be."""
+    """The face of one line."""
     try:
         name, face_id, *numbers, label = line.split()
-        numbers = [float(number) for number in numbers]
+        top, left, right, bottom, confidence = numbers = [float(number) for number in numbers]
+        right_line = face_id.isdecimal() and np.isfinite(numbers).all() and label in set("0123456")
     except ValueError:
-        return None
-    if len(numbers) != 5 or not np.isfinite(numbers).all() or label not in set("0123456"):
-        return None
-    if not face_id.isdecimal():
-        return None
-    top, left, right, bottom, confidence = numbers
+        right_line = False
+    if not right_line:
+        raise ValueError(
+            "expected a name, six numbers (face, top, left, right, bottom, confidence) and a "
+            f"label of 0 to 6, got {line[:80]!r}"
+        )
     extra = {"face_id": int(face_id), "confidence": confidence}
     box = (left, top, right, bottom)
     return Face(f"{name}, face {int(face_id)}", folder / name, int(label), box, extra)

@@ -1,19 +1,14 @@
 """LFW: pairs of faces of the same person or of two, to score an identity network."""
 
 from numbers import Integral
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions, validate_params
 
-from sklearn_thin.datasets._faces import (
-    SHARED,
-    check_classes,
-    find,
-    read_images,
-    read_lines,
-    report,
-)
+from sklearn_thin.datasets._faces import SHARED, Face, Source
+from sklearn_thin.datasets._files import find, parse_entries, read_lines
 
 LFW_FOLDERS = {
     "original": ("lfw",),
@@ -58,9 +53,9 @@ def load_lfw_pairs(
 ):
     """LFW's pairs of faces, each image read once.
 
-    The layout is that of the release, and that of scikit-learn's `lfw_home`: `pairs.txt`,
-    whose first line holds the number of folds and of pairs of each kind, and whose other
-    lines are ``name 1 4`` (images of one person) or ``name 1 name 2``; and the images, as
+    The layout is that of the release, and of scikit-learn's `lfw_home`. The first line of
+    `pairs.txt` holds the numbers of folds and of pairs of each kind. Its other lines are
+    ``name 1 4``, two images of one person, or ``name 1 name 2``. The images are files as
     `lfw_funneled/name/name_0001.jpg`.
 
     Parameters
@@ -70,14 +65,14 @@ def load_lfw_pairs(
     pairs_file : str, default="pairs.txt"
         `pairsDevTrain.txt` and `pairsDevTest.txt`, with a single fold, are read too.
     image_set : {"original", "funneled", "deepfunneled"}, default="funneled"
-        The images as found, or as aligned by their owners.
+        The original images, or those that their owners aligned.
     box : tuple of int or None, default=None
-        Left, top, right, bottom of what is cut out of the 250 x 250 pixels; None is all.
+        Left, top, right, bottom of the part to cut out of the 250 x 250 pixels; None is all.
         The owners enlarged the detected face by 2.2, so (68, 68, 182, 182) gives it back.
     side : int, default=64
-        Height and width in pixels of the images that come back.
+        Height and width in pixels of the returned images.
     color, on_error, n_jobs, verbose
-        As in :func:`load_rafdb`. A pair goes where one of its images does.
+        As in :func:`load_rafdb`. A pair is left out if one of its images is.
     return_X_y : bool, default=False
         Return `(images[pairs], target)` instead of the Bunch.
 
@@ -87,20 +82,16 @@ def load_lfw_pairs(
         `images`, uint8 of shape (n_images, side, side) or (n_images, 3, side, side);
         `subject` of shape (n_images,), an index of `subject_names`; `filenames` (n_images,);
         `pairs` of shape (n_pairs, 2), indices into `images`; `target` (n_pairs,), 1 for the
-        same person, an index of `target_names`; `fold` (n_pairs,), to be passed as groups
-        to scikit-learn's LeaveOneGroupOut; `unusable`, as of :func:`load_rafdb`; `DESCR`.
+        same person, an index of `target_names`; `fold` (n_pairs,), the groups for
+        scikit-learn's LeaveOneGroupOut; `unusable`, as of :func:`load_rafdb`; `DESCR`.
     (pairs of images, target) : tuple
         With `return_X_y=True`, the first of shape (n_pairs, 2, [3,] side, side).
 
     Raises
     ------
-    FileNotFoundError
-        Where the pairs or the images are missing: what, where, and how to get it.
-    ValueError
-        For a file that holds less or more pairs than its first line says, and for entries
-        that cannot be used, named and counted, unless `on_error="warn"`.
-    ImportError
-        Without Pillow, which comes with the extra `vision`.
+    FileNotFoundError, ValueError, ImportError
+        As in :func:`load_rafdb`. A file with fewer or more pairs than its first line
+        promises is always an error.
 
     Examples
     --------
@@ -111,18 +102,16 @@ def load_lfw_pairs(
     FileNotFoundError: LFW: expected pairs.txt in lfw_home, which is no folder. LFW was ...
     """
     check_box(box)
-    source = find(path, (pairs_file,), "LFW", HOW)
+    source = Source(find(path, (pairs_file,), "LFW", HOW), on_error)
     folder = find(path, LFW_FOLDERS[image_set], "LFW", HOW)
-    pairs, problems, total = parse_pairs(source)
-    report(problems, source, total, on_error)
-    options = {"side": side, "color": color, "n_jobs": n_jobs, "verbose": verbose}
-    data = read_pairs(pairs, source, folder, box, on_error, options)
-    data.unusable = problems + data.unusable
+    photos = Source(folder, on_error, side=side, color=color, n_jobs=n_jobs, verbose=verbose)
+    pairs = parse_pairs(source, folder)
+    data = read_pairs(pairs, source, photos, box)
     return (data.images[data.pairs], data.target) if return_X_y else data
 
 
 def check_box(box):
-    """Refuse what is no box, which would be wrong with every image."""
+    """Refuse a tuple that is no box; it would be wrong for every image."""
     if box is None:
         return
     right = len(box) == 4 and all(isinstance(edge, Integral) for edge in box)
@@ -133,77 +122,89 @@ def check_box(box):
         )
 
 
-def parse_pairs(path):
-    """Pairs as (fold, same, (name, number), (name, number)), problems, and pairs promised."""
-    (_, first), *lines = read_lines(path)
+class Pair(NamedTuple):
+    """Two images of one person, or of two."""
+
+    fold: int
+    same: bool
+    images: list  # two paths
+
+
+def parse_pairs(source, folder):
+    """Pairs of a list; reports wrong lines and repeated pairs."""
+    (_, first), *lines = read_lines(source.path)
     numbers = first.split()
     if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
         raise ValueError(
-            f"{path} is no list of LFW's pairs: its first line should hold the numbers of folds "
-            f"and of pairs of each kind, as '10 300', got {first!r}"
+            f"{source.path} is no list of LFW's pairs: its first line should hold the numbers of "
+            f"folds and of pairs of each kind, as '10 300', got {first!r}"
         )
     n_folds, n_each = map(int, ["1", *numbers][-2:])  # one number: a single fold
     total = 2 * n_folds * n_each
     if len(lines) != total:
         raise ValueError(
-            f"{path} promises {n_folds} folds of {n_each} + {n_each} pairs in its first line, "
-            f"{total} in all, and holds {len(lines)}: it is cut off or mixed; download it anew"
+            f"{source.path} promises {n_folds} folds of {n_each} + {n_each} pairs in its first "
+            f"line, {total} in all, and holds {len(lines)}: it is cut off or mixed; download it "
+            "anew"
         )
-    pairs, problems, seen = [], [], set()
-    for index, (number, line) in enumerate(lines):
-        fold, place = divmod(index, 2 * n_each)
-        faces = parse_pair(line, place < n_each)
-        if isinstance(faces, str):
-            problems.append(f"line {number}: {faces}, got {line.strip()[:80]!r}")
-        elif frozenset(faces) in seen:
-            problems.append(f"line {number}: {line.strip()[:80]!r} is listed more than once")
-        else:
-            seen.add(frozenset(faces))
-            pairs.append((fold, place < n_each, *faces))
-    return pairs, problems, total
+    entries = [(place, (index, line)) for index, (place, line) in enumerate(lines)]
+    seen = set()
+    pairs, problems = parse_entries(entries, lambda e: parse_pair(*e, n_each, folder, seen))
+    source.report(problems, total)
+    return pairs
 
 
-def parse_pair(line, same):
-    """The two images, each (name, number), of a line; or what was expected of it."""
+def parse_pair(index, line, n_each, folder, seen):
+    """The pair at `index` of the list, whose images join the pairs `seen`."""
+    fold, position = divmod(index, 2 * n_each)
+    same = position < n_each  # a fold begins with the pairs of one person
+    images = parse_images(line, same, folder)
+    if frozenset(images) in seen:
+        raise ValueError(f"{line[:80]!r} is listed more than once")
+    seen.add(frozenset(images))
+    return Pair(fold, same, images)
+
+
+def parse_images(line, same, folder):
+    """Paths of the two images of a line."""
     fields = line.split()
     expected = "expected 'name number number'" if same else "expected 'name number name number'"
-    if len(fields) != (3 if same else 4):
-        return expected
-    first, last = fields[:2], [fields[0], fields[2]] if same else fields[2:]
-    if not (first[1].isdecimal() and last[1].isdecimal()):
-        return expected
-    faces = (first[0], int(first[1])), (last[0], int(last[1]))
-    if same and faces[0] == faces[1]:
-        return "expected two images"
-    if not same and first[0] == last[0]:
-        return "expected two persons"
-    return faces
+    if same:
+        fields[2:2] = fields[:1]
+    if len(fields) != 4 or not (fields[1].isdecimal() and fields[3].isdecimal()):
+        raise ValueError(f"{expected}, got {line[:80]!r}")
+    persons, numbers = fields[::2], map(int, fields[1::2])
+    if not same and persons[0] == persons[1]:
+        raise ValueError(f"expected two persons, got {line[:80]!r}")
+    images = [
+        folder / person / f"{person}_{number:04d}.jpg"
+        for person, number in zip(persons, numbers, strict=True)
+    ]
+    if images[0] == images[1]:
+        raise ValueError(f"expected two images, got {line[:80]!r}")
+    return images
 
 
-def read_pairs(pairs, source, folder, box, on_error, options):
-    """The Bunch: images of all faces, then the pairs as indices into them."""
-    faces = sorted({face for pair in pairs for face in pair[2:]})
-    paths = [folder / name / f"{name}_{number:04d}.jpg" for name, number in faces]
-    images, unread = read_images(paths, [box] * len(faces), **options)
-    problems = [f"{paths[index].name}: {reason}" for index, reason in unread.items()]
-    kept = [index for index in range(len(faces)) if index not in unread]
-    place = {faces[index]: position for position, index in enumerate(kept)}
-    usable = [pair for pair in pairs if pair[2] in place and pair[3] in place]
-    along = f", and with them {len(pairs) - len(usable)} pairs"
-    report(problems, folder, len(faces), on_error, along, stacklevel=5)
-    target = np.array([same for _, same, *_ in usable], dtype=np.int64)
-    check_classes(target, PAIR_NAMES, source, on_error, stacklevel=5)
-    names = [faces[index][0] for index in kept]
-    subject_names, subject = np.unique(names, return_inverse=True)
+def read_pairs(pairs, source, photos, box):
+    """The Bunch: the images of all faces, and the pairs as indices into them."""
+    paths = sorted({path for pair in pairs for path in pair.images})
+    faces = [Face(path.name, path, path.parent.name, box) for path in paths]
+    images, read, problems = photos.read_images(faces)
+    index = {face.path: position for position, face in enumerate(read)}
+    usable = [pair for pair in pairs if index.keys() >= set(pair.images)]
+    photos.report(problems, len(faces), f", and with them {len(pairs) - len(usable)} pairs")
+    target = np.array([pair.same for pair in usable], dtype=np.int64)
+    source.check_classes(target, PAIR_NAMES)
+    subject_names, subject = np.unique([face.target for face in read], return_inverse=True)
     return Bunch(
         images=images,
         subject=subject,
         subject_names=subject_names,
-        filenames=np.array([str(paths[index]) for index in kept]),
-        pairs=np.array([[place[one], place[other]] for _, _, one, other in usable]),
+        filenames=np.array([str(face.path) for face in read]),
+        pairs=np.array([[index[path] for path in pair.images] for pair in usable]),
         target=target,
         target_names=np.array(PAIR_NAMES),
-        fold=np.array([fold for fold, *_ in usable]),
-        unusable=problems,
-        DESCR=f"{DESCR.strip()}\n\nRead here: {len(usable):,} pairs of {len(kept):,} images.\n",
+        fold=np.array([pair.fold for pair in usable]),
+        unusable=source.unusable + photos.unusable,
+        DESCR=f"{DESCR.strip()}\n\nRead here: {len(usable):,} pairs of {len(read):,} images.\n",
     )

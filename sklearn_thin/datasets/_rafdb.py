@@ -4,19 +4,11 @@ import re
 
 from sklearn.utils._param_validation import StrOptions, validate_params
 
-from sklearn_thin.datasets._faces import (
-    SHARED,
-    Face,
-    describe,
-    find,
-    read_faces,
-    read_lines,
-    report,
-    split_repeats,
-)
+from sklearn_thin.datasets._faces import SHARED, Face, Source
+from sklearn_thin.datasets._files import find, read_lines
 
 RAFDB_NAMES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
-LABELS = "EmoLabel/list_patition_label.txt"  # spelt so by its owners
+LABELS = "EmoLabel/list_patition_label.txt"  # the owners' spelling
 HOW = (
     "RAF-DB is given out by its authors on request (http://www.whdeng.cn/RAF/model1.html); "
     "pass the unpacked folder 'basic', or the one that holds it."
@@ -52,20 +44,20 @@ def load_rafdb(
     Parameters
     ----------
     path : str or path-like
-        The folder `basic` of the release, or the one that holds it.
+        The folder `basic` of the release, or its parent.
     subset : {"train", "test", "all"}, default="train"
-        The owners' split, 12,271 and 3,068 images, which the paper uses.
+        The owners' split of 12,271 and 3,068 images, as in the paper.
     side : int, default=100
-        Height and width in pixels of the images that come back.
+        Height and width in pixels of the returned images.
     color : bool, default=False
         RGB instead of gray.
     on_error : {"raise", "warn"}, default="raise"
-        What happens where a line of the list or an image cannot be used, an image is listed
-        twice or not at all, or a class is empty. "warn" leaves such entries out (of those
-        listed twice the first stays), with a warning that names the first five of them and
-        counts them all; `unusable` of the Bunch names them all.
+        An entry is unusable if its line or its image is, or if the list repeats or lacks the
+        image. "warn" leaves such entries out; the first of repeated entries stays. The
+        warning counts them and names the first five, `unusable` of the Bunch names all. An
+        empty class raises or warns likewise.
     n_jobs : int or None, default=None
-        Threads that read images, in joblib's sense.
+        Number of threads that read images, in joblib's sense.
     verbose : bool, default=False
         Show a progress bar.
     return_X_y : bool, default=False
@@ -76,7 +68,7 @@ def load_rafdb(
     data : Bunch
         `images`, uint8 of shape (n_samples, side, side) or (n_samples, 3, side, side);
         `target` of shape (n_samples,), an index of `target_names` (7,); `filenames`
-        (n_samples,); `unusable`, the list of what `on_error="warn"` left out, each entry
+        (n_samples,); `unusable`, the list of entries left out by `on_error="warn"`, each
         with the reason; `DESCR`.
     (images, target) : tuple
         With `return_X_y=True`.
@@ -84,11 +76,11 @@ def load_rafdb(
     Raises
     ------
     FileNotFoundError
-        Where the list or the folder of images is missing: what, where, and how to get it.
+        For a missing list or folder; the error explains how to get the data.
     ValueError
-        For entries that cannot be used, named and counted, unless `on_error="warn"`.
+        For unusable entries and empty classes, unless `on_error="warn"`.
     ImportError
-        Without Pillow, which comes with the extra `vision`.
+        Without Pillow, a part of the extra `vision`.
 
     Examples
     --------
@@ -101,36 +93,27 @@ def load_rafdb(
     labels = find(path, (LABELS, f"basic/{LABELS}"), "RAF-DB", HOW)
     folder = find(labels.parent.parent, ("Image/aligned",), "RAF-DB", HOW)
     lines = read_lines(labels)
-    faces, problems = parse_list(lines, folder)
-    missing = unlabelled(lines, folder)
-    problems += missing
-    report(problems, labels, len(lines) + len(missing), on_error)
+    source = Source(labels, on_error, side=side, color=color, n_jobs=n_jobs, verbose=verbose)
+    faces = source.parse_faces(lines, lambda line: parse_line(line, folder), missing(lines, folder))
     faces = [face for face in faces if subset == "all" or face.name.startswith(subset)]
-    options = {"side": side, "color": color, "n_jobs": n_jobs, "verbose": verbose}
-    data = read_faces(faces, labels, RAFDB_NAMES, on_error, **options)
-    data.update(unusable=problems + data.unusable, DESCR=describe(DESCR, data))
+    data = source.read_faces(faces, RAFDB_NAMES, DESCR)
     return (data.images, data.target) if return_X_y else data
 
 
-def parse_list(lines, folder):
-    """Faces of the lines ``train_00001.jpg 5``, and what is wrong with the other lines."""
-    faces, problems = [], []
-    for number, line in lines:
-        match = re.fullmatch(r"((?:train|test)_\w+)\.jpg\s+([1-7])", line.strip())
-        if match:
-            name, label = match.groups()
-            faces.append(Face(name, folder / f"{name}_aligned.jpg", int(label) - 1, None, {}))
-        else:
-            problems.append(
-                f"line {number}: expected 'train_<number>.jpg' or 'test_<number>.jpg' and a "
-                f"label of 1 to 7, got {line.strip()[:80]!r}"
-            )
-    faces, repeats = split_repeats(faces)
-    return faces, problems + repeats
+def parse_line(line, folder):
+    """The face of a line as ``train_00001.jpg 5``."""
+    match = re.fullmatch(r"((?:train|test)_\w+)\.jpg\s+([1-7])", line)
+    if not match:
+        raise ValueError(
+            "expected 'train_<number>.jpg' or 'test_<number>.jpg' and a label of 1 to 7, got "
+            f"{line[:80]!r}"
+        )
+    name, label = match.groups()
+    return Face(name, folder / f"{name}_aligned.jpg", int(label) - 1)
 
 
-def unlabelled(lines, folder):
-    """Problems that name the images no line speaks of: a list cut short shows in them."""
-    labelled = {line.split(".jpg")[0].strip() for _, line in lines}
+def missing(lines, folder):
+    """Problems that name images without a line: the list may be cut short."""
+    listed = {line.split(".jpg")[0] for _, line in lines}
     names = {image.name.removesuffix("_aligned.jpg") for image in folder.glob("*_aligned.jpg")}
-    return [f"{name}: has an image but no label" for name in sorted(names - labelled)]
+    return [f"{name}: has an image but no label" for name in sorted(names - listed)]

@@ -2,13 +2,12 @@
 
 import os
 from numbers import Integral
-from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
-from sklearn_thin.datasets._faces import list_arrays, read_npz
+from sklearn_thin.datasets._files import find_file, read_npz
 
 COUNT = [Interval(Integral, 1, None, closed="left")]
 SHAPES = ("square", "ellipse", "heart")
@@ -252,11 +251,10 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
     ...
     FileNotFoundError: dSprites: expected the file dsprites.npz, which is not there. ...
     """
-    path = Path(path).expanduser()
-    file = path / FILE if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(f"dSprites: expected the file {file}, which is not there. {HOW}")
-    images, classes, values = read_archive(file)
+    file = find_file(path, FILE, "dSprites", HOW)
+    names = ("imgs", "latents_classes", "latents_values")
+    images, classes, values = read_npz(file, names, are_sprites, "download it anew", HOW)
+    check_values(images, classes, values, file)
     index = np.arange(len(images))
     if n_samples is not None:
         if n_samples > len(images):
@@ -282,18 +280,12 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
     )
 
 
-def read_archive(file):
-    """Images, latent classes and latent values of dSprites' archive, checked."""
-    names = ("imgs", "latents_classes", "latents_values")
-    arrays = read_npz(file, names, "download it anew", HOW)
-    images, classes, values = arrays
+def are_sprites(images, classes, values):
+    """Whether the arrays have the shapes and types of dSprites' archive."""
     right = images.ndim == 3 and images.dtype == np.uint8 and images.size > 0
     right = right and images.shape[1] == images.shape[2]
     right = right and classes.shape == values.shape == (len(images), 6)
-    if not (right and classes.dtype.kind in "iu" and values.dtype.kind == "f"):
-        raise ValueError(f"{file} holds {list_arrays(names, arrays)}. {HOW}")
-    check_values(images, classes, values, file)
-    return images, classes, values
+    return right and classes.dtype.kind in "iu" and values.dtype.kind == "f"
 
 
 def check_values(images, classes, values, file):

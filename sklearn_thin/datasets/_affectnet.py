@@ -173,66 +173,49 @@ def parse_face(row, folder, n_classes, crop, margin):
             f"expected {len(columns)} fields, got {len(fields)} that begin with {fields[0][:80]!r}"
         )
     row = dict(zip(columns, fields, strict=True))
-    name, label = row[COLUMNS[0]], parse_label(row)
-    if not name.strip():
-        raise ValueError(f"expected the path of an image as {COLUMNS[0]}, got {name!r}")
-    if label >= n_classes:
-        return Face(name, folder / name, label)
-    extra = {column: parse_rating(row, column) for column in ("valence", "arousal")}
-    return Face(name, folder / name, label, widen(parse_box(row, crop), margin), extra)
-
-
-def parse_label(row):
-    """The code of the expression."""
-    label = row["expression"]
+    name, label = row[COLUMNS[0]], row["expression"]
     if not label.isdecimal() or int(label) >= len(AFFECTNET_NAMES):
         raise ValueError(f"expected an expression of 0 to 10, got {label!r}")
-    return int(label)
+    if not name.strip():
+        raise ValueError(f"expected the path of an image as {COLUMNS[0]}, got {name!r}")
+    label = int(label)
+    if label >= n_classes:
+        return Face(name, folder / name, label)
+    # the release writes -2 if a face has no ratings
+    extra = {column: parse_number(row, column, 1) for column in ("valence", "arousal")}
+    return Face(name, folder / name, label, parse_box(row, crop, margin), extra)
 
 
-def parse_rating(row, column):
-    """Valence or arousal; the release writes -2 if a face has none."""
-    value = parse_number(row, column)
-    if not -1 <= value <= 1:
-        raise ValueError(f"expected a number of -1 to 1 as {column}, got {row[column]!r}")
-    return value
-
-
-def parse_number(row, column):
-    """One field as a finite float."""
+def parse_number(row, column, bound=np.inf):
+    """One field as a finite float of at most `bound`, in absolute value."""
     try:
         value = float(row[column])
     except ValueError:
         value = np.nan
-    if not np.isfinite(value):
-        raise ValueError(f"expected a number as {column}, got {row[column]!r}")
-    return value
+    if np.isfinite(value) and abs(value) <= bound:
+        return value
+    span = f" of -{bound} to {bound}" if np.isfinite(value) else ""
+    raise ValueError(f"expected a number{span} as {column}, got {row[column]!r}")
 
 
-def parse_box(row, crop):
+def parse_box(row, crop, margin):
     """The part to cut out: left, top, right, bottom in pixels; None is the whole image."""
     if crop is None:
         return None
     if crop == "box":
         left, top, width, height = (parse_number(row, name) for name in BOX)
-        return left, top, left + width, top + height
-    try:
-        points = np.array(row["facial_landmarks"].split(";"), dtype=float)
-    except ValueError:
-        points = np.empty(0)
-    if points.size != 2 * N_LANDMARKS or not np.isfinite(points).all():
-        raise ValueError(
-            f"expected {2 * N_LANDMARKS} coordinates as facial_landmarks, got "
-            f"{row['facial_landmarks'][:20]!r}"
-        )
-    points = points.reshape(-1, 2)  # (68, 2): x, y
-    return (*points.min(axis=0).tolist(), *points.max(axis=0).tolist())
-
-
-def widen(box, margin):
-    """A box with a margin on each side, as a share of its shorter side."""
-    if box is None:
-        return None
-    left, top, right, bottom = box
+        right, bottom = left + width, top + height
+    else:
+        try:
+            points = np.array(row["facial_landmarks"].split(";"), dtype=float)
+        except ValueError:
+            points = np.empty(0)
+        if points.size != 2 * N_LANDMARKS or not np.isfinite(points).all():
+            raise ValueError(
+                f"expected {2 * N_LANDMARKS} coordinates as facial_landmarks, got "
+                f"{row['facial_landmarks'][:20]!r}"
+            )
+        points = points.reshape(-1, 2)  # (68, 2): x, y
+        left, top, right, bottom = *points.min(axis=0).tolist(), *points.max(axis=0).tolist()
     added = margin * min(right - left, bottom - top)
     return left - added, top - added, right + added, bottom + added

@@ -123,10 +123,14 @@ def are_faces(images, expression, subject):
 def check_rows(images, expression, subject, file):
     """Refuse impossible rows; return the rows that share an image, (n_repeated, 2)."""
     unknown = np.flatnonzero(~np.isin(expression, EXPRESSIONS))
-    blank = np.flatnonzero(np.ptp(images, axis=(1, 2)) == 0)
+    blank = np.ptp(images, axis=(1, 2)) == 0  # (n,)
     problems = [f"row {row}: unknown expression {str(expression[row])!r}" for row in unknown]
-    problems += [f"row {row}: blank image" for row in blank]
-    repeated = repeated_images(images, skip=set(blank.tolist()))
+    problems += [f"row {row}: blank image" for row in np.flatnonzero(blank)]
+    digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+    _, index, codes = np.unique(digests, return_index=True, return_inverse=True)
+    firsts = index[codes]  # (n,), the first row with the image of each row
+    rows = np.flatnonzero((firsts < np.arange(len(images))) & ~blank)
+    repeated = np.stack([firsts[rows], rows], axis=1)
     of_image = {}  # first row of an image and subject -> row
     for first, row in repeated:
         of_image.setdefault((first, subject[first]), first)
@@ -143,18 +147,7 @@ def check_rows(images, expression, subject, file):
     empty = sorted(set(EXPRESSIONS) - set(expression.tolist()))
     if empty:
         raise ValueError(f"{file}: no image of {', '.join(empty)}, expected some of every class")
-    return np.array(repeated, dtype=np.int64).reshape(-1, 2)
-
-
-def repeated_images(images, skip):
-    """Pairs (first row, later row) of equal images."""
-    first, pairs = {}, []
-    for row, image in enumerate(images):
-        if row not in skip:
-            earlier = first.setdefault(hashlib.sha256(image.tobytes()).digest(), row)
-            if earlier != row:
-                pairs.append((earlier, row))
-    return pairs
+    return repeated
 
 
 def join_subjects(subject, repeated):

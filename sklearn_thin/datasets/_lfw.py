@@ -1,5 +1,6 @@
 """LFW: pairs of faces of the same person or of two, to score an identity network."""
 
+import re
 from numbers import Integral
 from typing import NamedTuple
 
@@ -133,13 +134,13 @@ class Pair(NamedTuple):
 def parse_pairs(source, folder):
     """Pairs of a list; reports wrong lines and repeated pairs."""
     (_, first), *lines = read_lines(source.path)
-    numbers = first.split()
-    if len(numbers) > 2 or not all(number.isdecimal() for number in numbers):
+    numbers = re.fullmatch(r"(?:(\d+)\s+)?(\d+)", first)  # without the first: a single fold
+    if not numbers:
         raise ValueError(
             f"{source.path} is no list of LFW's pairs: its first line should hold the numbers of "
             f"folds and of pairs of each kind, as '10 300', got {first!r}"
         )
-    n_folds, n_each = map(int, ["1", *numbers][-2:])  # one number: a single fold
+    n_folds, n_each = int(numbers[1] or 1), int(numbers[2])
     total = 2 * n_folds * n_each
     if len(lines) != total:
         raise ValueError(

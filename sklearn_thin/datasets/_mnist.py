@@ -56,15 +56,15 @@ def fetch_mnist_r(
     Parameters
     ----------
     data_home : str, path-like or None, default=None
-        The folder that holds `MNIST/raw`, torchvision's layout; None is scikit-learn's data
+        The folder that holds `MNIST/raw`, torchvision's layout. None is scikit-learn's data
         home, `sklearn.datasets.get_data_home()`.
     subset : {"train", "test"}, default="train"
-        MNIST's own split. Both are drawn from one `random_state`, in streams of their own.
+        MNIST's own split. Each subset has its own stream of the same `random_state`.
     angles, interpolation, max_angle, n_bins, n_copies
         As in :func:`make_rotated`.
     download_if_missing : bool, default=True
-        Whether to download the files that are not there, checked by torchvision's MD5 sums.
-        False raises an OSError instead.
+        Whether to download missing files, checked by torchvision's MD5 sums. False raises an
+        OSError instead.
     random_state : int, RandomState instance or None, default=0
         Draws the angles.
     return_X_y : bool, default=False
@@ -73,7 +73,7 @@ def fetch_mnist_r(
     Returns
     -------
     data : Bunch
-        `images`, uint8 of shape (n, 28, 28), n being 60,000 or 10,000 times `n_copies`;
+        `images`, uint8 of shape (n, 28, 28), where n is 60,000 or 10,000 times `n_copies`;
         `target`, the digit, an index of `target_names`; `angles` in degrees; `angle_bins` in
         [0, n_bins); `index`, the image of MNIST; all of shape (n,); `DESCR`.
     (images, target) : tuple
@@ -82,11 +82,11 @@ def fetch_mnist_r(
     Raises
     ------
     OSError
-        Where files are missing and are not to be downloaded, or cannot be.
+        For missing files with `download_if_missing=False`, or for a download that fails.
     ValueError
-        For a file that is truncated or corrupt, naming it, or an argument out of range.
+        For a file that is truncated or corrupt, or an argument out of range.
     ImportError
-        Without torchvision, which comes with the extra `vision`.
+        Without torchvision, a part of the extra `vision`.
 
     Examples
     --------
@@ -96,17 +96,18 @@ def fetch_mnist_r(
     ...
     FileNotFoundError: MNIST: expected train-images-idx3-ubyte, ... in no_such_folder...
     """
-    return fetch_mnist(
-        data_home,
-        subset,
-        download_if_missing,
-        random_state,
-        return_X_y,
+    return fetch_mnist_rs(
+        data_home=data_home,
+        subset=subset,
         angles=angles,
         interpolation=interpolation,
         max_angle=max_angle,
         n_bins=n_bins,
+        scale=None,
         n_copies=n_copies,
+        download_if_missing=download_if_missing,
+        random_state=random_state,
+        return_X_y=return_X_y,
     )
 
 
@@ -140,7 +141,7 @@ def fetch_mnist_rs(
     Returns
     -------
     data : Bunch
-        As of :func:`fetch_mnist_r`, and besides, unless `scale` is None, `scales` and
+        As of :func:`fetch_mnist_r`. Unless `scale` is None, it has also `scales`, and
         `scale_bins` in [0, n_scale_bins), both of shape (n,).
     (images, target) : tuple
         With `return_X_y=True`.
@@ -158,26 +159,38 @@ def fetch_mnist_rs(
     ...
     FileNotFoundError: MNIST: expected train-images-idx3-ubyte, ... in no_such_folder...
     """
-    return fetch_mnist(
-        data_home,
-        subset,
-        download_if_missing,
-        random_state,
-        return_X_y,
-        angles=angles,
-        interpolation=interpolation,
+    check_range("scale", scale)  # before a download
+    root = Path(get_data_home() if data_home is None else data_home).expanduser()
+    require_files(root, subset, download_if_missing)
+    images, target = read_mnist(root, subset)
+    # equal rows of the subsets must not turn alike
+    seeds = check_random_state(random_state).randint(2**31 - 1, size=len(SUBSETS))
+    rotated = make_rotated(
+        images,
         max_angle=max_angle,
         n_bins=n_bins,
+        angles=angles,
         scale=scale,
         n_scale_bins=n_scale_bins,
+        interpolation=interpolation,
         n_copies=n_copies,
+        random_state=seeds[list(SUBSETS).index(subset)],
     )
+    target = target[rotated.index]
+    if return_X_y:
+        return rotated.images, target
+    text = (
+        f"Here: {len(target):,} images, rotated by {angles} angles of -{max_angle:g} to "
+        f"{max_angle:g} degrees in {n_bins} bins"
+    )
+    if scale is not None:
+        text += f", scaled by {scale[0]:g} to {scale[1]:g} in {n_scale_bins} bins"
+    described = f"{DESCR.strip()}\n\n{text}; {interpolation} interpolation.\n"
+    return Bunch(**rotated, target=target, target_names=np.arange(10), DESCR=described)
 
 
-def fetch_mnist(data_home, subset, download_if_missing, random_state, return_X_y, **rotation):
-    """MNIST, found or downloaded, rotated by :func:`make_rotated`: a Bunch or (images, target)."""
-    check_range("scale", rotation.get("scale"))  # before anything is downloaded
-    root = Path(get_data_home() if data_home is None else data_home).expanduser()
+def require_files(root, subset, download_if_missing):
+    """Download missing files of MNIST, or refuse to go on without those of the subset."""
     where = root / "MNIST" / "raw"
     missing = [name for name in file_names() if not (where / name).is_file()]
     wanted = [name for name in missing if name in file_names([subset])]
@@ -185,40 +198,26 @@ def fetch_mnist(data_home, subset, download_if_missing, random_state, return_X_y
         raise FileNotFoundError(f"MNIST: expected {', '.join(wanted)} in {where}. {HOW}")
     if wanted:
         download(root, missing)
-    images, target = read_mnist(root, subset)
-    # a stream for each subset, so that equal rows of both do not turn alike
-    seeds = check_random_state(random_state).randint(2**31 - 1, size=len(SUBSETS))
-    seed = seeds[list(SUBSETS).index(subset)]
-    rotated = make_rotated(images, random_state=seed, **rotation)
-    target = target[rotated.index]
-    if return_X_y:
-        return rotated.images, target
-    return Bunch(
-        **rotated,
-        target=target,
-        target_names=np.arange(10),
-        DESCR=describe(rotated, rotation),
-    )
 
 
 def file_names(subsets=tuple(SUBSETS)):
-    """Images and labels of the subsets, as the files are called."""
+    """Names of the files of the subsets: images, then labels."""
     prefixes = [SUBSETS[subset][0] for subset in subsets]
     kinds = ("images-idx3", "labels-idx1")
     return [f"{prefix}-{kind}-ubyte" for prefix in prefixes for kind in kinds]
 
 
 def download(root, missing):
-    """Download MNIST beside the target, then move what is missing there, each file whole.
+    """Download MNIST beside the target, then move the missing files there, each one whole.
 
-    torchvision checks the archives but unpacks them in place, and takes any file that is
-    there for whole: a download that was cut off would never be noticed.
+    torchvision checks the archives, but unpacks them in place and takes any existing file for
+    whole. It would never notice a download that was cut off.
     """
     root.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".mnist-", dir=root) as folder:
         try:
             import_torchvision().datasets.MNIST(folder, download=True)
-        # a mirror's half of an archive raises the last three
+        # half an archive raises the last three
         except (OSError, RuntimeError, HTTPException, EOFError, ValueError, zlib.error) as error:
             raise OSError(
                 f"MNIST: the download to {root} failed, and nothing of it was kept ({error}). "
@@ -230,13 +229,13 @@ def download(root, missing):
 
 
 def read_mnist(root, subset):
-    """Images (n, 28, 28) of uint8 and digits (n,) of a subset, its files checked."""
+    """Images (n, 28, 28) of uint8 and digits (n,) of a subset, from checked files."""
     n_images = SUBSETS[subset][1]
     shapes = (n_images, SIDE, SIDE), (n_images,)
     files = [root / "MNIST" / "raw" / name for name in file_names([subset])]
     for file, shape in zip(files, shapes, strict=True):
         check_idx(file, shape)
-    # not datasets.MNIST, which prefers files of older versions to those that were checked
+    # datasets.MNIST would prefer files of older versions to the checked files
     reader = import_torchvision().datasets.mnist
     images = reader.read_image_file(files[0]).numpy()
     target = reader.read_label_file(files[1]).numpy()
@@ -255,7 +254,7 @@ def read_mnist(root, subset):
 
 
 def check_idx(file, shape):
-    """Refuse a file that is no IDX file of uint8 of this shape, whole."""
+    """Refuse a file unless it is a whole IDX file of uint8 of this shape."""
     header = np.array([0x800 + len(shape), *shape], dtype=">i4").tobytes()  # 8 is uint8
     expected, size = len(header) + int(np.prod(shape)), file.stat().st_size
     if size != expected:
@@ -270,16 +269,3 @@ def check_idx(file, shape):
             f"{file} is corrupt: expected it to begin with {header.hex(' ', 4)}, got "
             f"{start.hex(' ', 4)}; delete it and fetch anew"
         )
-
-
-def describe(rotated, rotation):
-    """MNIST's description, closed by what was done to the images."""
-    text = (
-        f"Here: {len(rotated.images):,} images, rotated by {rotation['angles']} angles of "
-        f"-{rotation['max_angle']:g} to {rotation['max_angle']:g} degrees in "
-        f"{rotation['n_bins']} bins"
-    )
-    if rotation.get("scale") is not None:
-        low, high = rotation["scale"]
-        text += f", scaled by {low:g} to {high:g} in {rotation['n_scale_bins']} bins"
-    return f"{DESCR.strip()}\n\n{text}; {rotation['interpolation']} interpolation.\n"

@@ -22,7 +22,7 @@ N_LANDMARKS = 68
 HOW = (
     "AffectNet is given out by its authors on request (http://mohammadmahoor.com/affectnet/); "
     "pass the folder with 'Manually_Annotated_file_lists' and 'Manually_Annotated_Images', "
-    "unpacked. Its later release, with a file .npy an image, has no such lists and is not read."
+    "unpacked. Its later release has no lists, but a file .npy for each image; it is not read."
 )
 DESCR = """
 AffectNet, the manually annotated part. Mollahosseini, Hasani, Mahoor: AffectNet: A Database for
@@ -58,14 +58,14 @@ def load_affectnet(
 ):
     """AffectNet's manually annotated faces, cut out by their landmarks or boxes.
 
-    The layout is that of the release: `training.csv` and `validation.csv` in
-    `Manually_Annotated_file_lists`, with or without a line of column names; the images in
-    `Manually_Annotated_Images`, there or in `Manually_Annotated`.
+    The folder has the layout of the release. `Manually_Annotated_file_lists` holds
+    `training.csv` and `validation.csv`, with or without a line of column names. The images are
+    in `Manually_Annotated_Images`, or in this folder inside `Manually_Annotated`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder that holds both.
+        The folder that holds the lists and the images.
     subset : {"train", "test"}, default="train"
         The training or the validation list.
     contempt : bool, default=False
@@ -124,13 +124,7 @@ def load_affectnet(
 
 
 def read_rows(path):
-    """Yield the place of each row, and its columns and fields, from the file's lines.
-
-    Raises
-    ------
-    ValueError
-        For a file that is empty, no table of text, or without an expected column.
-    """
+    """Yield the place of each row, as "line 2 (image)", and its columns and fields."""
     columns = None
     try:
         with path.open(encoding="utf-8-sig") as file:

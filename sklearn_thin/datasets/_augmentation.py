@@ -1,4 +1,4 @@
-"""Augmentation: batches of images on their way into training, each image changed by chance."""
+"""Augmentation of batches of images in training: each image is changed at random."""
 
 from numbers import Real
 
@@ -11,27 +11,27 @@ from sklearn_thin.datasets._rotated import check_range, sampling_matrix
 
 
 class ImageAugmentation(BaseEstimator):
-    """Rotate, scale, shift, flip and light every image of a batch in a way of its own.
+    """Rotate, scale, shift, flip and light each image of a batch in its own way.
 
-    For `THINClassifier(augment=...)`, where its parameters can be tuned
-    (`augment__rotation`). torchvision's `transforms.v2` can stand there as well (inside a
-    `v2.Compose`, as some have a `get_params` that is not scikit-learn's and cannot be
-    cloned), but draw once for a batch: all images of it turn by the same angle.
+    Use it as `THINClassifier(augment=...)`; its parameters can be tuned, as
+    `augment__rotation`. torchvision's `transforms.v2` work too, but they draw once for a
+    batch: all its images turn by the same angle. Put them into a `v2.Compose`, since some
+    have a `get_params` that scikit-learn cannot clone.
 
-    Geometry is a single bilinear resampling on the images' own device; what comes from
-    outside an image is 0. Random numbers come from torch's default generator of the device,
-    which `THINClassifier` seeds with its `random_state` for the training.
+    Geometry is a single bilinear resampling on the images' own device. Pixels from outside an
+    image are 0. Random numbers come from torch's default generator of the device.
+    `THINClassifier` seeds this generator with its `random_state` for the training.
 
     Parameters
     ----------
     rotation : float, default=0.0
         Largest angle in degrees, 0 to 180, in both directions.
     scale : (float, float) or None, default=None
-        Range of the factor by which an image becomes smaller, or larger above 1.
+        Range of a factor. Below 1 an image becomes smaller, above 1 larger.
     shift : float, default=0.0
         Largest shift along each axis, in both directions, as a share of the side, 0 to 1.
     flip : bool, default=False
-        Whether to mirror left and right, with a chance of one half.
+        Whether to mirror left and right, with a probability of one half.
     brightness : float, default=0.0
         The image is multiplied by a factor in [1 − brightness, 1 + brightness]; 0 to 1.
     contrast : float, default=0.0
@@ -40,7 +40,7 @@ class ImageAugmentation(BaseEstimator):
 
     See Also
     --------
-    sklearn_thin.datasets.make_rotated : Rotations whose angle is kept, as a label.
+    sklearn_thin.datasets.make_rotated : Rotations with the angle as a label.
 
     Examples
     --------
@@ -80,13 +80,13 @@ class ImageAugmentation(BaseEstimator):
         Parameters
         ----------
         images : Tensor of shape (n, channels, height, width)
-            Floating; in [0, 1] where brightness or contrast are to change.
+            Floating; in [0, 1] for a change of brightness or contrast.
 
         Returns
         -------
         Tensor of shape (n, channels, height, width)
-            Of the same dtype, on the same device. Where brightness or contrast change it is
-            clamped to [0, 1].
+            Of the same dtype, on the same device. A change of brightness or contrast clamps
+            it to [0, 1].
 
         Raises
         ------
@@ -116,7 +116,7 @@ class ImageAugmentation(BaseEstimator):
         matrix = sampling_matrix(radians, scales, height, width)  # (n, 2, 2)
         if self.flip:
             ones = torch.ones_like(scales)
-            sign = ones.where(uniform(images, 0, 1) < 0.5, -ones)  # of the x that is looked up
+            sign = ones.where(uniform(images, 0, 1) < 0.5, -ones)  # of the sampled x
             matrix = matrix * torch.stack([sign, ones], 1).unsqueeze(2)
         shift = [2 * uniform(images, -self.shift, self.shift) for _ in range(2)]  # sides are 2
         offset = -matrix @ torch.stack(shift, 1).unsqueeze(2)  # (n, 2, 1)
@@ -135,6 +135,6 @@ class ImageAugmentation(BaseEstimator):
 
 
 def uniform(images, low, high):
-    """One number an image, (n,), uniform in [low, high), on the images' device."""
+    """A number for each image, (n,), uniform in [low, high), on the images' device."""
     draws = torch.rand(len(images), dtype=images.dtype, device=images.device)
     return low + (high - low) * draws

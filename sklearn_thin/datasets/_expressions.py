@@ -14,8 +14,8 @@ EXPRESSIONS = ("anger", "happiness", "neutral", "sadness", "surprise")
 FILE = "expressions_in_the_wild.npz"
 HOW = (
     "It is a NumPy archive of the arrays images (n, height, width) of uint8, expression (n,) of "
-    f"{', '.join(EXPRESSIONS)}, and subject (n,) of int, the identity; numpy.savez writes one "
-    "from any labelled faces."
+    f"{', '.join(EXPRESSIONS)}, and subject (n,) of int, the identity. numpy.savez writes it from "
+    "any labelled faces."
 )
 DESCR = """
 Facial expressions in the wild: gray crops of the faces in photographs of 4,479 people (those

@@ -53,9 +53,9 @@ def load_expw(
 ):
     """ExpW's faces, cut out by their boxes, with the seven basic expressions.
 
-    The layout is that of the release. A line of `label/label.lst` has the image name, the
-    number of the face in the image, top, left, right and bottom of its box, the confidence of
-    the box, and the expression. The photographs are in `image/origin`.
+    The folder has the layout of the release. A line of `label/label.lst` has the image name,
+    the number of the face in the image, top, left, right and bottom of its box, the confidence
+    of the box, and the expression. The photographs are in `image/origin`.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections import Counter
+from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
@@ -37,58 +38,38 @@ class Face(NamedTuple):
     extra: dict | None = None  # becomes arrays of the Bunch
 
 
+@dataclass
 class Source:
-    """A list or folder of faces; reports the entries that cannot be used.
+    """A list or folder of faces, read with the options of a loader.
 
-    Parameters
-    ----------
-    path : Path
-        Messages name it.
-    on_error : {"raise", "warn"}
-    **options
-        `side`, `color`, `n_jobs` and `verbose` of the loader, for the images.
-
-    Attributes
-    ----------
-    unusable : list of str
-        "name: reason" of every entry that is left out.
+    Unusable entries raise an error or a warning, by `on_error`.
     """
 
-    def __init__(self, path, on_error, **options):
-        self.path = path
-        self.on_error = on_error
-        self.options = options
-        self.unusable = []
-        self._empty = []  # classes that are reported already
+    path: Path  # messages name it
+    on_error: str
+    side: int | None = None
+    color: bool = False
+    n_jobs: int | None = None
+    verbose: bool = False
+    unusable: list = field(default_factory=list)  # "name: reason" of entries left out
+    empty: list = field(default_factory=list)  # classes whose warning is out
 
     def report(self, problems, total, along=""):
-        """Raise a ValueError that names and counts the problems, or warn of them.
+        """Raise an error for problems, "name: reason", among `total` entries, or warn of them.
 
-        Parameters
-        ----------
-        problems : list of str
-            "name: reason" of each entry that cannot be used.
-        total : int
-            Number of entries, the unusable ones included.
-        along : str, default=""
-            Closes the warning: data that are left out with the entries.
+        `along` closes the warning; it names further data that are left out.
         """
         if not problems:
             return
-        text = (
-            f"{self.path}: {len(problems)} of {total} entries cannot be used: "
-            f"{first_few(problems)}."
-        )
+        text = f"{self.path}: {len(problems)} of {total} entries cannot be used: "
+        text += f"{first_few(problems)}."
         if self.on_error == "raise":
             raise ValueError(f"{text} Restore them, or leave them out with on_error='warn'.")
         self.unusable += problems
-        named = (
-            "; `unusable` of the Bunch (return_X_y=False) names them all"
-            if len(problems) > N_SHOWN
-            else ""
-        )
-        text = f"{text} They are left out{along}{named}."
-        warnings.warn(text, UserWarning, stacklevel=STACKLEVEL)
+        text += f" They are left out{along}"
+        if len(problems) > N_SHOWN:
+            text += "; `unusable` of the Bunch (return_X_y=False) names them all"
+        warnings.warn(f"{text}.", UserWarning, stacklevel=STACKLEVEL)
 
     def check_classes(self, target, target_names):
         """Report classes without an entry, each once; no entry at all is an error."""
@@ -98,25 +79,18 @@ class Source:
             )
         counts = np.bincount(target, minlength=len(target_names))
         empty = [str(name) for name, count in zip(target_names, counts, strict=True) if not count]
-        if set(empty) <= set(self._empty):
+        if set(empty) <= set(self.empty):
             return
-        self._empty = empty
+        self.empty = empty
         text = f"{self.path}: {len(empty)} of {len(counts)} classes are empty: {', '.join(empty)}."
         if self.on_error == "raise":
             raise ValueError(f"{text} Restore the files, or go on without with on_error='warn'.")
         warnings.warn(text, UserWarning, stacklevel=STACKLEVEL)
 
     def parse_faces(self, entries, parse, problems=()):
-        """Faces of the entries, each name once; reports the other entries.
+        """Faces that `parse` makes of the entries, each name once; reports the other entries.
 
-        Parameters
-        ----------
-        entries : iterable of (str, entry)
-            The place of an entry, as "line 3", and the entry.
-        parse : callable
-            Makes a Face of an entry, or raises a ValueError.
-        problems : sequence of str
-            Further problems, to be reported in the same message.
+        Further `problems` are reported in the same message.
         """
         faces, wrong = parse_entries(entries, parse)
         kept = {}
@@ -130,15 +104,9 @@ class Source:
         return list(kept.values())
 
     def read_images(self, faces):
-        """Read the images of the faces.
+        """Images of the faces, the faces that could be read, and problems of the others.
 
-        Returns
-        -------
-        images : uint8 ndarray of shape (n_read, side, side) or (n_read, 3, side, side)
-        read : list of Face
-            The faces of the images.
-        problems : list of str
-            "name: reason" of the other faces.
+        The images are uint8 of shape (n_read, side, side) or (n_read, 3, side, side).
         """
         from tqdm import tqdm
 
@@ -147,16 +115,13 @@ class Source:
             gone = [face for face in faces if not face.path.is_file()]
             gone = [f"{face.name}: No such file: {face.path}" for face in gone]
             self.report(gone, len(faces))
-        side, color, n_jobs, verbose = (
-            self.options[name] for name in ("side", "color", "n_jobs", "verbose")
-        )
-        shape = (3, side, side) if color else (side, side)
+        shape = (3, self.side, self.side) if self.color else (self.side, self.side)
         images = np.empty((len(faces), *shape), dtype=np.uint8)
         # threads suffice: Pillow decodes and resizes outside the interpreter's lock
-        results = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-            delayed(read_image)(face.path, face.box, side, color) for face in faces
+        results = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(
+            delayed(read_image)(face.path, face.box, self.side, self.color) for face in faces
         )
-        progress = tqdm(results, total=len(faces), disable=not verbose, unit=" images")
+        progress = tqdm(results, total=len(faces), disable=not self.verbose, unit=" images")
         read, problems = [], []
         for face, result in zip(faces, progress, strict=True):
             if isinstance(result, str):
@@ -167,14 +132,7 @@ class Source:
         return images[: len(read)], read, problems
 
     def read_faces(self, faces, target_names, description, **more):
-        """A Bunch of the images and labels of the faces; reports unreadable images.
-
-        Returns
-        -------
-        Bunch
-            `images`, `target`, `target_names`, `filenames`, an array for each `extra` of
-            the faces, `unusable`, `DESCR`, and `more`.
-        """
+        """A loader's Bunch of the faces, with their `extra` and `more`; reports the unreadable."""
         self.check_classes([face.target for face in faces], target_names)
         images, read, problems = self.read_images(faces)
         self.report(problems, len(faces))

@@ -9,10 +9,7 @@ from numpy.lib.npyio import NpzFile
 def find(folder, candidates, data, how):
     """The first of `candidates`, paths relative to `folder`, that exists.
 
-    Raises
-    ------
-    FileNotFoundError
-        The error names the candidates, the folder, and `how` to get the data.
+    If there is none, a FileNotFoundError explains `how` to get the data.
     """
     folder = Path(folder).expanduser()
     for candidate in candidates:
@@ -32,13 +29,7 @@ def find_file(path, name, data, how):
 
 
 def read_lines(path):
-    """Pairs ("line 1", text) of a text file; empty lines are left out.
-
-    Raises
-    ------
-    ValueError
-        For a file that is empty or not UTF-8; the error names the file.
-    """
+    """Pairs ("line 1", text) of a text file; empty lines are left out."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -50,14 +41,7 @@ def read_lines(path):
 
 
 def parse_entries(entries, parse):
-    """Parse pairs (place, entry); a ValueError of `parse` becomes a problem.
-
-    Returns
-    -------
-    parsed : list
-    problems : list of str
-        "place: reason".
-    """
+    """Parsed entries of pairs (place, entry), and a problem "place: reason" for each ValueError."""
     parsed, problems = [], []
     for place, entry in entries:
         try:
@@ -68,24 +52,14 @@ def parse_entries(entries, parse):
 
 
 def read_npz(file, names, fit, anew, how):
-    """Arrays of a NumPy archive, in the order of `names`.
+    """Arrays of a NumPy archive, in the order of `names`, if they `fit` in shape and type.
 
-    Parameters
-    ----------
-    file : Path
-    names : tuple of str
-    fit : callable
-        Called with the arrays; whether their shapes and types are right.
-    anew : str
-        Advice about a broken file, as "download it anew".
-    how : str
-        How to get such a file.
+    Errors advise what to do about a broken file (`anew`), and `how` to get a right one.
 
     Raises
     ------
     ValueError
-        For a file that is truncated or corrupt, lacks an array, or holds other arrays. The
-        error names the file.
+        For a file that is truncated or corrupt, lacks an array, or holds other arrays.
     OSError, MemoryError
         If the file cannot be opened, or the memory is too small. The file may be whole.
     """

@@ -26,7 +26,7 @@ Labeled Faces in the Wild (LFW): 13,233 photographs of 5,749 people. Huang, Rame
 Learned-Miller: Labeled Faces in the Wild: A Database for Studying Face Recognition in
 Unconstrained Environments, University of Massachusetts, Amherst, 2007. `pairs.txt` has ten folds
 of 300 pairs of the same person and 300 of two persons, no person in two folds; figures are
-reported as the mean over the folds, thresholds being chosen on the other nine.
+reported as the mean over the folds; the threshold of a fold is chosen on the other nine.
 """
 
 
@@ -54,15 +54,15 @@ def load_lfw_pairs(
 ):
     """LFW's pairs of faces, each image read once.
 
-    The layout is that of the release, and of scikit-learn's `lfw_home`. The first line of
-    `pairs.txt` holds the numbers of folds and of pairs of each kind. Its other lines are
+    The folder has the layout of the release, or of scikit-learn's `lfw_home`. The first line
+    of `pairs.txt` holds the numbers of folds and of pairs of each kind. Its other lines are
     ``name 1 4``, two images of one person, or ``name 1 name 2``. The images are files as
     `lfw_funneled/name/name_0001.jpg`.
 
     Parameters
     ----------
     path : str or path-like
-        The folder that holds both.
+        The folder that holds the pairs and the images.
     pairs_file : str, default="pairs.txt"
         `pairsDevTrain.txt` and `pairsDevTest.txt`, with a single fold, are read too.
     image_set : {"original", "funneled", "deepfunneled"}, default="funneled"

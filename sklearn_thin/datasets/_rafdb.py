@@ -11,7 +11,7 @@ RAFDB_NAMES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "
 LABELS = "EmoLabel/list_patition_label.txt"  # the owners' spelling
 HOW = (
     "RAF-DB is given out by its authors on request (http://www.whdeng.cn/RAF/model1.html); "
-    "pass the unpacked folder 'basic', or the one that holds it."
+    "pass the unpacked folder 'basic', or its parent."
 )
 DESCR = """
 Real-world Affective Faces Database (RAF-DB), its single-label subset "basic", the aligned
@@ -38,8 +38,8 @@ def load_rafdb(
 ):
     """RAF-DB's aligned faces with the seven basic expressions.
 
-    The layout is that of the release: `EmoLabel/list_patition_label.txt` with lines as
-    ``train_00001.jpg 5``, and the images as `Image/aligned/train_00001_aligned.jpg`.
+    The folder has the layout of the release: `EmoLabel/list_patition_label.txt` with lines as
+    ``train_00001.jpg 5``, and images as `Image/aligned/train_00001_aligned.jpg`.
 
     Parameters
     ----------
@@ -52,10 +52,10 @@ def load_rafdb(
     color : bool, default=False
         RGB instead of gray.
     on_error : {"raise", "warn"}, default="raise"
-        An entry is unusable if its line or its image is, or if the list repeats or lacks the
-        image. "warn" leaves such entries out; the first of repeated entries stays. The
-        warning counts them and names the first five, `unusable` of the Bunch names all. An
-        empty class raises or warns likewise.
+        For lines and images that cannot be read, and for images that the list repeats or
+        lacks. "warn" leaves these entries out; of repeated entries the first stays. The
+        warning counts them and names five; `unusable` of the Bunch names all. An empty class
+        is an error or a warning too.
     n_jobs : int or None, default=None
         Number of threads that read images, in joblib's sense.
     verbose : bool, default=False

@@ -38,7 +38,7 @@ def make_rotated(
     """Rotate every image by an angle of its own, and shrink it by a scale of its own.
 
     Angles are in [−max_angle, max_angle), counter-clockwise around the centre. Rotation and
-    scale are one resampling; what comes from outside the image is 0.
+    scale are one resampling. Pixels from outside the image are 0.
 
     Parameters
     ----------
@@ -47,18 +47,18 @@ def make_rotated(
     max_angle : float, default=90.0
         In degrees, in (0, 180].
     n_bins : int, default=18
-        Equal bins of the angle, the classes of the exogenous variable.
+        Number of equal bins of the angle, the classes of the exogenous variable.
     angles : {"continuous", "discrete"}, default="continuous"
-        Whether angles are uniform over the range, or each is the centre of a bin.
+        Whether angles are uniform over the range, or centres of bins.
     scale : (float, float) or None, default=None
-        The range [low, high) of the uniform factor by which an image becomes smaller, or
-        larger above 1, about its centre; 0 < low < high. None leaves the size as it is.
+        The range [low, high) of a uniform factor, 0 < low < high. Below 1 an image becomes
+        smaller about its centre, above 1 larger. None leaves the size as it is.
     n_scale_bins : int, default=10
-        Equal bins of the scale.
+        Number of equal bins of the scale.
     interpolation : {"bilinear", "nearest"}, default="bilinear"
-        How pixels are interpolated.
+        Interpolation of the pixels.
     n_copies : int, default=1
-        Transformations of each image, drawn independently. Bins are known without
+        Number of transformations of each image, drawn independently. Bins are known without
         labelling, so an encoder can learn from more rotations than there are images.
     random_state : int, RandomState instance or None, default=None
         Draws the angles, then the scales.
@@ -66,11 +66,10 @@ def make_rotated(
     Returns
     -------
     Bunch
-        `images`, of the dtype that came and shape (n_copies · n_samples, height, width), all
-        images of the first copy, then all of the second; `angles` in degrees, `angle_bins`
-        in [0, n_bins), and `index`, the row of `images` that came, all of shape
-        (n_copies · n_samples,). With `scale` also `scales` and `scale_bins` in
-        [0, n_scale_bins).
+        `images` of shape (n_copies · n_samples, height, width) and the given dtype, copy by
+        copy; `angles` in degrees, `angle_bins` in [0, n_bins), and `index`, the row of the
+        given images, all of shape (n_copies · n_samples,). With `scale` also `scales`, and
+        `scale_bins` in [0, n_scale_bins).
 
     Raises
     ------
@@ -104,7 +103,7 @@ def make_rotated(
 
 
 def check_images(images):
-    """Images as an array (n, height, width) of uint8 or of floats that torch knows."""
+    """Images as an array (n, height, width) of uint8 or of torch's floating types."""
     images = np.asarray(images)
     if images.ndim != 3:
         raise ValueError(f"images must have shape (n_samples, height, width), got {images.shape}")
@@ -133,14 +132,14 @@ def check_range(name, value):
 
 
 def draw_uniform(random_state, n_samples, low, high, n_bins):
-    """Values uniform in [low, high), and which of n_bins equal parts each is in."""
+    """Values uniform in [low, high), and the bin of each, of n_bins equal parts."""
     values = random_state.uniform(low, high, n_samples)
     bins = np.floor((values - low) * n_bins / (high - low)).astype(np.int64)
     return values, np.minimum(bins, n_bins - 1)
 
 
 def draw_centres(random_state, n_samples, low, high, n_bins):
-    """Centres of the n_bins equal parts of [low, high), and which each is."""
+    """Centres of bins, and the bin of each, of n_bins equal parts of [low, high)."""
     bins = random_state.randint(n_bins, size=n_samples, dtype=np.int64)
     return low + (bins + 0.5) * (high - low) / n_bins, bins
 
@@ -148,20 +147,8 @@ def draw_centres(random_state, n_samples, low, high, n_bins):
 def rotate(images, angles, scales=None, *, index=None, interpolation="bilinear"):
     """Images rotated counter-clockwise and scaled, in one resampling.
 
-    Parameters
-    ----------
-    images : ndarray of shape (n_images, height, width)
-    angles : ndarray of shape (n_samples,)
-        In degrees.
-    scales : ndarray of shape (n_samples,) or None, default=None
-        Below 1 smaller, above larger.
-    index : ndarray of shape (n_samples,) or None, default=None
-        Which image each is made from; None is each image once.
-    interpolation : {"bilinear", "nearest"}, default="bilinear"
-
-    Returns
-    -------
-    ndarray of shape (n_samples, height, width)
+    Each sample has an angle in degrees, a scale and the `index` of its image, all of shape
+    (n_samples,). Without an index each image is one sample.
     """
     index = np.arange(len(images)) if index is None else index
     scales = np.ones(len(index)) if scales is None else scales
@@ -172,7 +159,7 @@ def rotate(images, angles, scales=None, *, index=None, interpolation="bilinear")
         block = torch.from_numpy(images[index[rows]]).float().unsqueeze(1)  # (b, 1, H, W)
         radians = torch.deg2rad(torch.from_numpy(angles[rows]).float())
         matrix = sampling_matrix(radians, torch.from_numpy(scales[rows]).float(), height, width)
-        theta = F.pad(matrix, (0, 1))  # (b, 2, 3), the centre staying where it is
+        theta = F.pad(matrix, (0, 1))  # (b, 2, 3), without a shift of the centre
         grid = F.affine_grid(theta, block.shape, align_corners=False)
         out = F.grid_sample(block, grid, mode=interpolation, align_corners=False)
         out = out.squeeze(1).numpy()  # (b, H, W)
@@ -181,18 +168,9 @@ def rotate(images, angles, scales=None, *, index=None, interpolation="bilinear")
 
 
 def sampling_matrix(radians, scales, height, width):
-    """From where a pixel comes when images turn counter-clockwise and are scaled.
+    """Linear maps (n, 2, 2) from output to input pixels, for `radians` and `scales` (n,).
 
-    Parameters
-    ----------
-    radians, scales : Tensor of shape (n,)
-    height, width : int
-        Of the images, in pixels.
-
-    Returns
-    -------
-    Tensor of shape (n, 2, 2)
-        Maps output to input coordinates, both in [−1, 1], x before y, y pointing down.
+    Images turn counter-clockwise. Coordinates are in [−1, 1], x before y, y pointing down.
     """
     cos, sin = radians.cos() / scales, radians.sin() / scales
     top = torch.stack([cos, -sin * height / width], 1)

@@ -55,32 +55,33 @@ def make_sprites(
 ):
     """Draw the sprites of dSprites: the shape is the class, the scale the exogenous variable.
 
-    A sprite of scale 1 fits a circle of 15/64 of the side, and centres are between a quarter
-    and three quarters of the side, so that no sprite leaves the image.
+    A sprite of scale 1 fits a circle with a radius of 15/64 of the side. Centres are between a
+    quarter and three quarters of the side, so that no sprite leaves the image.
 
     Parameters
     ----------
     n_samples : int or None, default=None
-        None is the whole grid, each combination of shape, scale, orientation and positions
-        once in dSprites' order (the last varies fastest): with the defaults 737,280 images,
-        which take 3 GB (samples · side² bytes). A number draws so many: scales uniform in
-        [0.5, 1), so that all bins are about equally full, everything else from the grid.
+        None is the whole grid: each combination of shape, scale, orientation and positions
+        once, in dSprites' order (the last varies fastest). With the defaults these are 737,280
+        images, and take 3 GB (samples · side² bytes). An int draws a sample of this size. Its
+        scales are uniform in [0.5, 1), so that all bins are about equally full; the other
+        factors are from the grid.
     side : int, default=64
         Height and width in pixels.
     antialias : bool, default=True
-        Whether the edges are gray, by the share of the pixel that is covered. False leaves
-        0 and 255, as in dSprites.
+        Whether an edge's pixels are gray, by their covered share. Without, all pixels are 0
+        or 255, as in dSprites.
     n_scales : int, default=6
-        Equally spaced scales from 0.5 to 1 of the whole grid. Six of them leave some of ten
-        bins empty; `n_scale_bins=6` gives each its own.
+        Number of equally spaced scales from 0.5 to 1 of the whole grid. Six scales leave some
+        of ten bins empty; with `n_scale_bins=6` each has its own bin.
     n_orientations : int, default=40
-        Over a full turn, the last before the first again. (dSprites counts 0 and 2π twice.)
+        Number of orientations in [0, 2π), equally spaced. (dSprites has both 0 and 2π.)
     n_positions : int, default=32
-        Along each axis; a single one is the centre.
+        Number of positions along each axis; a single position is the centre.
     n_scale_bins : int, default=10
-        Equal bins of the scale between 0.5 and 1: by default 0.05 wide.
+        Number of equal bins of the scale between 0.5 and 1: by default 0.05 wide.
     random_state : int, RandomState instance or None, default=None
-        Draws a sample; the whole grid draws nothing.
+        Draws a sample; the whole grid has no random part.
 
     Returns
     -------
@@ -115,22 +116,30 @@ def make_sprites(
     places = np.linspace(0, 1, n_positions) if n_positions > 1 else np.array([0.5])
     orientations = codes[2] * (2 * np.pi / n_orientations)
     x, y = places[codes[3]], places[codes[4]]
+    factors = scales, orientations, x, y
+    images = draw_sprites(codes[0], *factors, side, antialias)
+    return bunch(images, codes[0], factors, n_scale_bins, "drawn anew")
+
+
+def bunch(images, target, factors, n_scale_bins, origin):
+    """The Bunch of images with their shapes and four factors, each of shape (n,)."""
+    scales, orientations, x, y = factors
     return Bunch(
-        images=draw_sprites(codes[0], scales, orientations, x, y, side, antialias),
-        target=codes[0],
+        images=images,
+        target=target,
         target_names=np.array(SHAPES),
         scales=scales,
         scale_bins=bin_scales(scales, n_scale_bins),
         orientations=orientations,
         x=x,
         y=y,
-        DESCR=f"{DESCR.strip()}\n\nHere: {len(scales):,} images, drawn anew.\n",
+        DESCR=f"{DESCR.strip()}\n\nHere: {len(images):,} images {origin}.\n",
     )
 
 
 def bin_scales(scales, n_bins):
-    """Which of n_bins equal parts of [0.5, 1] each scale is in; 1 is in the last."""
-    # scales on the border of two bins are in the upper one, whichever way they are rounded
+    """The bin of each scale, of n_bins equal parts of [0.5, 1]; 1 is in the last."""
+    # a scale on the border of two bins is in the upper bin, whatever its rounding
     bins = np.floor((scales - SMALLEST) / (1 - SMALLEST) * n_bins + 1e-6).astype(np.int64)
     return np.minimum(bins, n_bins - 1)
 
@@ -153,19 +162,10 @@ def draw_sprites(target, scales, orientations, x, y, side, antialias):
 
 
 def sprite_coordinates(orientations, centres, radius, side):
-    """Every pixel as the sprite sees it, unturned and with radius 1; y points up.
+    """Coordinates of every pixel in the sprite's own system: unturned, radius 1, v upwards.
 
-    Parameters
-    ----------
-    orientations, radius : ndarray of shape (n,)
-        Radians, pixels.
-    centres : ndarray of shape (2, n)
-        x and y in pixels, y pointing down.
-    side : int
-
-    Returns
-    -------
-    u, v : ndarray of shape (n, side, side), float32
+    `orientations` (n,) are in radians, `centres` (2, n) and `radius` (n,) in pixels. The
+    coordinates are two float32 arrays of shape (n, side, side).
     """
     pixels = np.arange(side) + 0.5
     right = ((pixels - centres[0][:, None]) / radius[:, None]).astype(np.float32)  # (n, W)
@@ -218,10 +218,9 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
         The file `dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz`, or the folder that holds
         it. Reading takes 3 GB of memory.
     n_samples : int or None, default=None
-        So many rows, drawn without replacement; None is all rows in the file's order.
+        Number of rows, drawn without replacement; None is all rows in the file's order.
     n_scale_bins : int, default=10
-        Equal bins of the scale between 0.5 and 1. The file has six scales, which leave some
-        of ten bins empty; 6 gives each its own.
+        As in :func:`make_sprites`. The file has six scales.
     random_state : int, RandomState instance or None, default=None
         Draws the sample.
     return_X_y : bool, default=False
@@ -230,7 +229,7 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
     Returns
     -------
     data : Bunch
-        As of :func:`make_sprites`, the pixels being 0 and 255; and besides `index`
+        As of :func:`make_sprites`, with pixels of 0 and 255. Further entries are `index`
         (n_samples,), rows of the file, and `filename`.
     (images, target) : tuple
         With `return_X_y=True`.
@@ -238,10 +237,10 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
     Raises
     ------
     FileNotFoundError
-        Where there is no such file: what was looked for, where, and how to get it.
+        For a missing file; the error explains how to get it.
     ValueError
-        For a file that is truncated, corrupt or of another layout, naming it; and for more
-        samples than it has.
+        For a file that is truncated, corrupt or of another layout, and for more samples than
+        it has.
 
     Examples
     --------
@@ -265,19 +264,9 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
     target = classes[:, 1].astype(np.int64)
     if return_X_y:
         return images, target
-    return Bunch(
-        images=images,
-        target=target,
-        target_names=np.array(SHAPES),
-        scales=values[:, 2],
-        scale_bins=bin_scales(values[:, 2], n_scale_bins),
-        orientations=values[:, 3],
-        x=values[:, 4],
-        y=values[:, 5],
-        index=index,
-        filename=str(file),
-        DESCR=f"{DESCR.strip()}\n\nHere: {len(images):,} images of the original.\n",
-    )
+    data = bunch(images, target, values[:, 2:].T, n_scale_bins, "of the original")
+    data.update(index=index, filename=str(file))
+    return data
 
 
 def are_sprites(images, classes, values):
@@ -289,7 +278,7 @@ def are_sprites(images, classes, values):
 
 
 def check_values(images, classes, values, file):
-    """Refuse pixels, shapes and scales that dSprites does not have."""
+    """Refuse pixels, shapes and scales that are not in dSprites."""
     wrong = {
         "pixels other than 0 and 1": images.max(initial=0) > 1,
         "shapes other than 0 to 2": not np.isin(classes[:, 1], range(len(SHAPES))).all(),

@@ -129,9 +129,9 @@ def read_rows(path):
     try:
         with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
-                fields = next(csv.reader([line]))  # alone: an open quote would swallow others
-                if not fields:
+                if not line.strip():
                     continue
+                fields = next(csv.reader([line]))  # alone: an open quote would swallow others
                 if columns is None:
                     columns = column_names(fields, path)
                     if fields == columns:

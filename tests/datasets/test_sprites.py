@@ -295,65 +295,6 @@ def test_more_samples_than_rows_are_refused(original):
         load_dsprites(original, n_samples=217)
 
 
-@pytest.mark.parametrize("name", ["other.npz", ""])
-def test_a_missing_file_is_named(name, tmp_path):
-    expected = name or FILE
-    with pytest.raises(FileNotFoundError, match=f"dSprites: .*{expected}, which is not there"):
-        load_dsprites(tmp_path / name)
-
-
-@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_named(share, original):
-    content = original.read_bytes()
-    original.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=f"{FILE} is truncated or corrupt .*download it anew"):
-        load_dsprites(original)
-
-
-@pytest.mark.parametrize("place", [60, 300, 600, 900])
-def test_a_corrupt_file_is_named(place, original):
-    content = bytearray(original.read_bytes())
-    start = content.index(b"imgs.npy")
-    content[start + place] ^= 0xFF
-    original.write_bytes(bytes(content))
-    with pytest.raises(ValueError, match=f"{FILE} is truncated or corrupt"):
-        load_dsprites(original)
-
-
-def test_a_file_without_room_in_memory_is_not_called_corrupt(save_petabyte, tmp_path):
-    save_petabyte(tmp_path / FILE, "imgs")
-    with pytest.raises(MemoryError, match="Unable to allocate"):
-        load_dsprites(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["imgs", "latents_classes", "latents_values"])
-def test_a_missing_array_is_named(name, original, drawn):
-    arrays = layout(drawn)
-    arrays.pop(name)
-    np.savez(original, **arrays)
-    with pytest.raises(ValueError, match=f"{FILE} lacks {name}. dSprites is the file"):
-        load_dsprites(original)
-
-
-@pytest.mark.parametrize(
-    ("name", "change"),
-    [
-        ("imgs", lambda array: array[:, 0]),
-        ("imgs", lambda array: array.astype(np.float32)),
-        ("latents_classes", lambda array: array[:-1]),
-        ("latents_classes", lambda array: array.astype(float)),
-        ("latents_values", lambda array: array[:, 1:]),
-        ("latents_values", lambda array: array.astype(str)),
-    ],
-)
-def test_another_layout_is_named(name, change, original, drawn):
-    arrays = layout(drawn)
-    arrays[name] = change(arrays[name])
-    np.savez(original, **arrays)
-    with pytest.raises(ValueError, match=rf"{FILE} holds imgs \(.*latents_values \("):
-        load_dsprites(original)
-
-
 @pytest.mark.parametrize(
     ("name", "at", "value", "problem"),
     [

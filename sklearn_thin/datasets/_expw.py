@@ -53,14 +53,14 @@ def load_expw(
 ):
     """ExpW's faces, cut out by their boxes, with the seven basic expressions.
 
-    The folder has the layout of the release. A line of `label/label.lst` has the image name,
-    the number of the face in the image, top, left, right and bottom of its box, the confidence
-    of the box, and the expression. The photographs are in `image/origin`.
+    The folder has the layout of the release, with photographs in `image/origin`. A line of
+    `label/label.lst` begins with the image name and the number of the face in the image. Top,
+    left, right and bottom of its box follow, the confidence of the box, and the expression.
 
     Parameters
     ----------
     path : str or path-like
-        The folder with `label` and `image`. If its name is `data`, its parent is found too.
+        The folder with `label` and `image`; if its name is `data`, its parent works too.
     subset : {"train", "test", "all"}, default="train"
         A part of a random split, stratified by expression. The split depends only on the
         faces kept, `test_size` and `random_state`. Faces of one photograph may come in both

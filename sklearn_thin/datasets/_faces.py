@@ -52,7 +52,7 @@ class Source:
     n_jobs: int | None = None
     verbose: bool = False
     unusable: list = field(default_factory=list)  # "name: reason" of entries left out
-    empty: list = field(default_factory=list)  # classes whose warning is out
+    empty: list = field(default_factory=list)  # classes that a warning has named
 
     def report(self, problems, total, along=""):
         """Raise an error for problems, "name: reason", among `total` entries, or warn of them.
@@ -110,8 +110,8 @@ class Source:
         """
         from tqdm import tqdm
 
-        import_pillow()  # its absence is noticed before any work
-        if self.on_error == "raise":  # likewise
+        import_pillow()  # raises before any work if Pillow is absent
+        if self.on_error == "raise":  # a missing file is noticed before the others are read
             gone = [face for face in faces if not face.path.is_file()]
             gone = [f"{face.name}: No such file: {face.path}" for face in gone]
             self.report(gone, len(faces))

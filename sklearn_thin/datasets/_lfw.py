@@ -134,7 +134,7 @@ class Pair(NamedTuple):
 def parse_pairs(source, folder):
     """Pairs of a list; reports wrong lines and repeated pairs."""
     (_, first), *lines = read_lines(source.path)
-    numbers = re.fullmatch(r"(?:(\d+)\s+)?(\d+)", first)  # without the first: a single fold
+    numbers = re.fullmatch(r"(?:(\d+)\s+)?(\d+)", first)  # a number alone: one fold
     if not numbers:
         raise ValueError(
             f"{source.path} is no list of LFW's pairs: its first line should hold the numbers of "

@@ -51,8 +51,8 @@ def split_by_subject(subject, target, *, min_images=8, test_size=0.25, random_st
     Raises
     ------
     ValueError
-        For missing labels, lengths that differ, no subject with `min_images` images, too few
-        other subjects for the test part, or a class absent from the training or test part.
+        For missing labels, or lengths that differ. Also if no subject has `min_images` images,
+        if the others are too few for a test part, or if a part would lack a class.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from sklearn_thin.datasets._files import find_file, read_npz
 
 COUNT = [Interval(Integral, 1, None, closed="left")]
 SHAPES = ("square", "ellipse", "heart")
-SMALLEST = 0.5  # scales go from here to 1
+SMALLEST = 0.5  # the smallest scale; the largest is 1
 RADIUS = 15 / 64  # of the circle around a sprite of scale 1, as a share of the side
 ELLIPSE = 0.6  # its short by its long axis
 HEART_SIDE = 3 / np.sqrt(2) - 1  # of its square, so that the circle around it has radius 1

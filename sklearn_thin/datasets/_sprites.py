@@ -118,7 +118,7 @@ def make_sprites(
     x, y = places[codes[3]], places[codes[4]]
     factors = scales, orientations, x, y
     images = draw_sprites(codes[0], *factors, side, antialias)
-    return bunch(images, codes[0], factors, n_scale_bins, "drawn anew")
+    return bunch(images, codes[0], factors, n_scale_bins, ", drawn anew")
 
 
 def bunch(images, target, factors, n_scale_bins, origin):
@@ -133,7 +133,7 @@ def bunch(images, target, factors, n_scale_bins, origin):
         orientations=orientations,
         x=x,
         y=y,
-        DESCR=f"{DESCR.strip()}\n\nHere: {len(images):,} images {origin}.\n",
+        DESCR=f"{DESCR.strip()}\n\nHere: {len(images):,} images{origin}.\n",
     )
 
 
@@ -264,7 +264,7 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
     target = classes[:, 1].astype(np.int64)
     if return_X_y:
         return images, target
-    data = bunch(images, target, values[:, 2:].T, n_scale_bins, "of the original")
+    data = bunch(images, target, values[:, 2:].T, n_scale_bins, " of the original")
     data.update(index=index, filename=str(file))
     return data
 

@@ -1,7 +1,7 @@
-"""What a user says of the backbone -> a torch module and the width of its output.
+"""The user's `backbone` parameter -> a torch module and the width of its output.
 
-The specifications are estimators only in having `get_params`, so that a grid search can
-tune `backbone__channels` or `backbone__hidden_layer_sizes`.
+The specifications are estimators only because of `get_params`: a grid search can then tune
+`backbone__channels` or `backbone__hidden_layer_sizes`.
 """
 
 import copy
@@ -28,7 +28,7 @@ class MLPBackbone(BaseEstimator):
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(256, 256)
-        Width of each block; the last is the width of h_endo.
+        Width of each block. The last width is that of h_endo.
     dropout : float, default=0.0
         Probability of zeroing a unit after each block, in [0, 1).
 
@@ -44,7 +44,7 @@ class MLPBackbone(BaseEstimator):
         self.dropout = dropout
 
     def build(self, input_shape):
-        """Module for rows of `input_shape`; images are flattened first."""
+        """Module for rows of `input_shape`. Images are flattened first."""
         in_features = torch.Size(input_shape).numel()
         module = MLP(in_features, _widths(self, "hidden_layer_sizes"), self.dropout)
         return module if len(input_shape) == 1 else nn.Sequential(nn.Flatten(), module)
@@ -53,10 +53,10 @@ class MLPBackbone(BaseEstimator):
 class ConvNetBackbone(BaseEstimator):
     """Backbone for images: convolution → BatchNorm → ReLU → max-pooling blocks.
 
-    The convolutions are the paper's for digits. The paper's network has no hidden layer here,
-    `hidden_layer_sizes=()`, but hidden units in each expert: `hidden_units=256` of
-    THINClassifier and ExogenousEncoder. A layer that all experts share serves the gate better
-    (`docs/results.md`).
+    The convolutions are the paper's for digits. The paper's network has hidden units in each expert
+    and no hidden layer in the backbone. That network is `hidden_layer_sizes=()` with
+    `hidden_units=256` of THINClassifier and ExogenousEncoder. A layer that all experts share
+    serves the gate better (`docs/results.md`).
 
     Parameters
     ----------
@@ -65,15 +65,15 @@ class ConvNetBackbone(BaseEstimator):
     kernel_size : int, default=3
         Side of the filters, in pixels.
     pool : int, default=2
-        Side of the pooling windows, in pixels; 1 for none.
+        Side of the pooling windows, in pixels; 1 for no pooling.
     dropout : float, default=0.0
         Probability of zeroing a feature of h_endo, and of each linear block, in [0, 1).
     image_shape : tuple (height, width) or (channels, height, width), default=None
-        How rows of X are folded into images, for pipelines that hold flattened images;
-        None takes the shape of X.
+        Shape of the images into which rows of X are folded, for pipelines that hold flattened
+        images. None takes the shape of X.
     hidden_layer_sizes : sequence of int, default=(256,)
-        Widths of linear → BatchNorm → ReLU blocks behind the convolutions; the last is the
-        width of h_endo. Empty for none: h_endo is then the convolutions' output.
+        Widths of linear → BatchNorm → ReLU blocks behind the convolutions. The last width is
+        that of h_endo. If empty, h_endo is the output of the convolutions.
 
     Examples
     --------
@@ -123,19 +123,19 @@ class ConvNetBackbone(BaseEstimator):
 
 
 class TorchvisionBackbone(BaseEstimator):
-    """Backbone from torchvision, without its last layer.
+    """Classification network of torchvision, without its last layer.
 
     Parameters
     ----------
     name : str, default="resnet18"
         A classification network of `torchvision.models`, such as "vgg16".
     weights : str or path, default=None
-        None trains from scratch. A path, or a string with a suffix such as ".pth", is a
-        file with the state dict of the whole network; any other string is one of
-        torchvision's weight names, such as "DEFAULT" or "IMAGENET1K_V1", which torchvision
-        downloads. With weights, images are normalised as ImageNet's.
+        None trains from scratch. A path, or a string with a suffix such as ".pth", is a file
+        with the state dict of the whole network. Any other string is a name of torchvision's
+        weights, such as "DEFAULT" or "IMAGENET1K_V1"; torchvision downloads these. With
+        weights, images are normalised like those of ImageNet.
     image_shape : tuple (height, width) or (channels, height, width), default=None
-        How rows of X are folded into images; None takes the shape of X.
+        Shape of the images into which rows of X are folded. None takes the shape of X.
 
     Examples
     --------
@@ -167,12 +167,12 @@ class TorchvisionBackbone(BaseEstimator):
 
 
 def folds_images(backbone):
-    """Whether this backbone folds rows of X into images."""
+    """Whether the backbone folds rows of X into images."""
     return getattr(backbone, "image_shape", None) is not None
 
 
 def module_input_shape(backbone, sample_shape):
-    """Shape of one input of the backbone, from that of one sample of X.
+    """Shape of one input of the backbone, from the shape of one sample of X.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def module_input_shape(backbone, sample_shape):
 
 
 def build_backbone(backbone, input_shape):
-    """Module and width of its output.
+    """Build the module of a backbone and measure the width of its output.
 
     Parameters
     ----------
@@ -211,9 +211,9 @@ def build_backbone(backbone, input_shape):
     Returns
     -------
     module : Module
-        Never the object that the user holds: a given module is copied.
+        A new object: a module that the user passes is copied.
     width : int
-        Features of the flattened output.
+        Number of features of the flattened output.
 
     Raises
     ------
@@ -241,10 +241,10 @@ def build_backbone(backbone, input_shape):
         AttributeError,
     ) as error:
         raise ValueError(
-            f"the backbone does not take inputs of shape {input_shape}, one sample of X: {error}"
+            f"the backbone does not take inputs of shape {input_shape} (one sample of X): {error}"
         ) from error
     for weight in module.parameters():
-        weight.data = weight.data.clone()  # without gaps in memory, over which fused steps walk
+        weight.data = weight.data.clone()  # fused steps need weights without gaps in memory
     return module, width
 
 
@@ -273,9 +273,9 @@ def _check_image(backbone, input_shape):
     if not folds_images(backbone) and input_shape[0] > 4 >= input_shape[-1]:
         raise ValueError(
             f"X with samples of shape {tuple(input_shape)} looks like (n, height, width, "
-            f"channels), but {type(backbone).__name__} reads (n, channels, height, width); move "
-            "the channels to axis 1, np.moveaxis(X, -1, 1), or where they are there already "
-            f"give the backbone image_shape={tuple(input_shape)}"
+            f"channels), but {type(backbone).__name__} reads (n, channels, height, width). Move "
+            "the channels to axis 1 with np.moveaxis(X, -1, 1). If they are there already, "
+            f"give the backbone image_shape={tuple(input_shape)}."
         )
 
 
@@ -306,7 +306,7 @@ def _is_positive_int(value):
 
 
 def _load_weights(network, file):
-    """Fill a torchvision network from a file, or say what is wrong with the file."""
+    """Load the weights of a torchvision network from a file, or name the file's fault."""
     if not Path(file).is_file():
         raise FileNotFoundError(f"weights of the backbone: there is no file {str(file)!r}")
     try:
@@ -324,5 +324,5 @@ def _unknown_name(name, known):
     return (
         f"backbone={name!r} is not known.{hint} It must be 'auto', the name of a "
         "torchvision classifier such as 'resnet18', a backbone object such as "
-        "ConvNetBackbone(), a torch.nn.Module, or a callable from an input shape to one."
+        "ConvNetBackbone(), a torch.nn.Module, or a callable from an input shape to a module."
     )

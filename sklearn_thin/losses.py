@@ -1,6 +1,6 @@
-"""The terms of THIN's loss, as pure functions that give one value a sample.
+"""The terms of THIN's loss, as pure functions that return one value for each sample.
 
-Weighting and reduction happen in one place, in `sklearn_thin/_net.py`.
+Weighting and reduction happen in one place, the training step.
 """
 
 from torch.nn import functional as F
@@ -21,7 +21,7 @@ def cross_entropy(logits, y):
     Returns
     -------
     Tensor of shape (n_samples,)
-        In nats, non-negative.
+        Non-negative, in nats.
 
     Examples
     --------
@@ -36,9 +36,9 @@ def cross_entropy(logits, y):
 def cosine_dispelling(z_exo, z_endo):
     """|cos(c(h_exo), c(h_endo))|, the dispelling term of the THIN paper.
 
-    Zero when what the frozen exogenous predictor c says of the endogenous representation
-    is orthogonal to what it says of the exogenous one. A small value does not mean that
-    the information has left h_endo: a fresh predictor may still read it.
+    The frozen exogenous predictor c predicts from both representations. The term is zero if its
+    logits are orthogonal. A small value does not mean that the information has left h_endo: a
+    fresh predictor may still read it.
 
     Parameters
     ----------

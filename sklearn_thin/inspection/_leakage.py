@@ -1,4 +1,4 @@
-"""How much a fresh classifier, a probe, still reads of a variable in a representation."""
+"""How well a probe, a fresh classifier, predicts a variable from a representation."""
 
 from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier
@@ -31,10 +31,10 @@ from sklearn_thin._validation import check_labels
     prefer_skip_nested_validation=True,
 )
 def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
-    """Accuracy of a fresh probe that reads `z` from the representation `h`.
+    """Accuracy of a fresh probe that predicts `z` from the representation `h`.
 
-    Pass rows that no part of the model has seen: an eraser fitted to these very rows would
-    look perfect. A low score says that this probe finds little, not that nothing is there.
+    Pass held-out rows. An eraser fitted to the same rows would look perfect. A low score is a
+    statement about this probe alone: another probe may read more.
 
     Parameters
     ----------
@@ -43,48 +43,48 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     z : array-like of shape (n_samples,)
         Labels of the exogenous variable.
     probe : {"linear", "mlp"} or classifier, default="linear"
-        "linear" is a logistic regression with an L2 penalty (C=0.01), "mlp" a network of one
-        hidden layer with 256 units that stops early; both on features scaled to variance 1. A
-        classifier is cloned.
+        "linear" is a logistic regression with an L2 penalty (C=0.01). "mlp" is a network of one
+        hidden layer with 256 units, with early stopping. Both read features scaled to variance
+        1. A classifier is cloned.
     test_size : float, default=0.5
-        Share of the rows that the probe is scored on; it is trained on the others.
+        Share of the rows that score the probe. The probe is fitted on the other rows.
     random_state : int, RandomState instance or None, default=None
         Splits the rows and seeds the "mlp" probe.
 
     Returns
     -------
     Bunch
-        `accuracy` of the probe; `chance`, that of the most frequent label; `excess`, the
-        difference: floats, `accuracy` and `chance` in [0, 1].
+        Three floats. `accuracy` is that of the probe, in [0, 1]. `chance` is the accuracy of the
+        most frequent label, in [0, 1]. `excess` is their difference.
 
     Raises
     ------
     TypeError
-        For a probe that is no classifier.
+        If `probe` is no classifier.
     ValueError
-        Where labels of `z` are missing, or numbers on a scale, or where one has a single row:
-        both parts need one.
+        If labels of `z` are missing or continuous, or if a label has a single row. Both parts of
+        the rows need every label.
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_thin.inspection import leakage_score
     >>> z = np.arange(200) % 2
-    >>> told = np.random.RandomState(0).normal(z[:, None], 0.2, size=(200, 3))
-    >>> leakage_score(told, z, random_state=0)
+    >>> h = np.random.RandomState(0).normal(z[:, None], 0.2, size=(200, 3))
+    >>> leakage_score(h, z, random_state=0)
     {'accuracy': 1.0, 'chance': 0.5, 'excess': 0.5}
     """
     if not isinstance(probe, str) and not is_classifier(probe):
-        raise TypeError(f"probe must be a classifier, or 'linear' or 'mlp', got {probe!r}")
+        raise TypeError(f"probe must be a classifier, 'linear' or 'mlp', got {probe!r}")
     seed = check_random_state(random_state).randint(2**31 - 1)
     z = check_labels(z, "z")
     if isinstance(probe, str) and probe == "mlp":
-        z = LabelEncoder().fit_transform(z)  # MLPClassifier of scikit-learn 1.6 stops at words
+        z = LabelEncoder().fit_transform(z)  # MLPClassifier of scikit-learn 1.6 fails on strings
     h, h_test, z, z_test = train_test_split(
         h, z, test_size=test_size, stratify=z, random_state=seed
     )
     probe = _PROBES[probe](seed) if isinstance(probe, str) else clone(probe)
-    # not its own score, which may be of another kind
+    # the probe's own score may be another measure
     accuracy = accuracy_score(z_test, probe.fit(h, z).predict(h_test))
     chance = DummyClassifier().fit(h, z).score(h_test, z_test)
     return Bunch(accuracy=accuracy, chance=chance, excess=accuracy - chance)

@@ -1,8 +1,12 @@
-"""The networks, in torch alone: usable in anyone's training loop, without the estimators.
+"""The networks, in torch alone, for any training loop without the estimators.
 
-Reading order: :class:`TreeGate` (what to mix), :class:`ExpertEnsemble` (what is mixed),
-:class:`MLP`, :class:`ConvNet` (what they read), :class:`LinearEraser` and
-:class:`ConditionalAligner` (what is taken out of it), :class:`THINModule` (the whole).
+Reading order:
+
+1. :class:`TreeGate`: the mixture weights.
+2. :class:`ExpertEnsemble`: the experts under these weights.
+3. :class:`MLP`, :class:`ConvNet`: the representation that the experts read.
+4. :class:`LinearEraser`, :class:`ConditionalAligner`: dispelling from that representation.
+5. :class:`THINModule`: the whole network.
 """
 
 from sklearn_thin.modules.alignment import AlignerChain, ConditionalAligner

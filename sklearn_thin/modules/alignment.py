@@ -1,4 +1,4 @@
-"""The aligner: gives all classes of a variable one mean and one covariance in a representation."""
+"""The aligner: one mean and one covariance for all classes of a variable in a representation."""
 
 import math
 from itertools import chain
@@ -6,35 +6,40 @@ from itertools import chain
 import torch
 from torch import nn
 
-PRIOR = 0.1  # rows that the mean covariance counts as, for each of its columns
-MOST_PRODUCTS = 2**19  # of a row with the maps of all classes
+PRIOR = 0.1  # weight of the mean covariance: rows for each of its columns
+MOST_PRODUCTS = 2**19  # of one row with the maps of all classes
 
 
 class ConditionalAligner(nn.Module):
-    """Map under which every class of a variable has the same mean and covariance.
+    """Map that gives every class of a variable the same mean and covariance.
 
-    r(h) = h + Σ_k p_k · [μ − m_k + V (A_k − I) Vᵀ (h − m_k)], where p are the probabilities of
-    the classes, m_k their means, V the leading principal components within the classes, and
+    The map is
+
+        r(h) = h + Σ_k p_k · [μ − m_k + V (A_k − I) Vᵀ (h − m_k)]
+
+    Here p are the probabilities of the classes, and m_k are their means. V holds the leading
+    principal components within the classes. The matrix
 
         A_k = S_k^(−1/2) (S_k^(1/2) S S_k^(1/2))^(1/2) S_k^(−1/2)
 
-    takes the covariance S_k of class k (in V) to the mean one S: of all maps that do, the one
-    that moves h least (optimal transport between normal distributions; Olkin and Pukelsheim,
-    1982). Where p is certain, no linear reader of r(h) tells the classes better than a constant
-    on the rows of :meth:`refit`, and none finds them in the covariances within V either. It
-    guarantees nothing about other rows, about higher moments, or where p is wrong. Before the
-    first :meth:`refit` it is the identity.
+    maps the covariance S_k of class k (in V) to the mean covariance S. Among all such maps it
+    moves h least (optimal transport between normal distributions; Olkin and Pukelsheim, 1982).
+
+    The guarantee holds on the rows of :meth:`refit`, where p is certain and right. There, no
+    linear probe of r(h) predicts the classes better than a constant. The covariances within V
+    do not depend on the class either. There is no guarantee about other rows, about higher
+    moments, or where p is wrong. Before the first :meth:`refit` the map is the identity.
 
     Parameters
     ----------
     width : int
-        Of h.
+        Width of h.
     n_classes : int
-        Of the variable.
+        Classes of the variable.
     rank : int, default=None
-        Principal components in which covariances are aligned, at most `width`. The maps cost
-        n_classes · rank² values, and as many products a row; None takes all components as long
-        as these are no more than half a million.
+        Number of principal components in which covariances are aligned, at most `width`. The
+        maps cost n_classes · rank² values, and as many products a row. None takes as many
+        components as half a million products allow.
 
     Shape
     -----
@@ -76,20 +81,20 @@ class ConditionalAligner(nn.Module):
         Parameters
         ----------
         blocks : iterable of (h, proba) or (h, proba, weight)
-            Blocks of rows, gone through once: h of shape (block, width), proba of shape
-            (block, n_classes), weight of shape (block,), non-negative.
+            Blocks of rows, read once. h has shape (block, width), proba (block, n_classes),
+            and the non-negative weight (block,).
         max_rows : int, default=8192
-            The first rows of so many give the basis; pass blocks in random order.
+            The basis is computed from this many first rows. Pass blocks in random order.
         """
         rank = self.basis.shape[1]
         basis, blocks = _basis(blocks, rank, max_rows)
         count, means, moments = _class_moments(blocks, basis)
         centre = count @ means / count.sum()
-        means[count == 0] = centre  # rows of a class that is yet to come stay where they are
+        means[count == 0] = centre  # a class without rows is not moved
         inside = means @ basis  # (classes, rank)
         within = moments - torch.einsum("ki,kj->kij", inside, inside)  # S_k: (classes, rank, rank)
         pooled = torch.einsum("k,kij->ij", count / count.sum(), within)
-        # few rows say little of a covariance: the mean one counts as some rows more
+        # few rows estimate a covariance badly: the mean covariance counts as further rows
         trust = (count / (count + PRIOR * rank)).view(-1, 1, 1)
         maps = _transport(trust * within + (1 - trust) * pooled, pooled)
         maps.diagonal(dim1=1, dim2=2).sub_(1)
@@ -109,9 +114,9 @@ class AlignerChain(nn.ModuleList):
     Parameters
     ----------
     width : int
-        Of h.
+        Width of h.
     sizes : list of int
-        Classes of each variable.
+        Number of classes of each variable.
 
     Shape
     -----
@@ -146,12 +151,13 @@ class AlignerChain(nn.ModuleList):
 
     @torch.no_grad()
     def refit(self, blocks):
-        """Fit every aligner to what the ones before it leave.
+        """Fit every aligner to the output of the aligners before it.
 
         Parameters
         ----------
         blocks : iterable of (h, logits) or (h, logits, weight)
-            As for :meth:`ConditionalAligner.refit`; gone through once for each variable.
+            As for :meth:`ConditionalAligner.refit`, with logits of all variables side by side.
+            The blocks are read once for each variable.
         """
         for index, aligner in enumerate(self):
             aligner.refit(
@@ -161,7 +167,7 @@ class AlignerChain(nn.ModuleList):
 
 
 def _basis(blocks, rank, max_rows):
-    """Leading principal components within the classes, and all the blocks again."""
+    """Leading principal components within the classes, and an iterator over all blocks."""
     blocks = iter(blocks)
     first, n_rows = [], 0
     for block in blocks:
@@ -178,7 +184,7 @@ def _basis(blocks, rank, max_rows):
 
 
 def _class_moments(blocks, basis):
-    """Of each class its weight, its mean, and its second moment in the basis; float64."""
+    """Weight and mean of each class, and its second moment in the basis, in float64."""
     count = sums = moments = 0.0
     for h, proba, *weight in blocks:
         h, proba = h.double(), proba.double()
@@ -193,7 +199,7 @@ def _class_moments(blocks, basis):
 
 
 def _transport(covariances, target, ridge=1e-4):
-    """Optimal maps from normal distributions of these covariances to one of the target's."""
+    """Optimal maps from normal distributions with `covariances` to the one with `target`."""
     epsilon = ridge * target.diagonal().mean().clamp_min(1e-12)
     eye = epsilon * torch.eye(len(target), dtype=target.dtype, device=target.device)
     root, inverse = _power(covariances + eye, 0.5), _power(covariances + eye, -0.5)

@@ -1,4 +1,4 @@
-"""Backbones: from a batch of inputs to the representation h, flat and fixed in width."""
+"""Backbones: from a batch of inputs to the flat representation h of fixed width."""
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ class MLP(nn.Sequential):
     in_features : int
         Width of the rows.
     hidden_layer_sizes : sequence of int, default=(256,)
-        Width of each block; the last is the width of the representation.
+        Width of each block. The last width is that of the representation.
     dropout : float, default=0.0
         Probability of zeroing a unit after each block.
 
@@ -42,8 +42,8 @@ class MLP(nn.Sequential):
 class ConvNet(nn.Sequential):
     """Convolution → BatchNorm → ReLU → max-pooling blocks, then flattened.
 
-    With the defaults this is the paper's network for digits: two blocks of 16 filters of
-    3×3, 784 features from a 28×28 image.
+    The defaults are the paper's network for digits: two blocks of 16 filters of 3×3. They give
+    784 features of a 28×28 image.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ class ConvNet(nn.Sequential):
     channels : sequence of int, default=(16, 16)
         Filters of each block.
     kernel_size : int, default=3
-        Side of the filters, in pixels; borders are padded, so that only pooling shrinks.
+        Side of the filters, in pixels. Borders are padded, so only pooling shrinks the images.
     pool : int, default=2
-        Side of the pooling windows, in pixels; 1 for none.
+        Side of the pooling windows, in pixels; 1 for no pooling.
     dropout : float, default=0.0
         Probability of zeroing a feature of the flattened output.
 
@@ -85,7 +85,7 @@ class ConvNet(nn.Sequential):
         if dropout:
             layers.append(nn.Dropout(dropout))
         super().__init__(*layers)
-        # with the channels last in memory, convolutions are faster; what they compute is the same
+        # convolutions are faster with the channels last in memory, and compute the same
         self.to(memory_format=torch.channels_last)
 
 
@@ -95,13 +95,13 @@ class TorchvisionFeatures(nn.Module):
     Parameters
     ----------
     network : Module
-        One of `torchvision.models`: its last `torch.nn.Linear` becomes the identity.
+        A network of `torchvision.models`. Its last `torch.nn.Linear` becomes the identity.
     normalize : bool, default=False
         Whether to centre and scale the channels as ImageNet weights expect.
 
     Shape
     -----
-    - Input: (n_samples, 1 or 3, height, width), gray images are repeated three times
+    - Input: (n_samples, 1 or 3, height, width); gray images are repeated three times
     - Output: (n_samples, width of the last hidden layer)
 
     Examples
@@ -119,8 +119,8 @@ class TorchvisionFeatures(nn.Module):
         linear = [name for name, m in network.named_modules() if isinstance(m, nn.Linear)]
         if not linear:
             raise ValueError(
-                f"{type(network).__name__} has no torch.nn.Linear to take off; of torchvision's "
-                "classifiers use one that ends in a linear layer, such as 'resnet18'"
+                f"{type(network).__name__} has no torch.nn.Linear to take off; use a torchvision "
+                "classifier that ends in a linear layer, such as 'resnet18'"
             )
         network.set_submodule(linear[-1], nn.Identity())
         self.network = network

@@ -1,4 +1,4 @@
-"""The eraser: takes out of a representation what a linear reader could tell of a variable."""
+"""The eraser: removes from a representation the linear information about a variable."""
 
 import torch
 from torch import nn
@@ -7,23 +7,26 @@ from torch import nn
 class LinearEraser(nn.Module):
     """Affine map after which the representation is uncorrelated with given labels.
 
-    r(h) = h − Σ_hz (Σ_zh S Σ_hz)⁺ Σ_zh S (h − μ), with S the inverse of the covariance of
-    h: closed-form linear erasure (LEACE; Belrose et al., 2023, theorem 4.2). No linear reader
-    of r(h) predicts the labels better than a constant on the rows of :meth:`refit`, and of
-    all such maps this one moves h least, in the metric S. It guarantees nothing about other
-    rows, nor about readers that are not linear. Before the first :meth:`refit` it is the
-    identity.
+    The map is
+
+        r(h) = h − Σ_hz (Σ_zh S Σ_hz)⁺ Σ_zh S (h − μ)
+
+    S is the inverse of the covariance of h. This is closed-form linear erasure (LEACE; Belrose
+    et al., 2023, theorem 4.2). On the rows of :meth:`refit`, no linear probe of r(h) predicts
+    the labels better than a constant. Among all such maps this map moves h least, in the
+    metric S. There is no guarantee about other rows, nor about probes that are not linear.
+    Before the first :meth:`refit` the map is the identity.
 
     Parameters
     ----------
     width : int
-        Of h.
+        Width of h.
     n_labels : int
-        Columns of the labels.
+        Number of columns of the labels.
 
     Shape
     -----
-    - Input: (n_samples, width); a second one is not read
+    - Input: (n_samples, width); a second input is ignored
     - Output: (n_samples, width)
 
     Examples
@@ -55,18 +58,18 @@ class LinearEraser(nn.Module):
         Parameters
         ----------
         blocks : iterable of (h, z) or (h, z, weight)
-            Blocks of rows, gone through once: h of shape (block, width), z of shape
-            (block, n_labels), one-hot labels or probabilities, of several variables side by
-            side; weight of shape (block,), non-negative.
+            Blocks of rows, read once. h has shape (block, width), z (block, n_labels), and the
+            non-negative weight (block,). z holds one-hot labels or probabilities, of several
+            variables side by side.
         max_rows : int, default=8192
-            The first rows of so many give the covariance of h, so that the cost of S is
-            bounded; pass blocks in random order. The erasure is exact whatever S is, which
-            only says what moving h costs.
+            The covariance of h is computed from this many first rows, to bound its cost. Pass
+            blocks in random order. S only measures how far h moves: the erasure is exact for
+            any S.
         """
         means, cross, rows = _moments(blocks, max_rows)
         self.centre.copy_(means[0])
         whitened = _solve_covariance(rows - means[0], cross)  # S Σ_hz: (width, labels)
-        # eigenvalues are shares of the labels' variance; rounding must not pass for any
+        # eigenvalues are shares of the labels' variance: the tolerances drop mere rounding
         inner = torch.linalg.pinv(cross.T @ whitened, hermitian=True, atol=1e-10, rtol=1e-6)
         self.read.copy_(whitened.T)
         self.write.copy_(cross @ inner)
@@ -94,10 +97,10 @@ def _moments(blocks, max_rows):
 
 
 def _solve_covariance(rows, cross, ridge=1e-3):
-    """(Σ + ε·I)⁻¹ · cross, by way of whichever of width and rows is smaller.
+    """(Σ + ε·I)⁻¹ · cross, from the smaller system of width and rows.
 
-    The ridge ε is a thousandth of the mean variance, so that features that never move
-    (a ReLU may be dead) do no harm.
+    The ridge ε is a thousandth of the mean variance. It makes constant features harmless, such as
+    those of a dead ReLU.
     """
     n_rows, width = rows.shape
     epsilon = ridge * rows.square().mean().clamp_min(1e-12)

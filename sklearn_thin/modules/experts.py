@@ -6,17 +6,17 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-TILE = 32  # rows that one expert reads at once, where each row has one expert
+TILE = 32  # rows of one expert in one block of the batched product
 
 
 class ExpertEnsemble(nn.Module):
     """L independent classifiers, each hidden layer → BatchNorm → ReLU → linear.
 
-    The experts' weights lie in one tensor a layer, in `torch.nn.Linear`'s (out, in)
-    layout. As every expert reads the same input, the first layers of all are one matrix
-    product over a view; the last layers are one batched product. Each expert is
-    initialised on its own, as `torch.nn.Linear` does: identical experts would leave the
-    gate without a gradient.
+    Each layer holds the weights of all experts in one tensor, in `torch.nn.Linear`'s layout
+    (out, in). Every expert reads the same input. The first layers are therefore one matrix
+    product over a view, and the last layers one batched product. Each expert is initialised on
+    its own, as `torch.nn.Linear` does: identical experts would leave the gate without a
+    gradient.
 
     Parameters
     ----------
@@ -25,10 +25,10 @@ class ExpertEnsemble(nn.Module):
     n_outputs : int
         K, the number of classes.
     n_experts : int, default=1
-        L.
+        L, the number of experts.
     hidden_units : int, default=0
-        Hidden units of *each* expert; 0 makes every expert linear. The paper uses 256
-        for one classifier and 32 for each of 8.
+        Hidden units of *each* expert; 0 makes every expert linear. The paper uses 256 for a
+        single classifier, and 32 for each of 8 experts.
 
     Shape
     -----
@@ -70,19 +70,20 @@ class ExpertEnsemble(nn.Module):
         return logits.transpose(0, 1)  # (n, L, K)
 
     def select(self, h, expert):
-        """Logits of one expert for each row, without computing the others; in eval mode.
+        """Logits of one expert for each row, without computing the others, in eval mode.
 
         Parameters
         ----------
         h : Tensor of shape (n_samples, in_features)
+            The representation.
         expert : Tensor of shape (n_samples,), int64
-            Which expert reads each row, in [0, n_experts).
+            Index of the expert of each row, in [0, n_experts).
 
         Returns
         -------
         Tensor of shape (n_samples, n_outputs)
         """
-        # each expert's rows in tiles of equal height: one product, and little that is padded
+        # tiles of equal height hold one expert's rows each: one product, little padding
         counts = torch.bincount(expert, minlength=self.n_experts)  # (L,)
         tiles = (counts + TILE - 1) // TILE
         reader = torch.arange(self.n_experts, device=h.device).repeat_interleave(tiles)  # (tiles,)
@@ -96,7 +97,7 @@ class ExpertEnsemble(nn.Module):
         return logits
 
     def _read(self, h, expert):
-        """Logits of one expert a tile: (tiles, TILE, in) -> (tiles, TILE, K)."""
+        """Logits of one expert for each tile: (tiles, TILE, in) -> (tiles, TILE, K)."""
         if self.hidden_units:
             weight, bias = self.hidden_weight[expert], self.hidden_bias[expert]
             h = torch.baddbmm(bias.unsqueeze(1), h, weight.transpose(1, 2))

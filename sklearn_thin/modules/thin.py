@@ -7,9 +7,9 @@ from torch import nn
 
 
 class THINOutput(NamedTuple):
-    """What one forward pass gives the loss.
+    """Output of one forward pass.
 
-    logits : Tensor of shape (n_samples, n_outputs)
+    logits : Tensor of shape (n_samples, n_outputs), the mixture z
     h : Tensor of shape (n_samples, width), the endogenous representation h_endo
     """
 
@@ -28,16 +28,17 @@ class THINModule(nn.Module):
         From h_endo to Z of shape (n_samples, n_experts, n_outputs), such as
         :class:`ExpertEnsemble`.
     gate : Module
-        From its input to g of shape (n_samples, n_experts), such as :class:`TreeGate`.
+        From `gate_input` to g of shape (n_samples, n_experts), such as :class:`TreeGate`.
     eraser : Module or None, default=None
         From the backbone's output and `exogenous_logits` to h_endo, such as
-        :class:`LinearEraser` or :class:`AlignerChain`; None leaves it as it is.
+        :class:`LinearEraser` or :class:`AlignerChain`. With None the backbone's output is h_endo.
 
     Shape
     -----
-    - Input: x of the backbone's shape; gate_input (n_samples, gate width), or None for a
-      gate that reads h_endo; exogenous_logits (n_samples, exogenous classes), or None where
-      the eraser does not read them
+    - Input x: the backbone's shape
+    - Input gate_input: (n_samples, gate width), or None for a gate that reads h_endo
+    - Input exogenous_logits: (n_samples, exogenous classes), or None for an eraser that does not
+      read them
     - Output: :class:`THINOutput`, logits (n_samples, n_outputs) and h (n_samples, width)
 
     Examples
@@ -58,7 +59,7 @@ class THINModule(nn.Module):
         self.eraser = eraser
 
     def represent(self, x, exogenous_logits=None):
-        """h_endo, which all of the network reads: (n_samples, width)."""
+        """h_endo, the input of the experts: (n_samples, width)."""
         h = self.backbone(x)  # (n, width)
         if self.eraser is None:
             return h
@@ -67,7 +68,7 @@ class THINModule(nn.Module):
     def forward(self, x, gate_input=None, exogenous_logits=None):
         h = self.represent(x, exogenous_logits)  # (n, width)
         z = self.experts(h)  # (n, L, K)
-        if z.shape[1] == 1:  # all the weight is its own
+        if z.shape[1] == 1:  # a single expert has all the weight
             return THINOutput(z.squeeze(1), h)
         g = in_full_precision(self.gate, h if gate_input is None else gate_input)  # (n, L)
         return THINOutput(torch.einsum("nl,nlk->nk", g, z), h)
@@ -75,7 +76,7 @@ class THINModule(nn.Module):
     def hard_logits(self, x, gate_input=None, exogenous_logits=None):
         """Logits of the most probable leaf alone: (n_samples, n_outputs).
 
-        Only that leaf's expert is computed, unless a leaf averages several.
+        Only the expert of that leaf is computed, unless a leaf averages several experts.
         """
         h = self.represent(x, exogenous_logits)  # (n, width)
         leaf = self.gate.most_probable_leaf(h if gate_input is None else gate_input)  # (n,)
@@ -88,7 +89,10 @@ class THINModule(nn.Module):
 
 
 def in_full_precision(part, *inputs):
-    """What a part computes without `torch.autocast`: weights that sum to 1, information erased."""
+    """Output of a part without `torch.autocast`.
+
+    In half precision mixture weights would not sum to 1, and erasure would leave information.
+    """
     device = inputs[0].device.type
     if not torch.is_autocast_enabled(device):
         return part(*inputs)

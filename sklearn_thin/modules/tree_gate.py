@@ -1,4 +1,4 @@
-"""The gate: from what it reads to the mixture weights of the experts."""
+"""The gate: from its input to the mixture weights of the experts."""
 
 import torch
 from torch import nn
@@ -8,18 +8,20 @@ from torch.nn import functional as F
 def leaf_to_expert(n_leaves, n_experts):
     """Row-stochastic map A from leaves to experts, so that g = μ·A.
 
-    Fewer experts than leaves: neighbouring leaves share one, leaf l uses expert
-    ⌊l·L/2^D⌋. More experts than leaves: each leaf averages its own block of experts.
+    With fewer experts than leaves, neighbouring leaves share one expert: leaf l uses expert
+    ⌊l·L/2^D⌋. With more experts than leaves, each leaf averages its own block of experts.
 
     Parameters
     ----------
-    n_leaves, n_experts : int
-        2^D and L.
+    n_leaves : int
+        2^D.
+    n_experts : int
+        L.
 
     Returns
     -------
     Tensor of shape (n_leaves, n_experts)
-        Rows sum to 1; the identity when both numbers are equal.
+        Rows sum to 1. With equal numbers it is the identity.
 
     Examples
     --------
@@ -42,20 +44,20 @@ def leaf_to_expert(n_leaves, n_experts):
 class TreeGate(nn.Module):
     """Differentiable binary decision tree that weighs experts.
 
-    Node n decides d_n(h) = σ(w_n·h + b_n); a leaf's probability is the product of the
-    decisions down its path, left = d_n and right = 1 − d_n (section 3 of the THIN
-    paper). The products are sums of log-sigmoids, which do not underflow in deep trees.
-    The nodes are numbered level by level from the root, the leaves from left to right.
+    Node n decides d_n(h) = σ(w_n·h + b_n). The probability of a leaf is the product of the
+    decisions along its path: d_n to the left, 1 − d_n to the right (section 3 of the THIN paper).
+    The products are computed as sums of log-sigmoids, since products underflow in deep trees.
+    Nodes are numbered level by level from the root, and leaves from left to right.
 
     Parameters
     ----------
     in_features : int
-        Width of what the gate reads. Not used when ``depth=0``.
+        Width of the gate's input. It is ignored with ``depth=0``.
     depth : int
-        Levels of decisions, 0 to 12; the tree has 2^depth − 1 nodes and 2^depth leaves.
+        Levels of decisions, 0 to 12. The tree has 2^depth − 1 nodes and 2^depth leaves.
     n_experts : int, default=None
-        L, the number of mixture weights; None means one for each leaf. Any other number
-        is reached through :func:`leaf_to_expert`.
+        L, the number of mixture weights. None means one for each leaf. :func:`leaf_to_expert`
+        maps the leaves to any other number.
 
     Shape
     -----
@@ -94,11 +96,11 @@ class TreeGate(nn.Module):
 
     def leaf_log_proba(self, h):
         """Log-probability of every leaf: (n_samples, 2^depth)."""
-        log_leaf = h.new_zeros(h.shape[0], 1)  # the root is reached for certain
+        log_leaf = h.new_zeros(h.shape[0], 1)  # every row reaches the root
         if not self.depth:
             return log_leaf
         logits = self.nodes(h)  # (n, 2^D − 1)
-        # (n, nodes, 2): log d_n and log(1 − d_n), each exact at both ends
+        # (n, nodes, 2): log d_n and log(1 − d_n), each exact near 0 and near 1
         step = F.logsigmoid(torch.stack([logits, -logits], dim=-1))
         for level in range(self.depth):
             first, last = 2**level - 1, 2 ** (level + 1) - 1

@@ -1,8 +1,8 @@
 """A pretrained face-recognition network as an ordinary scikit-learn transformer.
 
-Five landmarks turn and scale each face as the network was taught to see faces; without that it
-takes many people for another. The network itself stays out of the instance, which can be
-cloned and pickled like any other. It needs `pip install 'sklearn-thin[faces]'`.
+Five landmarks turn and scale each face as in the training of the network. Without this alignment
+the network confuses many people. The instance does not hold the network, so it can be cloned and
+pickled like any other transformer. It needs `pip install 'sklearn-thin[faces]'`.
 """
 
 from functools import cache
@@ -21,14 +21,14 @@ except ImportError as error:
 
 
 class FaceDescriptor(TransformerMixin, BaseEstimator):
-    """Identity of a face as 128 numbers: near for one person, far for two.
+    """Identity of a face as 128 numbers: near for one person, far for two people.
 
     Parameters
     ----------
     batch_size : int, default=128
         Faces that pass the network together.
     memory : str, joblib.Memory or None, default=None
-        Where descriptors are kept; None computes them anew.
+        Cache of the descriptors. None computes them anew.
     """
 
     def __init__(self, batch_size=128, memory=None):
@@ -36,7 +36,7 @@ class FaceDescriptor(TransformerMixin, BaseEstimator):
         self.memory = memory
 
     def fit(self, X, y=None):
-        """Check the images: the network is trained already."""
+        """Check the images. The network is trained already."""
         check_faces(X)
         return self
 
@@ -85,8 +85,7 @@ def describe_batch(images):
 def open_models():
     """Landmarks and network, from the files of `face_recognition_models`, opened once.
 
-    The package is located, not imported: it reads its files by way of the former
-    `pkg_resources`.
+    The package is located, not imported: its import needs the former `pkg_resources`.
     """
     package = find_spec("face_recognition_models")
     if package is None:

@@ -3,14 +3,14 @@
 A pretrained network as exogenous side: identity of a face
 ===========================================================
 
-The same expression looks different on every face: identity is the exogenous variable. Here
-nothing of it is trained. The exogenous side is a face-recognition network whose weights come
-with a package, wrapped as an ordinary scikit-learn transformer; whatever has `fit` and
-`transform` can steer the gate.
+The same expression looks different on every face: identity is the exogenous variable. The
+exogenous side needs no training here. It is a face-recognition network, wrapped as an ordinary
+scikit-learn transformer. A package provides its weights. Any object with `fit` and `transform` can
+steer the gate.
 
-It needs `pip install 'sklearn-thin[faces]'`, and facial expressions labelled with the person:
-the file that :func:`sklearn_thin.datasets.load_expressions` describes. The network takes most
-of the minute that this runs, so that only some hundred images are used.
+The example needs `pip install 'sklearn-thin[faces]'`. It also needs facial expressions labelled
+with the person; :func:`sklearn_thin.datasets.load_expressions` describes their file. The example
+runs for about a minute, most of it in the network. It therefore uses only some hundred images.
 """
 
 import os
@@ -36,18 +36,18 @@ if not folder:
     raise SystemExit(0)
 
 # %%
-# The transformer, in `face_descriptor.py` beside this file: `transform` gives 128 numbers of each
-# face, near for one person and far for two. A `memory`, as scikit-learn's pipelines have it,
-# keeps the descriptors of images seen before.
+# The transformer is in `face_descriptor.py` beside this file. `transform` returns 128 numbers for
+# each face, near for one person and far for two people. A `memory`, as in scikit-learn's
+# pipelines, caches the descriptors.
 
 # %%
-# The data: people of the test part are in no other. Since most images are neutral or happy,
-# each expression gets the same number of images, where there are as many. People are drawn,
-# not images, so that some of them come with several.
+# The data. People of the test part are in no other part. Most images are neutral or happy. Each
+# expression therefore gets the same number of images, if there are enough. People are drawn rather
+# than images, so some people have several images.
 
 
 def draw(data, per_class, seed=0):
-    """At most so many images of each expression, person by person in a random order."""
+    """At most `per_class` images of each expression, person by person in a random order."""
     people, person = np.unique(data.subject, return_inverse=True)
     order = np.argsort(np.random.RandomState(seed).permutation(len(people))[person])
     classes = range(len(data.target_names))
@@ -61,9 +61,10 @@ for name, part in (("training", train), ("test", test)):
     print(f"{name}: {len(part.images)} images of {len(np.unique(part.subject))} people")
 
 # %%
-# Does the network know people that it never saw? The photographs are of the people of LFW,
-# whom its author kept out of its training. Two images of one test person should lie nearer
-# than those of two, and the nearest image of all should show the same person.
+# Does the network recognise people that it has never seen? The photographs show the people of LFW.
+# The author of the network kept these people out of its training. Two images of one test person
+# should lie nearer than images of two people. The nearest image of all should show the same
+# person.
 
 cached = TemporaryDirectory()
 descriptor = FaceDescriptor(memory=Memory(cached.name, verbose=0)).fit(train.images)
@@ -84,9 +85,9 @@ print(f"nearest image is of the same person: {100 * found[several].mean():.0f} %
 print(f"by chance {100 * chance.mean():.1f} %")
 
 # %%
-# The models differ in what the gate reads. The backbone sees the images at half the size,
-# by an `endogenous` transformer; the exogenous side gets them as they are. The network is not
-# run anew in each fit, since its descriptors are kept.
+# The models differ in the input of the gate. An `endogenous` transformer halves the size of the
+# images for the backbone. The exogenous side gets them at full size. The descriptors are cached,
+# so the network does not run anew in each fit.
 
 
 def halved(images):
@@ -96,7 +97,7 @@ def halved(images):
 
 
 def models(seed):
-    """No gate, a gate that reads what the experts read, and a gate that reads identity."""
+    """No gate, a gate on the representation of the experts, and a gate on identity."""
     common = {
         "endogenous": FunctionTransformer(halved),
         "backbone": ConvNetBackbone((16, 32, 64)),
@@ -111,9 +112,9 @@ def models(seed):
 
 
 # %%
-# Three seeds, on people never seen. Some hundred images teach the experts little, and a
-# difference of less than some three standard errors of one accuracy says nothing: that the
-# network plugs in does not make identity worth gating by.
+# Three seeds, on people that no model has seen. Some hundred images teach the experts little. A
+# difference below about three standard errors of one accuracy is no evidence. The example shows
+# that the network plugs in. It does not show that gating by identity pays.
 
 scores = {}
 for seed in range(3):
@@ -133,8 +134,8 @@ error = 100 * np.sqrt(share * (1 - share) / len(test.target))
 print(f"standard error of an accuracy on {len(test.target)} images: {error:.1f}")
 
 # %%
-# No person was named to the gate, yet it sends two images of one to the same leaf more often
-# than images of two.
+# The gate has never seen a label of a person. It still sends two images of one person to the same
+# leaf more often than images of two people.
 
 leaf = model.apply(test.images)
 alike = (leaf[:, None] == leaf)[pairs]
@@ -142,9 +143,9 @@ print(f"same leaf: {100 * alike[same[pairs]].mean():.0f} % of the pairs of one p
 print(f"{100 * alike[~same[pairs]].mean():.0f} % of other pairs")
 
 # %%
-# The map shows each test image at its descriptor's first two principal components, framed in
-# the colour of its most probable leaf; lines join the images of one person. What makes people
-# alike to the network is what makes them alike to the gate.
+# The map shows each test image at the first two principal components of its descriptor. The frame
+# has the colour of its most probable leaf. Lines join the images of one person. People who are
+# alike for the network are alike for the gate.
 
 components = PCA(2, random_state=0).fit(descriptor.transform(train.images))
 places = components.transform(h_test)
@@ -165,7 +166,7 @@ axes.margins(0.05)
 axes.set(
     xlabel="first component of the descriptor",
     ylabel="second component",
-    title="People never seen, as the network sees them and the gate sends them",
+    title="Unseen people: descriptors of the network, leaves of the gate",
 )
 for k in range(4):
     axes.plot([], [], "s", color=colours(k), label=f"leaf {k}")

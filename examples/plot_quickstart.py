@@ -3,13 +3,13 @@
 Rotated digits: gate by angle, then forget
 ==========================================
 
-A digit looks different at every angle, so that one classifier must learn each class many
-times over. THIN is told the angle, through an encoder that was trained to recognise it: a
-tree gate sends each image to the experts for its angle, while a loss is meant to remove from the
-representation what the encoder would still read there.
+A digit looks different at every angle, so one classifier must learn each class many times over.
+THIN trains an encoder to recognise the angle. A tree gate reads the encoder, and sends each image
+to the experts for its angle. A term of the loss is meant to remove the angle from the
+representation.
 
-The data are scikit-learn's digits, rotated by −90° to 90°; the angle is cut into 18 bins.
-The architectures of the paper differ by parameters alone.
+The data are scikit-learn's digits, rotated by −90° to 90°. The angle is cut into 18 bins. The
+architectures of the paper differ by parameters alone.
 """
 
 import time
@@ -27,8 +27,8 @@ from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
 from sklearn_thin.datasets import make_rotated
 
 # %%
-# The data: images, the digit to be recognised, and the angle's bin, the nuisance. A third
-# of the images is kept for the test.
+# The data: images, the digit as target, and the bin of the angle as nuisance. A third of the
+# images is held out for the test.
 
 digits = load_digits()
 upright = (digits.images / 16).astype(np.float32)
@@ -41,25 +41,24 @@ rotated_test = make_rotated(upright_test, random_state=1)
 X_test, z_test = rotated_test.images, rotated_test.angle_bins
 
 # %%
-# The label of the nuisance is free: every training digit can be turned again and again, and
-# each time its angle is known. The encoder gets twenty rotations of each, once, instead of
-# one rotation twenty times. It must not know the training images better than new ones, or the
-# gate would learn to trust it too much.
+# The label of the nuisance is free: every training digit can be turned again and again, by a known
+# angle. The encoder gets twenty rotations of each digit once, instead of one rotation twenty
+# times. An encoder that overfits the training images would mislead the gate.
 
 free = make_rotated(upright, n_copies=20, random_state=2)
 
 # %%
-# The models. Stage 1 trains the encoder of the angle; frozen, it serves all that follow.
-# The oracle's gate reads the true bin instead: it travels as one more column, which the
-# `endogenous` transformer keeps away from the backbone. Eight experts on a narrower hidden
-# layer have about as many parameters as the baseline's one.
+# The models. Stage 1 trains the encoder of the angle. The models of stage 2 share it, frozen. The
+# oracle's gate reads the true bin instead, from one more column of X. The `endogenous` transformer
+# keeps this column away from the backbone. Eight experts on a narrower hidden layer have about as
+# many parameters as the single expert of the baseline.
 
 wide = ConvNetBackbone((32, 32))
 narrow = ConvNetBackbone((32, 32), hidden_layer_sizes=(176,))
 
 
 def models(encoder, seed):
-    """Architectures of the paper with the X that each is fitted and tested on."""
+    """Architectures of the paper, each with its X for training and test."""
     common = {"max_epochs": 20, "random_state": seed}
     gated = {"depth": 3, "backbone": narrow, **common}
     folded = clone(narrow).set_params(image_shape=(8, 8))
@@ -81,7 +80,7 @@ def models(encoder, seed):
 
 
 def add_bin(images, bins):
-    """Flattened images with the angle's bin as last column."""
+    """Flattened images with the bin of the angle as last column."""
     return np.column_stack([images.reshape(len(images), -1), bins])
 
 
@@ -100,7 +99,7 @@ def fit_and_score(model, X, y, X_test, y_test):
 
 
 # %%
-# Three seeds, which differ in initialisation and order of the images.
+# Three seeds. They differ in the initialisation and in the order of the images.
 
 results = {}
 for seed in range(3):
@@ -122,8 +121,8 @@ for name, rows in results.items():
     )
 
 # %%
-# Which expert an image is sent to depends on its angle: the mixture weights of THIN over
-# the test images, sorted by their true angle bin.
+# The expert of an image depends on its angle. The right picture shows the mean mixture weights of
+# THIN for the test images of each true bin.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 names = [name for name in results if not name.startswith("encoder")]

@@ -3,13 +3,12 @@
 A table with a nuisance column: sexing of penguins
 ===================================================
 
-Male penguins are larger than females, but a female of one species is larger than a male of
-another: the species changes how the classes look. Here it is the exogenous variable. A
-column of the frame holds it; the gate sees that column, the backbone does not.
+Male penguins are larger than females. A female of one species is larger than a male of another: the
+species changes how the classes look. The species is the exogenous variable. A column of the frame
+holds it. The gate reads this column, and the backbone does not.
 
-The data are the Palmer penguins as the package `palmerpenguins` ships them. Two birds of a
-nest share a line of descent and a day of measuring, so that nests stay whole when the rows
-are split.
+The data are the Palmer penguins of the package `palmerpenguins`. Two birds of a nest share a line
+of descent and a day of measuring. Splits of the rows therefore keep nests whole.
 """
 
 import matplotlib.pyplot as plt
@@ -25,7 +24,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn_thin import MLPBackbone, THINClassifier
 
 # %%
-# The frame: four measurements, the species, the sex to be told, and the nest.
+# The frame: four measurements, the species, the sex as target, and the nest.
 
 measures = ["Culmen Length (mm)", "Culmen Depth (mm)", "Flipper Length (mm)", "Body Mass (g)"]
 penguins = load_penguins_raw().dropna(subset=["Sex"])
@@ -35,9 +34,9 @@ nest = (penguins["studyName"] + penguins["Species"] + penguins["Individual ID"].
 print(f"{len(X)} penguins in {len(np.unique(nest))} nests")
 
 # %%
-# One pipeline for all: numbers are imputed and scaled, the species passes through. What
-# each model makes of the species is said in its own parameters: `exogenous` encodes it for
-# the gate, `endogenous` picks the numbers for the backbone.
+# One pipeline serves all models: numbers are imputed and scaled, the species passes through. The
+# parameters of each model define its use of the species. `exogenous` encodes the species for the
+# gate, `endogenous` selects the numbers for the backbone.
 
 numbers = make_column_selector(dtype_include="number")
 
@@ -52,7 +51,7 @@ def prepared(model):
 
 
 def models(seed):
-    """Models that do without the species, read it as features, or gate by it."""
+    """Models without the species, with the species as features, and gated by the species."""
     common = {
         "backbone": MLPBackbone((16,)),
         "hidden_units": 0,  # linear experts: there are 333 rows
@@ -78,9 +77,9 @@ def models(seed):
 
 
 # %%
-# Accuracy on nests never seen: five folds, three seeds of both the folds and the networks.
-# Gating is no free lunch: every expert learns from its part of the rows alone, and with this
-# few the species serves at least as well as an ordinary feature.
+# Accuracy on unseen nests: five folds, three seeds of both the folds and the networks. Gating is
+# no free lunch, since every expert learns from its part of the rows alone. With so few rows the
+# species serves at least as well as an ordinary feature.
 
 scores = {}
 for seed in range(3):
@@ -93,8 +92,8 @@ for name, values in scores.items():
     print(f"{name:36s}{np.mean(values):6.1f} ± {np.std(values, ddof=1):.1f} %")
 
 # %%
-# The left picture shows why the species matters: within a species the sexes lie apart, over
-# all of them they overlap.
+# The left picture shows the role of the species. Within a species the sexes lie apart. Over all
+# species they overlap.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
 for species, marker in zip(np.unique(X["Species"]), "os^", strict=True):

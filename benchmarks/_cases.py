@@ -1,4 +1,4 @@
-"""What the benchmarks of fit and predict_proba share: networks, contenders in turn, floors."""
+"""The shared parts of the speed benchmarks: networks, contenders in turn, ratios, floors."""
 
 import argparse
 import time
@@ -16,6 +16,7 @@ from sklearn_thin.modules import MLP, ConvNet, ExpertEnsemble, THINModule, TreeG
 DEVICES = ("cpu", "cuda")
 DEPTH = 3
 WIDTH = 64  # of the table's hidden layer
+GROW = "rows, experts and depth instead"  # help on --grow
 
 
 @dataclass
@@ -56,15 +57,24 @@ def images(n_rows, epochs, device="cpu"):
     return Case(X, make_module, network, 32, epochs, device=device)
 
 
+def one_layer(width=WIDTH):
+    """Parameters of a network whose experts are linear and share one hidden layer."""
+    return {"backbone": MLPBackbone((width,)), "hidden_units": 0}
+
+
+def features(n_rows):
+    """Rows of 64 features."""
+    return np.random.default_rng(0).standard_normal((n_rows, 64), dtype=np.float32)
+
+
 def table(n_rows, epochs, device="cpu"):
     """A plain network of one hidden layer for 64 features."""
-    X = np.random.default_rng(0).standard_normal((n_rows, 64), dtype=np.float32)
-    network = {"backbone": MLPBackbone((WIDTH,)), "hidden_units": 0}
+    X = features(n_rows)
 
     def make_module():
         return THINModule(MLP(64, (WIDTH,)), ExpertEnsemble(WIDTH, 10), TreeGate(WIDTH, 0))
 
-    return Case(X, make_module, network, 128, epochs, gated=False, device=device)
+    return Case(X, make_module, one_layer(), 128, epochs, gated=False, device=device)
 
 
 def as_float(x):
@@ -83,44 +93,60 @@ class Logits(nn.Module):
         return self.thin(as_float(x), gate_input).logits
 
 
-def arguments(doc, *, rounds, rows):
-    """Parser of the arguments that both commands take."""
+def arguments(doc, *, rounds=None, rows=None, grow=None):
+    """Parser of the arguments that the commands share; None leaves an argument out."""
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--rows", type=int, default=rows)
-    parser.add_argument("--grow", action="store_true", help="rows, experts and depth instead")
+    if rounds is not None:
+        parser.add_argument("--rounds", type=int, default=rounds)
+    if rows is not None:
+        parser.add_argument("--rows", type=int, default=rows)
+    if grow is not None:
+        parser.add_argument("--grow", action="store_true", help=grow)
     return parser
 
 
 def machine(device):
-    """The card's name, or how many threads the CPU's work is dealt to."""
+    """The card's name, or the number of the CPU's threads."""
     if device == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} threads"
 
 
-def alternate(calls, rounds, description):
-    """Run every call once a round, after one round of warming up."""
+def print_machine(device, rounds):
+    """The line above all figures."""
+    print(f"torch {torch.__version__}, {machine(device)}, {rounds} rounds")
+
+
+def alternate(calls, rounds, description, *, warm_up=True):
+    """Seconds of every call, once a round; a round of warming up goes before."""
     seconds = {name: [] for name in calls}
-    for call in calls.values():
+    for call in calls.values() if warm_up else ():
         call()
-    for _ in tqdm(range(rounds), desc=description):
-        for name, call in calls.items():
-            start = time.perf_counter()
-            call()
-            if torch.cuda.is_available():  # which may not have done yet what it was told to
-                torch.cuda.synchronize()
-            seconds[name].append(time.perf_counter() - start)
+    turns = [turn for _ in range(rounds) for turn in calls.items()]
+    for name, call in tqdm(turns, desc=description, unit="call"):
+        start = time.perf_counter()
+        call()
+        if torch.cuda.is_available():  # whose work may still be under way
+            torch.cuda.synchronize()
+        seconds[name].append(time.perf_counter() - start)
     return seconds
 
 
 def report(title, seconds, reference):
-    """Ratios to the reference contender."""
+    """Print the ratios under a title."""
     print(f"\n{title}: median of ratios to '{reference}' (smallest, largest)")
-    base = np.array(seconds[reference])
+    print_ratios(seconds, reference, 15)
+
+
+def print_ratios(seconds, reference, width):
+    """Print the ratios of every contender to the reference: median, smallest and largest."""
     for name, values in seconds.items():
-        ratios = np.array(values) / base
-        print(f"  {name:14s} {np.median(ratios):6.2f}  ({ratios.min():.2f}, {ratios.max():.2f})")
+        print(f"  {name:<{width}}{spread(np.divide(values, seconds[reference]))}")
+
+
+def spread(ratios):
+    """Median, smallest and largest of the rounds."""
+    return f"{np.median(ratios):6.2f}  ({np.min(ratios):.2f}, {np.max(ratios):.2f})"
 
 
 def mean_and_deviation(values, digits=1):
@@ -141,16 +167,14 @@ def grow(make_call, rounds, title):
 
     `make_call` makes it of (rows of 64 features, labels, parameters of THINClassifier). The
     floor is the call's floating-point operations at the speed that a large matrix product
-    sustains here; what is above it is overhead and memory.
+    sustains here; the rest of the seconds is overhead and memory.
     """
     speed = sustained()
     for grown, cases in GROWTH.items():
         calls = {}
         for name, n_rows, params in cases:
-            X = np.random.default_rng(0).standard_normal((n_rows, 64), dtype=np.float32)
-            network = {"backbone": MLPBackbone((WIDTH,)), "hidden_units": 0, "batch_size": 128}
-            params = {**network, "device": "cpu", "max_epochs": 1, **params}
-            calls[name] = make_call(X, np.arange(n_rows) % 10, params)
+            shared = {**one_layer(), "batch_size": 128, "device": "cpu", "max_epochs": 1}
+            calls[name] = make_call(features(n_rows), np.arange(n_rows) % 10, {**shared, **params})
         seconds = alternate(calls, rounds, grown)
         base = np.array(seconds[cases[0][0]])
         print(f"\n{title}, more {grown}: seconds to the first's, and to their own floor")

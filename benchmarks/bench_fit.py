@@ -30,6 +30,7 @@ import torch
 from _cases import (
     DEPTH,
     DEVICES,
+    GROW,
     WIDTH,
     Logits,
     alternate,
@@ -37,7 +38,7 @@ from _cases import (
     as_float,
     grow,
     images,
-    machine,
+    print_machine,
     report,
     table,
 )
@@ -142,7 +143,7 @@ def compare(case, contenders, rounds, title):
 
 
 def compare_variants(case, rounds, title):
-    """Print the ratios of what the estimator and the hand-written loop can do otherwise."""
+    """Print the ratios of the variants of the estimator and of the hand-written loop."""
     first = case.make_module().to(memory_format=torch.contiguous_format)
     calls = {
         "hand": lambda: hand_written(case),
@@ -157,13 +158,12 @@ def compare_variants(case, rounds, title):
 
 
 def main():
-    parser = arguments(__doc__, rounds=5, rows=8000)
+    parser = arguments(__doc__, rounds=5, rows=8000, grow=GROW)
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--variants", action="store_true", help="of both loops instead")
     parser.add_argument("--device", choices=DEVICES, default="cpu", help="not of --grow")
     args = parser.parse_args()
-    device = "cpu" if args.grow else args.device
-    print(f"torch {torch.__version__}, {machine(device)}, {args.rounds} rounds")
+    print_machine("cpu" if args.grow else args.device, args.rounds)
     if args.grow:
         grow(lambda X, y, params: lambda: THINClassifier(**params).fit(X, y), args.rounds, "fit")
         return

@@ -6,11 +6,11 @@ Each import is of a process of its own; printed are the median over the rounds, 
 and the largest, beside the same for the three packages.
 """
 
-import argparse
 import subprocess
 import sys
 
 import numpy as np
+from _cases import arguments
 from tqdm.auto import tqdm
 
 SCRIPT = """
@@ -24,9 +24,7 @@ print(before - start, time.perf_counter() - before)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10)
-    args = parser.parse_args()
+    args = arguments(__doc__, rounds=10).parse_args()
     run = [sys.executable, "-c", SCRIPT]
     rounds = [
         subprocess.run(run, check=True, capture_output=True, text=True).stdout.split()

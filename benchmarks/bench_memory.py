@@ -14,7 +14,6 @@ memory also counts pages of memory-mapped files, which the system takes back whe
   of the rows held out, whose two parts are copied to temporary files.
 """
 
-import argparse
 import re
 import threading
 import time
@@ -24,10 +23,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from _cases import arguments, one_layer
 from sklearn.frozen import FrozenEstimator
 from tqdm.auto import tqdm
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import ExogenousEncoder, THINClassifier
 
 MEMMAPS = {
     "no gate": {},
@@ -38,7 +38,7 @@ MEMMAPS = {
 KINDS = ("RssAnon", "VmRSS")
 COLUMNS = 784
 PARAMS = {"max_epochs": 1, "random_state": 0, "device": "cpu"}
-TABLE = {"backbone": MLPBackbone((64,)), "hidden_units": 0, "batch_size": 256, **PARAMS}
+TABLE = {**one_layer(), "batch_size": 256, **PARAMS}
 
 
 class Peak:
@@ -97,7 +97,7 @@ def images(n):
 
 
 def memmap(file, params):
-    """A table in a file; a gate, that of an encoder, where `params` say what it reads."""
+    """A table in a file; with `gate_input` in `params`, an encoder steers the gate."""
     X = np.load(file, mmap_mode="r")
     encoder = small_encoder(X, TABLE)
 
@@ -126,17 +126,18 @@ def in_its_own_process(function, *args):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = arguments(__doc__)
     parser.add_argument("--images", type=int, default=60_000, help="images in memory")
     parser.add_argument("--gigabytes", type=float, default=4, help="size of the file")
+    parser.add_argument("--memmaps", nargs="+", choices=MEMMAPS, default=MEMMAPS, metavar="NAME")
     parser.add_argument("--folder", help="where to write it; default the system's for such files")
     args = parser.parse_args()
     with TemporaryDirectory(dir=args.folder) as folder:
         file = Path(folder) / "table.npy"
         write_table(file, args.gigabytes)
         cases = {f"{args.images:,} uint8 images": (images, args.images)}
-        for name, params in MEMMAPS.items():
-            cases[f"{args.gigabytes:g} GB memmap, {name}"] = memmap, file, params
+        for name in args.memmaps:
+            cases[f"{args.gigabytes:g} GB memmap, {name}"] = memmap, file, MEMMAPS[name]
         print(f"{'':44s}{'own, MB':>10s}{'resident, MB':>14s}{'seconds':>9s}")
         for name, call in tqdm(cases.items(), desc="memory", unit="case"):
             for method, (own, resident, seconds) in in_its_own_process(*call).items():

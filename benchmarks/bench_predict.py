@@ -23,11 +23,13 @@ import numpy as np
 import torch
 from _cases import (
     DEPTH,
+    GROW,
     Logits,
     alternate,
     arguments,
     grow,
     mean_and_deviation,
+    print_machine,
     report,
     table,
 )
@@ -63,7 +65,7 @@ def compare(rounds, rows):
     report(title, alternate(calls, rounds, title), "bare")
 
 
-def compare_inference(rounds, rows, seeds):
+def compare_inference(rounds, rows, seeds, epochs):
     """Print seconds and accuracy of hard inference beside those of soft, for more and more L."""
     digits = load_digits()
     parts = train_test_split(digits.images / 16, digits.target, test_size=1 / 3, random_state=0)
@@ -71,14 +73,14 @@ def compare_inference(rounds, rows, seeds):
     X, X_test = (make_rotated(part, random_state=0) for part in (upright, upright_test))
     many = np.resize(X_test.images, (rows, *X_test.images.shape[1:]))
     encoders = [
-        ExogenousEncoder(max_epochs=10, random_state=seed).fit(X.images, X.angle_bins)
+        ExogenousEncoder(max_epochs=epochs // 2, random_state=seed).fit(X.images, X.angle_bins)
         for seed in range(seeds)
     ]
     print(f"\nhard inference of {rows:,} images: ratio of seconds, accuracy in %, soft and hard")
     for depth in (3, 6, 9):
         models = {kind: [] for kind in ("soft", "hard")}
         for seed, encoder in enumerate(encoders):
-            params = {"depth": depth, "max_epochs": 20, "random_state": seed}
+            params = {"depth": depth, "max_epochs": epochs, "random_state": seed}
             soft = THINClassifier(FrozenEstimator(encoder), **params).fit(X.images, y)
             models["soft"].append(soft)
             models["hard"].append(deepcopy(soft).set_params(inference="hard"))
@@ -100,15 +102,16 @@ def prediction(X, y, params):
 
 
 def main():
-    parser = arguments(__doc__, rounds=50, rows=8192)
+    parser = arguments(__doc__, rounds=50, rows=8192, grow=GROW)
     parser.add_argument("--inference", action="store_true", help="hard against soft")
     parser.add_argument("--seeds", type=int, default=5, help="of --inference")
+    parser.add_argument("--epochs", type=int, default=20, help="of --inference")
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {args.rounds} rounds")
+    print_machine("cpu", args.rounds)
     if args.grow:
         grow(prediction, args.rounds, "predict_proba")
     elif args.inference:
-        compare_inference(args.rounds, args.rows, args.seeds)
+        compare_inference(args.rounds, args.rows, args.seeds, args.epochs)
     else:
         compare(args.rounds, args.rows)
 

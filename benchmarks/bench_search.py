@@ -2,33 +2,42 @@
 
     python benchmarks/bench_search.py
 
-60 candidates of THIN (five λ, four rates, three weight decays) on five folds of scikit-learn's
-digits, 1,797 rows of 64 features; the exogenous variable is the quartile of the ink, told by
-a frozen encoder. `--width` is the hidden layer's, which eight experts share: the wider it is,
-the more of the time is arithmetic, which stacking does not save. Contenders are run in turn,
-round after round; ratios are taken within a round, and the median is printed with the smallest
-and largest. Printed beside: whether the best parameters are the same, and how far a fold's
-score differs, also between the two plain searches, which differ in threads alone. `--grow`
-times stacked searches of 1, 10, 60 and 300 candidates, and `--ensemble` ensembles of 1 to 20
-seeds of the same network, and says how they score on a third of the digits that is held out.
+A search has 60 candidates of THIN (five λ, four rates, three weight decays) and five folds of
+scikit-learn's digits, 1,797 rows of 64 features. The exogenous variable is the quartile of the
+ink, which a frozen encoder predicts. Eight experts share a hidden layer of `--width` units. In a
+wider layer more of the time is arithmetic, which stacking does not save.
+
+Contenders run in turn, round after round. Ratios are taken within a round; printed are the
+median, the smallest and the largest. The last lines compare the best parameters and the scores
+of the folds, also between the two plain searches, which differ in threads alone.
+
+`--grow` times stacked searches of 1, 10, 60 and 300 candidates too. `--ensemble` times ensembles
+of 1 to 20 seeds of the same network instead, and prints their accuracy on a held-out third of
+the digits.
 """
 
-import argparse
-import time
 from functools import partial
 
 import numpy as np
-import torch
-from _cases import DEVICES, machine, mean_and_deviation
+from _cases import (
+    DEVICES,
+    alternate,
+    arguments,
+    mean_and_deviation,
+    one_layer,
+    print_machine,
+    print_ratios,
+    spread,
+)
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, train_test_split
-from tqdm.auto import tqdm
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import ExogenousEncoder, THINClassifier
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
 
 N_FOLDS = 5
+WIDTH = 28  # of the names in print
 
 
 def rows():
@@ -48,35 +57,22 @@ def grid(n_candidates):
     return {"lam": lams, "lr": rates, "weight_decay": decays}
 
 
-def timed(search, X, y):
-    """Seconds of a search, without refitting."""
-    start = time.perf_counter()
-    search.fit(X, y)
-    return time.perf_counter() - start
-
-
-def line(name, ratios):
-    """Median of ratios, smallest and largest."""
-    ratios = np.array(ratios)
-    return f"  {name:<28}{np.median(ratios):6.2f}  ({ratios.min():.2f}, {ratios.max():.2f})"
-
-
 def compare(thin, X, y, rounds, jobs):
-    """Ratios of both plain searches to the stacked one, and how far their results differ."""
+    """Ratios of both plain searches to the stacked search, and how far their results differ."""
     setting = {"param_grid": grid(60), "cv": N_FOLDS, "refit": False}
-    contenders = {"stacked": lambda: StackedGridSearchCV(thin, **setting)}
+    makers = {"stacked": partial(StackedGridSearchCV, thin, **setting)}
     for n in jobs:
-        make = partial(GridSearchCV, thin, **setting, n_jobs=n)
-        contenders[f"GridSearchCV(n_jobs={n})"] = make
-    seconds = {name: [] for name in contenders}
-    for _ in range(rounds):
-        searches = {name: make() for name, make in contenders.items()}
-        for name, search in tqdm(searches.items(), "60 candidates", unit="search"):
-            seconds[name].append(timed(search, X, y))
+        makers[f"GridSearchCV(n_jobs={n})"] = partial(GridSearchCV, thin, **setting, n_jobs=n)
+    searches = {}
+
+    def search(name):
+        searches[name] = makers[name]().fit(X, y)
+
+    calls = {name: partial(search, name) for name in makers}
+    seconds = alternate(calls, rounds, "60 candidates", warm_up=False)
     print(f"60 candidates x {N_FOLDS} folds, seconds as a multiple of the stacked search's")
-    for name, values in seconds.items():
-        print(line(name, np.divide(values, seconds["stacked"])))
-    ours, plain, *others = searches.values()
+    print_ratios(seconds, "stacked", WIDTH)
+    ours, plain, *others = (searches[name] for name in makers)
     print(f"  same best parameters: {ours.best_params_ == plain.best_params_}")
     print("  largest difference of a fold's accuracy, in points")
     print(f"    stacked, GridSearchCV(n_jobs={jobs[0]}): {apart(ours, plain):.2f}")
@@ -92,47 +88,47 @@ def apart(search, other):
 
 
 def grow(thin, X, y, rounds):
-    """Stacked searches of more and more candidates, as multiples of that of 60."""
-    sizes = (1, 10, 60, 300)
-    seconds = {size: [] for size in sizes}
-    for _ in range(rounds):
-        for size in tqdm(sizes, "growth", unit="search"):
-            search = StackedGridSearchCV(thin, grid(size), cv=N_FOLDS, refit=False)
-            seconds[size].append(timed(search, X, y))
+    """Stacked searches of more and more candidates, as multiples of the search of 60."""
+
+    def search(size):
+        StackedGridSearchCV(thin, grid(size), cv=N_FOLDS, refit=False).fit(X, y)
+
+    calls = {f"{size} candidates": partial(search, size) for size in (1, 10, 60, 300)}
+    seconds = alternate(calls, rounds, "growth", warm_up=False)
     print(f"candidates x {N_FOLDS} folds, stacked, seconds as a multiple of those of 60")
-    for size, values in seconds.items():
-        print(line(f"{size} candidates", np.divide(values, seconds[60])))
+    print_ratios(seconds, "60 candidates", WIDTH)
 
 
 def ensembles(thin, X, y, rounds):
     """Seconds and held-out accuracy of more and more seeds; other seeds in each round."""
     X, X_test, y, y_test = train_test_split(X, y, test_size=1 / 3, random_state=0, stratify=y)
     sizes = (1, 5, 20)
-    seconds, scores = ({size: [] for size in sizes} for _ in range(2))
-    for seed in range(rounds):
-        for size in tqdm(sizes, "ensembles", unit="fit"):
-            ensemble = SeedEnsembleClassifier(thin, size, random_state=seed)
-            seconds[size].append(timed(ensemble, X, y))
-            scores[size].append(100 * ensemble.score(X_test, y_test))
+    fitted = {size: [] for size in sizes}
+
+    def fit(size):
+        ensemble = SeedEnsembleClassifier(thin, size, random_state=len(fitted[size]))
+        fitted[size].append(ensemble.fit(X, y))
+
+    calls = {size: partial(fit, size) for size in sizes}
+    seconds = alternate(calls, rounds, "ensembles", warm_up=False)
     print("ensembles, seconds as a multiple of those of one seed; accuracy, %")
     for size in sizes:
-        accuracy = mean_and_deviation(scores[size], 2)
-        print(line(f"{size} seeds", np.divide(seconds[size], seconds[1])), accuracy)
+        scores = [100 * ensemble.score(X_test, y_test) for ensemble in fitted[size]]
+        ratios = spread(np.divide(seconds[size], seconds[1]))
+        print(f"  {f'{size} seeds':<{WIDTH}}{ratios} {mean_and_deviation(scores, 2)}")
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = arguments(__doc__, rounds=3, grow="more candidates as well")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--width", type=int, default=32)
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="of GridSearchCV")
     parser.add_argument("--device", choices=DEVICES, default="cpu")
-    parser.add_argument("--grow", action="store_true", help="more candidates as well")
     parser.add_argument("--ensemble", action="store_true", help="ensembles of seeds instead")
     args = parser.parse_args()
     X, y, ink = rows()
-    network = {"backbone": MLPBackbone((args.width,)), "hidden_units": 0}
+    network = one_layer(args.width)
     where = {"device": args.device, "random_state": 0}
     encoder = ExogenousEncoder(**network, max_epochs=5, **where).fit(X, ink)
     thin = THINClassifier(
@@ -142,7 +138,7 @@ def main():
         max_epochs=args.epochs,
         **where,
     )
-    print(f"torch {torch.__version__}, {machine(args.device)}, {args.rounds} rounds")
+    print_machine(args.device, args.rounds)
     print(f"{args.epochs} epochs, batch {args.batch_size}, width {args.width}")
     if args.ensemble:
         ensembles(thin, X, y, args.rounds)

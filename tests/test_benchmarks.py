@@ -1,8 +1,11 @@
-"""The benchmarks run, at a size that takes seconds."""
+"""The benchmarks run, at a size that takes seconds; most of them in this process."""
 
+import contextlib
 import importlib
+import io
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -14,51 +17,113 @@ import torch
 
 from sklearn_thin.datasets import make_sprites
 
+# joblib warns where a busy disk takes half a second to write down the arguments of a run
+pytestmark = pytest.mark.filterwarnings("ignore:Persisting input arguments")
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = ("--rows", "300", "--epochs", "1", "--seeds", "2")
 
 
-def run(script, *arguments, **environment):
-    """What the script prints, run on one thread."""
-    done = subprocess.run(
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory):
+    """Import the benchmarks' modules by name, with a cache of runs, and forget them afterwards."""
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKLEARN_THIN_CACHE", str(tmp_path_factory.mktemp("runs")))
+        patch.setattr(sys, "path", [str(BENCHMARKS), str(BENCHMARKS / "paper"), *sys.path])
+        yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def run(modules, monkeypatch):
+    """Run a script in this process: the text that it prints."""
+
+    def call(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        printed, progress = io.StringIO(), io.StringIO()
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(progress),
+            torch.random.fork_rng(devices=[]),
+        ):
+            runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
+        return printed.getvalue()
+
+    return call
+
+
+@pytest.fixture
+def paper(run, data_dir, tmp_path):
+    """Run a command of benchmarks/paper: the text, and the figures of its JSON file."""
+
+    def call(command, *arguments):
+        file = tmp_path / f"{command}.json"
+        data = ("--data", str(data_dir), "--json", str(file))
+        printed = run(f"paper/{command}.py", *SMALL, *data, *arguments)
+        return printed, json.loads(file.read_text())
+
+    return call
+
+
+def start(script, *arguments, **environment):
+    """Run a script in a process of its own, as a user does, on one thread."""
+    return subprocess.run(
         [sys.executable, str(BENCHMARKS / script), *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
-def test_mnist_r_prints_every_model_writes_json_and_resumes(data_dir, tmp_path):
-    file = tmp_path / "figures.json"
-    small = [*SMALL, "--test-rows", "300", "--json", str(file)]
-    cache = {"SKLEARN_THIN_CACHE": str(tmp_path / "runs")}
-    printed = run("mnist_r.py", "--data", str(data_dir), *small, **cache)
-    figures = json.loads(file.read_text())
-    for model in ("encoder, free labels (exact bin)", "baseline", "THIN", "oracle"):
-        assert model in printed
-        assert len(figures["runs"][model]) == 2
-        assert all(0 < seed["accuracy"] <= 100 for seed in figures["runs"][model])
-    # the seconds of each fit are the same to the last digit: nothing was run again
-    run("mnist_r.py", "--data", str(data_dir), *small, **cache)
-    assert json.loads(file.read_text()) == figures
+def cells(printed, row):
+    """The cells of the table's row of this name."""
+    (line,) = [line for line in printed.splitlines() if line.startswith(f"| {row} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_bench_fit_prints_ratios_of_every_case_beside_its_peers():
+def scores(results):
+    return [result["accuracy"] for result in results]
+
+
+def is_png(file):
+    return file.read_bytes().startswith(b"\x89PNG")
+
+
+# ------------------------------------------------------------------------------ speed
+
+
+def test_bench_fit(run):
     printed = run("bench_fit.py", "--rounds", "1", "--rows", "64", "--epochs", "1")
     assert printed.count("to 'hand'") == printed.count("to 'skorch'") == 2
     assert "MLPClassifier" in printed
 
 
-def test_bench_predict_prints_ratios_beside_plain_skorch():
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++")
+def test_bench_fit_compares_variants_of_both_loops():
+    small = ("--rounds", "1", "--rows", "64", "--epochs", "1")
+    done = start("bench_fit.py", "--variants", *small)
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout
+    assert printed.count("compiled  ") == printed.count("channels first") == 2
+    assert printed.count("ratios to 'thin'") == printed.count("ratios to 'hand'") == 2
+
+
+def test_bench_predict(run):
     printed = run("bench_predict.py", "--rounds", "1", "--rows", "256")
     assert "to 'bare'" in printed
     assert "skorch" in printed
+    small = ("--rounds", "1", "--rows", "64", "--seeds", "2", "--epochs", "2")
+    printed = run("bench_predict.py", "--inference", *small)
+    for n_experts in (8, 64, 512):
+        figures = printed.split(f"L = {n_experts} ")[1].splitlines()[0]
+        assert figures.count("±") == 2
 
 
 @pytest.mark.parametrize("script", ["bench_fit.py", "bench_predict.py"])
-def test_growth_is_printed_beside_the_floor(script):
+def test_growth_is_printed_beside_the_floor(run, script):
     printed = run(script, "--rounds", "1", "--grow")
     for last in ("32,000 rows", "L = 64", "depth 8"):
         ratio, to_floor = map(float, printed.split(last)[1].split()[:2])
@@ -66,96 +131,41 @@ def test_growth_is_printed_beside_the_floor(script):
         assert to_floor > 1
 
 
-def test_bench_import_prints_what_the_package_adds():
-    assert "sklearn_thin beyond them" in run("bench_import.py", "--rounds", "1")
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-def test_bench_memory_prints_both_peaks_of_every_case():
-    printed = run("bench_memory.py", "--images", "500", "--gigabytes", "0.01")
-    memmaps = ("no gate", "gate", "gate on h_exo", "early stopping")
-    for case in ("500 uint8 images", *(f"0.01 GB memmap, {name}" for name in memmaps)):
-        for method in ("fit", "predict_proba"):
-            figures = map(float, printed.split(f"{case}, {method}")[1].split()[:3])
-            assert all(figure >= 0 for figure in figures)
-
-
-@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++")
-def test_bench_fit_compares_variants_of_both_loops():
-    printed = run("bench_fit.py", "--variants", "--rounds", "1", "--rows", "64", "--epochs", "1")
-    assert printed.count("compiled  ") == printed.count("channels first") == 2
-    assert printed.count("ratios to 'thin'") == printed.count("ratios to 'hand'") == 2
-
-
-def test_bench_predict_compares_kinds_of_inference():
-    small = ("--rounds", "1", "--rows", "256", "--seeds", "2")
-    printed = run("bench_predict.py", "--inference", *small)
-    for n_experts in (8, 64, 512):
-        figures = printed.split(f"L = {n_experts} ")[1].splitlines()[0]
-        assert figures.count("±") == 2
-
-
-def test_bench_search_times_ensembles():
-    small = ("--rounds", "2", "--epochs", "1", "--width", "4", "--batch-size", "512")
-    printed = run("bench_search.py", "--ensemble", *small)
+def test_bench_search(run):
+    small = ("--epochs", "1", "--width", "4", "--batch-size", "512")
+    printed = run("bench_search.py", "--rounds", "1", "--jobs", "1", *small)
+    assert "GridSearchCV(n_jobs=1)" in printed
+    assert "largest difference of a fold's accuracy" in printed
+    printed = run("bench_search.py", "--ensemble", "--rounds", "2", *small)
     assert "20 seeds" in printed
     assert "GridSearchCV" not in printed
 
 
-def test_bench_search_prints_ratios_and_compares_results():
-    small = ("--rounds", "1", "--epochs", "1", "--width", "4", "--batch-size", "512")
-    printed = run("bench_search.py", *small)
-    assert "GridSearchCV(n_jobs=2)" in printed
-    assert "largest difference of a fold's accuracy" in printed
+def test_bench_import(run):
+    assert "sklearn_thin beyond them" in run("bench_import.py", "--rounds", "1")
 
 
-# ----------------------------------------------------------------------- paper/
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_bench_memory():
+    small = ("--images", "500", "--gigabytes", "0.01", "--memmaps", "gate on h_exo")
+    done = start("bench_memory.py", *small)
+    assert done.returncode == 0, done.stderr
+    for case in ("500 uint8 images", "0.01 GB memmap, gate on h_exo"):
+        for method in ("fit", "predict_proba"):
+            figures = map(float, done.stdout.split(f"{case}, {method}")[1].split()[:3])
+            assert all(figure >= 0 for figure in figures)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Folder of the runs that the tests below share, as the commands do."""
-    return str(tmp_path_factory.mktemp("runs"))
+# ------------------------------------------------------------------------------ paper
 
 
-@pytest.fixture
-def paper(data_dir, cache, tmp_path):
-    """Run a command of benchmarks/paper: what it printed, and the figures of its JSON file."""
-
-    def call(command, *arguments):
-        file = tmp_path / f"{command}.json"
-        data = ("--data", str(data_dir), "--json", str(file))
-        script = f"paper/{command}.py"
-        printed = run(script, *SMALL, *data, *arguments, SKLEARN_THIN_CACHE=cache)
-        return printed, json.loads(file.read_text())
-
-    return call
+def test_a_command_without_data_names_the_option_before_work_starts():
+    done = start("paper/table1.py", SKLEARN_THIN_DATA="")
+    assert done.returncode == 1
+    assert "--data" in done.stderr
 
 
-@pytest.fixture(scope="module")
-def paper_module(cache):
-    """Import a module of benchmarks/paper, and forget it afterwards."""
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKLEARN_THIN_CACHE", cache)
-        patch.setattr(sys, "path", [str(BENCHMARKS / "paper"), *sys.path])
-        yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
-
-
-def cells(printed, row):
-    """What the table says in the row of this name."""
-    (line,) = [line for line in printed.splitlines() if line.startswith(f"| {row} |")]
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def is_png(file):
-    return file.read_bytes().startswith(b"\x89PNG")
-
-
-def test_table1_has_every_setting_and_resumes(paper):
+def test_table1(paper):
     printed, figures = paper("table1", "--test-rows", "300")
     names = [
         f"{angles}, {interpolation}, {images}"
@@ -168,27 +178,77 @@ def test_table1_has_every_setting_and_resumes(paper):
         own, (_, exact, number, ratio, *_) = "own" in name, cells(printed, name)
         assert number == ("98.32" if own else "")
         assert own == (ratio == "")
-        scores = [result["accuracy"] for result in figures["runs"][name]]
-        assert exact == f"{np.mean(scores):.2f} ± {np.std(scores, ddof=1):.2f}"
+        each = scores(figures["runs"][name])
+        assert exact == f"{np.mean(each):.2f} ± {np.std(each, ddof=1):.2f}"
         for result in figures["runs"][name]:
             assert result["accuracy"] <= result["within one bin"] <= 100
-    # the seconds of each fit are the same to the last digit: nothing was run again
-    assert paper("table1", "--test-rows", "300")[1] == figures
 
 
-def test_table2_on_mnist_r_stands_on_the_runs_of_mnist_r(paper, data_dir, cache, tmp_path):
-    file = tmp_path / "mnist_r.json"
+def test_mnist_r_resumes_and_table2_stands_on_its_runs(paper):
     less = ("--seeds", "1", "--test-rows", "200")
-    rest = ("--data", str(data_dir), "--json", str(file))
-    run("mnist_r.py", *SMALL, *less, *rest, SKLEARN_THIN_CACHE=cache)
+    printed, before = paper("mnist_r", *less)
+    assert cells(printed, "encoder, free labels (exact bin)")[3] == ""
+    assert cells(printed, "THIN")[2] == "98.26"
+    # the seconds of each fit are the same to the last digit: nothing ran again
+    assert paper("mnist_r", *less)[1] == before
     printed, figures = paper("table2", *less, "--datasets", "mnist_r")
-    before, now = json.loads(file.read_text())["runs"], figures["runs"]["mnist_r"]
-    shared = now.keys() & before.keys()
+    now = figures["runs"]["mnist_r"]
+    shared = now.keys() & before["runs"].keys()
     assert {"baseline", "THIN", "oracle"} <= shared
-    for name in shared:
-        assert now[name] == before[name]  # to the last digit of the seconds
+    assert all(now[name] == before["runs"][name] for name in shared)
     assert cells(printed, "THIN, as in the paper")[2] == "98.26"
     assert cells(printed, "simple ensemble")[2] == ""
+
+
+def test_table2_may_have_discrete_angles(paper):
+    gate = ("--models", "exogenous gate, shared layer")
+    options = ("--test-rows", "200", "--datasets", "mnist_r", *gate, "--angles")
+    continuous, discrete = (
+        paper("table2", *options, angles)[1]["runs"]["mnist_r"]["encoder, free labels"]
+        for angles in ("continuous", "discrete")
+    )
+    assert scores(continuous) != scores(discrete)
+
+
+def test_table2_may_train_the_baseline_on_the_images_of_the_encoder(paper):
+    models = ("baseline, other draws", "oracle, other draws")
+    options = ("--test-rows", "200", "--datasets", "mnist_r", "--epochs", "2", "--models", *models)
+    printed, figures = paper("table2", *options, "--against", "baseline, other draws")
+    runs = figures["runs"]["mnist_r"]
+    assert runs["baseline"] != runs["baseline, other draws"]
+    assert runs["baseline"][0]["parameters"] == runs["baseline, other draws"][0]["parameters"]
+    assert "error to baseline, other draws's" in printed
+    assert cells(printed, "baseline, other draws")[3] == "1.00"
+
+
+def test_table2_has_every_architecture_on_sprites(paper):
+    printed, figures = paper(
+        "table2", "--seeds", "1", "--test-rows", "200", "--datasets", "sprites"
+    )
+    runs = figures["runs"]["sprites"]
+    assert len(runs) == 20
+    for name, results in runs.items():
+        assert all(0 <= score <= 100 for score in scores(results))
+        assert cells(printed, name)[2] == ""  # the paper's numbers are on MNIST-R
+    sizes = {name: results[0]["parameters"] for name, results in runs.items()}
+    gate, encoder = sizes["exogenous gate, shared layer"], sizes["encoder, free labels"]
+    assert sizes.pop("baseline, as large as gate and encoder") >= gate + encoder
+    # about as large: experts share the hidden units, whatever their number
+    del sizes["encoder alone, free labels"]  # which is no THIN, and reads no image
+    assert np.abs(np.array(list(sizes.values())) / sizes["baseline"] - 1).max() < 0.06
+
+
+def test_table2_gates_sprites_by_another_variable(paper):
+    models = ("oracle", "exogenous gate, shared layer")
+    options = ("--test-rows", "200", "--datasets", "sprites", "--models", *models, "--by")
+    by = {name: paper("table2", *options, name) for name in ("scale", "orientation", "tilt")}
+    runs = [figures["runs"]["sprites"] for _, figures in by.values()]
+    for by_variable in runs:
+        assert by_variable["baseline"] == runs[0]["baseline"]  # which reads none of them
+    for row in ("encoder, free labels", *models):
+        first, second, third = (scores(by_variable[row]) for by_variable in runs)
+        assert first != second != third
+    assert "Sprites, by orientation" in by["orientation"][0]
 
 
 def test_confusions_count_every_pair_of_digits_in_both_directions(paper):
@@ -202,11 +262,10 @@ def test_confusions_count_every_pair_of_digits_in_both_directions(paper):
     assert cells(printed, "all pairs")[1].startswith(f"{wrong.mean():.1f} ±")
 
 
-def test_choices_are_made_on_training_digits_alone(paper, paper_module, data_dir):
-    printed, figures = paper("choose", "--test-rows", "200")
+def test_choices_are_made_on_training_digits_alone(paper, modules, data_dir):
+    printed, _ = paper("choose", "--seeds", "1", "--test-rows", "200")
     assert len(cells(printed, "oracle, dropout")) == 7
-    assert len(figures["runs"]["exogenous gate, free labels, dropout"]) == 2
-    data = paper_module("_data")
+    data = modules("_data")
     train, held_out = (data.mnist_r_choice(str(data_dir), part) for part in (True, False))
     assert (len(train.y), len(held_out.y)) == (50_000, 10_000)
     every = data.mnist_r(str(data_dir), True)
@@ -215,103 +274,38 @@ def test_choices_are_made_on_training_digits_alone(paper, paper_module, data_dir
     np.testing.assert_array_equal(np.sort(whole), np.sort(expected))
 
 
-def test_choices_about_sprites_are_made_on_other_draws_than_the_test(paper, paper_module, data_dir):
-    printed, figures = paper(
-        "choose",
-        "--dataset",
-        "sprites",
-        "--test-rows",
-        "200",
-        "--models",
-        "exogenous gate, two leaves",
-    )
+def test_choices_about_sprites_are_made_on_other_draws_than_the_test(paper, modules, data_dir):
+    small = ("--dataset", "sprites", "--seeds", "1", "--test-rows", "200")
+    printed, figures = paper("choose", *small, "--models", "exogenous gate, two leaves")
     assert "Sprites, by scale, other draws" in printed
-    assert set(figures["runs"]) == {
-        *("encoder, free labels", "baseline", "exogenous gate, two leaves")
-    }
-    data = paper_module("_data")
+    rows = {"encoder, free labels", "baseline", "exogenous gate, two leaves"}
+    assert set(figures["runs"]) == rows
+    data = modules("_data")
     scored, test = (
         data.load(dataset, str(data_dir), False, 500) for dataset in ("sprites_choice", "sprites")
     )
     assert (scored.X[:500] != test.X).any((1, 2)).mean() > 0.9
 
 
-def test_table2_may_have_discrete_angles(paper):
-    models = ("oracle", "exogenous gate, shared layer")
-    options = ("--test-rows", "200", "--datasets", "mnist_r", "--models", *models, "--angles")
-    _, figures = paper("table2", *options, "discrete")
-    _, others = paper("table2", *options, "continuous")
-    encoders = (runs["runs"]["mnist_r"]["encoder, free labels"] for runs in (figures, others))
-    discrete, continuous = ([run["accuracy"] for run in runs] for runs in encoders)
-    assert discrete != continuous
-
-
-def test_table2_has_every_architecture_on_sprites(paper):
-    printed, figures = paper("table2", "--test-rows", "200", "--datasets", "sprites")
-    runs = figures["runs"]["sprites"]
-    assert len(runs) == 20
-    for name, results in runs.items():
-        assert len(results) == 2
-        assert all(0 <= result["accuracy"] <= 100 for result in results)
-        assert cells(printed, name)[2] == ""  # the paper's numbers are on MNIST-R
-    sizes = {name: results[0]["parameters"] for name, results in runs.items()}
-    gate, encoder = sizes["exogenous gate, shared layer"], sizes["encoder, free labels"]
-    assert sizes.pop("baseline, as large as gate and encoder") >= gate + encoder
-    # about as large: experts share the hidden units, whatever their number
-    del sizes["encoder alone, free labels"]  # which is no THIN, and reads no image
-    assert np.abs(np.array(list(sizes.values())) / sizes["baseline"] - 1).max() < 0.06
-
-
-def test_sprites_that_training_has_seen_may_be_left_out_of_the_score(paper, paper_module):
+def test_sprites_that_training_has_seen_may_be_left_out_of_the_score(paper, modules):
     options = ("--rows", "3000", "--seeds", "1", "--datasets", "sprites", "--models", "baseline")
     printed, figures = paper("table2", *options, "--unseen")
-    data = paper_module("_data")
-    spec = {"dataset": "sprites", "data": None, "epochs": 1, "rows": 3000, "unseen": True}
-    left, whole = data.scored_part(spec).X, data.part_of(spec, False).X
+    data = modules("_data")
+    setting = data.Setting("sprites", epochs=1, rows=3000, unseen=True)
+    left, whole = data.scored_part(setting).X, data.part_of(setting, False).X
     assert f"{len(left):,} test images" in printed
     assert 9000 < len(left) < len(whole) == 10_000
-    trained = np.concatenate([data.part_of(spec, True, 3000).X, data.more_sprites(None, 1, 3000).X])
+    more = data.more_sprites(None, 1, 3000).X
+    trained = np.concatenate([data.part_of(setting, True, 3000).X, more])
     assert not set(map(bytes, left)) & set(map(bytes, trained))
     _, others = paper("table2", *options)
-    scores = [runs["runs"]["sprites"]["baseline"][0]["accuracy"] for runs in (figures, others)]
-    assert scores[0] != scores[1]
+    unseen, whole = (runs["runs"]["sprites"]["baseline"] for runs in (figures, others))
+    assert scores(unseen) != scores(whole)
 
 
-def test_the_baseline_may_learn_from_the_images_of_the_encoder(paper):
-    models = ("baseline, other draws", "oracle, other draws")
-    options = ("--test-rows", "200", "--datasets", "mnist_r", "--epochs", "2", "--models", *models)
-    runs = paper("table2", *options)[1]["runs"]["mnist_r"]
-    assert runs["baseline"] != runs["baseline, other draws"]
-    printed, _ = paper("table2", *options, "--against", "baseline, other draws")
-    assert "error to baseline, other draws's" in printed
-    assert cells(printed, "baseline, other draws")[3] == "1.00"
-    assert runs["baseline"][0]["parameters"] == runs["baseline, other draws"][0]["parameters"]
-
-
-def test_a_command_without_data_names_the_option_before_work_starts():
-    environment = {**os.environ, "SKLEARN_THIN_DATA": ""}
-    command = [sys.executable, str(BENCHMARKS / "paper/table1.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "--data" in done.stderr
-
-
-def test_sprites_may_be_gated_by_their_orientation(paper):
-    models = ("oracle", "exogenous gate, shared layer")
-    options = ("--test-rows", "200", "--datasets", "sprites", "--models", *models, "--by")
-    by = {name: paper("table2", *options, name) for name in ("scale", "orientation", "tilt")}
-    runs = {name: figures["runs"]["sprites"] for name, (_, figures) in by.items()}
-    for by_variable in runs.values():
-        assert by_variable["baseline"] == runs["scale"]["baseline"]  # which reads none of them
-    for row in ("encoder, free labels", *models):
-        scores = [[run["accuracy"] for run in by_variable[row]] for by_variable in runs.values()]
-        assert scores[0] != scores[1] != scores[2]
-    assert "Sprites, by orientation" in by["orientation"][0]
-
-
-def test_a_sprites_tilt_is_its_orientation_within_a_quarter_turn(paper_module):
+def test_a_sprites_tilt_is_its_orientation_within_a_quarter_turn(modules):
     drawn = make_sprites(2000, random_state=0)
-    z = paper_module("_data").draw_sprites(2000, 0).z
+    z = modules("_data").draw_sprites(2000, 0).z
     np.testing.assert_allclose(40 * drawn.orientations / (2 * np.pi), z["orientation"])
     np.testing.assert_array_equal(z["orientation"] % 10, z["tilt"])
 
@@ -381,11 +375,10 @@ def test_table4_gates_by_a_pretrained_network_on_demand(paper):
     # seven nodes read 128 numbers; the backbone sees the images at half their size
     assert figures["runs"][name][0]["parameters"] == pytest.approx(baseline, rel=0.1)
     assert cells(printed, name)[3] != ""
-    assert "encoder" not in figures["runs"]  # nothing would read it
 
 
-def test_expressions_are_chosen_on_people_of_the_training_part(data_dir, paper_module):
-    data = paper_module("_data")
+def test_expressions_are_chosen_on_people_of_the_training_part(data_dir, modules):
+    data = modules("_data")
     split, subject = data.expressions_split(str(data_dir), False)
     inner, _ = data.expressions_split(str(data_dir), True)
     assert set(inner["train"]) | set(inner["test"]) == set(split["train"])
@@ -399,45 +392,53 @@ def test_expressions_are_chosen_on_people_of_the_training_part(data_dir, paper_m
     assert all(subject[first] == subject[row] for first, row in faces.repeated)
 
 
-def test_shrunk_is_the_mean_over_squares_of_pixels(paper_module):
+def test_shrunk_is_the_mean_over_squares_of_pixels(modules):
     images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
-    means = paper_module("_data").shrunk(images, 2)
+    means = modules("_data").shrunk(images, 2)
     assert means.dtype == np.uint8
     np.testing.assert_array_equal(means[0], np.rint([[2.5, 4.5], [10.5, 12.5]]))
 
 
-def test_encoders_see_as_many_images_whatever_their_labels_cost(paper_module):
-    data = paper_module("_data")
-    spec = {"dataset": "sprites", "data": None, "rows": 50, "seed": 0}
+def test_encoders_see_as_many_images_whatever_their_labels_cost(modules):
+    data = modules("_data")
     for epochs, copies in ((12, 6), (4, 4), (14, 2)):
-        part, n_copies = data.encoder_part({**spec, "epochs": epochs}, "free")
+        setting = data.Setting("sprites", rows=50, epochs=epochs)
+        part, n_copies = data.encoder_part(setting, data.FREE)
         assert n_copies == copies
         assert part.X.shape == (50 * copies, 32, 32)
-    own, n_copies = data.encoder_part({**spec, "epochs": 12}, "paper")
+    own, n_copies = data.encoder_part(setting, data.OWN)
     assert n_copies == 1
-    np.testing.assert_array_equal(own.X, data.part_of(spec, True, 50).X)
+    np.testing.assert_array_equal(own.X, data.part_of(setting, True, 50).X)
 
 
-def test_augmented_encoder_images_differ_and_leave_the_global_generator(data_dir, paper_module):
-    data = paper_module("_data")
+def test_augmented_encoder_images_differ_and_leave_the_global_generator(data_dir, modules):
+    data = modules("_data")
     options = {"side": 32, "choose": False}
-    spec = {"dataset": "expressions", "data": str(data_dir), "rows": 30, "options": options}
-    spec.update(seed=0, epochs=3, augment=True)
+    setting = data.Setting(
+        "expressions", str(data_dir), epochs=3, rows=30, options=options, augment=True
+    )
     state = torch.get_rng_state()
-    part, n_copies = data.encoder_part(spec, "paper")
+    part, n_copies = data.encoder_part(setting, data.OWN)
     assert torch.equal(torch.get_rng_state(), state)
     assert n_copies == 3
     assert part.X.shape == (90, 32, 32)
     assert (part.z["subject"][:30] == part.z["subject"][60:]).all()
     assert (part.X[:30] != part.X[30:60]).any(axis=(1, 2)).all()
-    again, _ = data.encoder_part(spec, "paper")
+    again, _ = data.encoder_part(setting, data.OWN)
     np.testing.assert_array_equal(again.X, part.X)
 
 
-def test_models_that_come_to_the_same_are_run_once(paper_module):
-    models = paper_module("_models")
-    spec = {"lam": 0, "dataset": "mnist_r", "seed": 0, "test_rows": 9}
-    gate = models.model_params(spec, "exogenous gate, shared layer")
-    assert models.model_params(spec, "THIN, cosine") == gate
-    assert models.model_params({**spec, "lam": 0.1}, "THIN, cosine") == {**gate, "lam": 0.1}
-    assert models.training(spec) == models.training({**spec, "lam": 1, "test_rows": None})
+def test_models_that_are_equal_run_once(modules):
+    models, data, build = modules("_models"), modules("_data"), modules("_build")
+    gate, cosine = (
+        models.MODELS[name] for name in ("exogenous gate, shared layer", "THIN, cosine")
+    )
+    assert cosine.with_lam(0) == gate
+    assert cosine.with_lam(0.1) == gate.with_params(lam=0.1)
+    assert gate.with_lam(0.1) == gate
+    setting = data.Setting("sprites_choice", test_rows=9, unseen=True)
+    assert setting.for_training() == data.Setting("sprites")
+    by_tilt = data.Setting("sprites", variables=("tilt",))
+    baseline = models.MODELS["baseline"]
+    assert build.read_by(baseline, by_tilt) == build.read_by(baseline, setting.for_training())
+    assert build.read_by(gate, by_tilt) != build.read_by(gate, setting.for_training())

@@ -1,11 +1,12 @@
 """The data sets of the paper, as the commands of this folder use them."""
 
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from _runs import memory
+from _cache import memory
 
 from sklearn_thin._compat import import_torchvision
 from sklearn_thin._random import torch_seed
@@ -23,6 +24,42 @@ SPRITES_BY = ("scale", "orientation", "tilt")
 SPRITE_COPIES = 6  # 60,000 sprites take 61 MB
 N_LABELS = {"rotation": 18, "scale": 10, "orientation": 40, "tilt": 10}
 FACES = ImageAugmentation(rotation=10, shift=0.05, flip=True, brightness=0.2, contrast=0.2)
+
+
+# Images for an encoder: the classifier's, or other draws, whose exogenous labels are free.
+OWN, FREE = "own images", "free labels"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a run depends on, apart from its model."""
+
+    dataset: str  # one of DATASETS
+    data: str | None = None  # folder of the data set; sprites need none
+    seed: int = 0
+    epochs: int = 12
+    rows: int | None = None  # for training; None is all
+    test_rows: int | None = None  # to score on; None is all
+    unseen: bool = False  # leaves out test images that equal an image of the training
+    device: str = "auto"
+    options: dict = field(default_factory=dict)  # of the data set's function
+    variables: tuple | None = None  # exogenous; None is those of the data set
+    backbone: dict = field(default_factory=dict)  # parameters of ConvNetBackbone
+    augment: bool = False  # changes the images by FACES
+
+    @property
+    def gate_variables(self):
+        """The exogenous variables that the gate reads."""
+        return EXOGENOUS[self.dataset] if self.variables is None else self.variables
+
+    def for_training(self):
+        """The part of the setting that a fitted classifier depends on."""
+        dataset = TRAINED_ON.get(self.dataset, self.dataset)
+        return replace(self, dataset=dataset, test_rows=None, unseen=False)
+
+    def for_encoder(self):
+        """The part of the setting that a fitted encoder depends on."""
+        return replace(self.for_training(), variables=None)
 
 
 class Part(NamedTuple):
@@ -92,7 +129,7 @@ def more_digits(data, n_copies, rows=None, **rotation):
 
 
 def as_digits(rotated, digits):
-    """What make_rotated gives, as a Part whose exogenous variables include the digit."""
+    """Rotated images as a Part; its exogenous variables include the digit."""
     z = {"digit": digits, "rotation": rotated.angle_bins}
     if "scale_bins" in rotated:
         z["scale"] = rotated.scale_bins
@@ -121,7 +158,7 @@ def more_sprites(data, n_copies, rows=None):
 def draw_sprites(n, seed):
     """Sprites whose shape is the class; their scale, orientation or tilt is exogenous.
 
-    With hard edges, as in dSprites: smooth ones tell the shape of all but one in 10,000. The
+    Edges are hard, as in dSprites: smooth edges give away the shape of all but one in 10,000. The
     scale is in 10 bins, the orientation one of 40, as dSprites labels it. The tilt is the
     orientation within a quarter turn: a square looks the same after each.
     """
@@ -139,8 +176,8 @@ def expressions_split(data, choose):
     """Rows for training, for testing and for the identity encoder, split by subject.
 
     With `choose` the rows of the first split's training part, split again in the same way.
-    The people who teach the encoder are never tested. Returned beside is the subject of each
-    row; two who share an image are one.
+    The test part has none of the encoder's people. Returned too is the subject of each row; two
+    subjects of one photograph are one.
     """
     faces = load_expressions(data)
     subject = faces.subject.copy()
@@ -190,7 +227,7 @@ DATASETS = {
     "sprites_choice": sprites_choice,
     "expressions": expressions,
 }
-TRAINED_ON = {"sprites_choice": "sprites"}  # which differ in the rows to score alone
+TRAINED_ON = {"sprites_choice": "sprites"}  # they differ only in the rows to score
 # other draws of the training images, whose exogenous labels come with them
 MORE = {
     "mnist_r": more_digits,
@@ -198,7 +235,7 @@ MORE = {
     "mnist_rs": partial(more_digits, scale=(0.5, 1.0)),
     "sprites": more_sprites,
 }
-EXOGENOUS = {  # unless the setting names "variables"
+EXOGENOUS = {  # unless the setting has variables
     "mnist_r": ("rotation",),
     "mnist_r_choice": ("rotation",),
     "mnist_rs": ("rotation", "scale"),
@@ -214,43 +251,42 @@ def load(dataset, data, train, rows=None, **options):
     return DATASETS[dataset](data, train, rows, **options)
 
 
-def part_of(spec, train, rows=None):
-    """The part that a run trains on, or the one it is scored on."""
-    return load(spec["dataset"], spec["data"], train, rows, **spec.get("options", {}))
+def part_of(setting, train, rows=None):
+    """The part that a run trains on, or the part that it is scored on."""
+    return load(setting.dataset, setting.data, train, rows, **setting.options)
 
 
-def encoder_part(spec, kind):
+def encoder_part(setting, kind):
     """Images and labels for an encoder, and how many copies of the data set they are.
 
-    "paper": the classifier's own images; of the expressions, those of the people with
-    enough of them. "free": other draws, one for each epoch, where memory allows.
+    OWN: the classifier's own images; of the expressions, those of the people with enough of
+    them. FREE: other draws, one for each epoch, where memory allows.
     """
-    dataset, epochs = spec["dataset"], spec["epochs"]
-    if kind == "free":
+    dataset, epochs = setting.dataset, setting.epochs
+    if kind == FREE:
         most = SPRITE_COPIES if dataset == "sprites" else epochs
         n_copies = max(n for n in range(1, most + 1) if epochs % n == 0)
-        options = spec.get("options", {})
-        return MORE[dataset](spec["data"], n_copies, spec["rows"], **options), n_copies
-    part = part_of(spec, "encoder" if dataset == "expressions" else True, spec["rows"])
-    if spec.get("augment"):
-        return augmented(part, epochs, spec["seed"]), epochs
+        return MORE[dataset](setting.data, n_copies, setting.rows, **setting.options), n_copies
+    part = part_of(setting, "encoder" if dataset == "expressions" else True, setting.rows)
+    if setting.augment:
+        return augmented(part, epochs, setting.seed), epochs
     return part, 1
 
 
-def scored_part(spec):
-    """The rows that a run is scored on; "unseen" leaves out images that training has seen."""
-    part = part_of(spec, False).first(spec.get("test_rows"))
-    if not spec.get("unseen"):
+def scored_part(setting):
+    """The rows that a run is scored on."""
+    part = part_of(setting, False).first(setting.test_rows)
+    if not setting.unseen:
         return part
     drawn = ("dataset", "data", "epochs", "rows", "options")
-    kept = unseen_rows({name: spec[name] for name in drawn if name in spec})
+    kept = unseen_rows(Setting(**{name: getattr(setting, name) for name in drawn}))
     kept = kept[kept < len(part.y)]
     return Part(part.X[kept], part.y[kept], {name: z[kept] for name, z in part.z.items()})
 
 
 @memory.cache
-def unseen_rows(spec):
-    """Test images that equal, pixel for pixel, none of the classifier's or the encoder's."""
-    seen = set(map(bytes, part_of(spec, True, spec["rows"]).X))
-    seen.update(map(bytes, encoder_part(spec, "free")[0].X))
-    return np.flatnonzero([bytes(image) not in seen for image in part_of(spec, False).X])
+def unseen_rows(setting):
+    """Test images that equal, pixel for pixel, no image of the classifier or the encoder."""
+    seen = set(map(bytes, part_of(setting, True, setting.rows).X))
+    seen.update(map(bytes, encoder_part(setting, FREE)[0].X))
+    return np.flatnonzero([bytes(image) not in seen for image in part_of(setting, False).X])

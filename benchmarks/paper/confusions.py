@@ -1,18 +1,21 @@
-"""Which digits of MNIST-R the gate confuses, beside the oracle, whose gate is told the true bin.
+"""Pairs of digits that the gate confuses on MNIST-R, beside the oracle's.
 
     python benchmarks/paper/confusions.py --data DIR
 
-DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. The models are those of `mnist_r.py`, whose
-runs are not repeated. A pair of digits counts in both directions. A 6 and a 9 are each other's
-image turned by 180 degrees: what an oracle wins there no encoder could tell. Printed are the
-pairs that the oracle wins most, and how much of what separates the two models they make up.
+DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. The gate of the oracle reads the true bin.
+The models are those of `mnist_r.py`, whose runs are not repeated. A pair of digits counts in
+both directions. A 6 and a 9 are each other's image, turned by 180 degrees: no encoder could win
+the errors that the oracle wins there. The table shows the pairs with the largest difference of
+the two models, and their share of the whole difference.
 """
 
 import numpy as np
-from _models import count_errors, score_encoder
-from _runs import arguments, heading, markdown, mean_and_deviation, run_named, setting, write_json
+from _command import arguments, main, settings, show
+from _models import models
+from _scores import count_errors, run_models
+from _tables import markdown, mean_and_deviation
 
-MODELS = ("exogenous gate, shared layer", "oracle, shared layer")
+COMPARED = ("exogenous gate, shared layer", "oracle, shared layer")
 N_PAIRS = 8
 
 
@@ -25,29 +28,26 @@ def pair_counts(matrices):
 
 def table(runs):
     """Errors on the pairs that the oracle wins most, on 6 and 9, and in all."""
-    gate, oracle = (pair_counts(runs[name]) for name in MODELS)
+    gate, oracle = (pair_counts(runs[name]) for name in COMPARED)
     won = gate - oracle  # (n_seeds, n_pairs)
+    in_all = won.sum(1).mean()
     names = [f"{i} and {j}" for i, j in zip(*np.triu_indices(10, 1), strict=True)]
     order = np.argsort(-won.mean(0), kind="stable")[:N_PAIRS].tolist()
     rows = []
     for pair in dict.fromkeys([*order, names.index("6 and 9")]):
         counts = [mean_and_deviation(errors[:, pair], 1) for errors in (gate, oracle, won)]
-        share = 100 * won[:, pair].mean() / won.sum(1).mean()
-        rows.append([names[pair], *counts, f"{share:.0f}"])
+        share = f"{100 * won[:, pair].mean() / in_all:.0f}" if in_all else None
+        rows.append([names[pair], *counts, share])
     whole = [mean_and_deviation(errors.sum(1), 1) for errors in (gate, oracle, won)]
     rows.append(["all pairs", *whole, "100"])
-    return markdown(["errors", *MODELS, "difference", "of the whole difference, %"], rows)
+    return markdown(["errors", *COMPARED, "difference", "of the whole difference, %"], rows)
 
 
-def main():
-    args = arguments(__doc__, lam=None).parse_args()
-    specs = [setting(args, "mnist_r", seed) for seed in range(args.seeds)]
-    run_named(score_encoder, specs, {"encoder": ({}, "free")}, args, "encoders")
-    runs = run_named(count_errors, specs, {name: ({}, name) for name in MODELS}, args, "models")
-    print(heading("MNIST-R", args))
-    print(table(runs))
-    write_json(args, runs={name: np.array(r).tolist() for name, r in runs.items()})
+def report(args):
+    runs = run_models(count_errors, models(COMPARED), settings(args, "mnist_r"), args)
+    show(args, "MNIST-R", table(runs))
+    return {"runs": {name: np.array(matrices).tolist() for name, matrices in runs.items()}}
 
 
 if __name__ == "__main__":
-    main()
+    main(arguments(__doc__), report)

@@ -1,36 +1,32 @@
-"""Does dispelling dispel? What probes still read of the rotation in h_endo, on MNIST-R.
+"""Ways to dispel: the information on the rotation that probes find in h_endo, on MNIST-R.
 
     python benchmarks/paper/dispelling.py --data DIR
 
 DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. All models have one hidden layer in the
-backbone, h_endo, which the experts share; the baseline's network is that of `mnist_r.py`, but for
+backbone, h_endo, which the experts share. The baseline's network is that of `mnist_r.py`, with
 240 hidden units instead of 256.
-Compared are the baseline, the exogenous gate (λ = 0), and what is meant to dispel: the paper's
-cosine term, a covariance penalty, gradient reversal, closed-form erasure, alignment, and
-combinations. Gates read the encoder with free labels of `table2.py`. A linear and an MLP probe
-are trained on one half of the test images' h_endo and scored on the other half. The cut is the
-share of the probe's excess over chance that is gone, against the gate with λ = 0 of the same
-seed; below 0 the probe reads more than there. --probe-c gives the linear probe, a logistic
-regression with C = 0.01, another penalty. The weights of the covariance penalty and of
-reversal were not tuned; every model is scored once, after the last epoch. With --choose none of
-it sees the test images: 10,000 of the training digits are held out, and probed instead.
+
+Compared are the baseline, the exogenous gate (λ = 0), and the ways to dispel: the paper's cosine
+term, a covariance penalty, gradient reversal, closed-form erasure, alignment, and combinations.
+Gates read the encoder with free labels of `table2.py`. A linear and an MLP probe are trained on
+one half of the test images' h_endo, and scored on the other half.
+
+The cut compares a model with the gate of λ = 0 and of the same seed: it is the share of the
+probe's excess over chance that is gone. Below 0 the probe's accuracy is higher than for that
+gate. The linear probe is a logistic regression with C = 0.01; --probe-c sets another C.
+
+The weights of the covariance penalty and of reversal were not tuned. Every model is scored once,
+after the last epoch. With --choose no model or probe reads a test image: the probes read 10,000
+held-out training digits.
 """
 
+from functools import partial
+
 import numpy as np
-from _models import measure_dispelling, score_encoder
-from _runs import (
-    LAM,
-    against,
-    arguments,
-    column,
-    heading,
-    markdown,
-    mean_and_deviation,
-    run_named,
-    setting,
-    write_json,
-)
-from mnist_r import PAPER
+from _command import arguments, main, settings, show
+from _models import LAM, MODELS
+from _scores import measure_dispelling, run_models
+from _tables import PAPER, against, column, markdown, mean_and_deviation
 
 GATE = "exogenous gate, λ = 0"
 ROWS = {
@@ -86,26 +82,26 @@ def chance(runs):
     return np.mean([leakage(results, "linear", "chance").mean() for results in runs.values()])
 
 
-def main():
-    parser = arguments(__doc__, lam=None)
-    parser.add_argument("--models", nargs="+", choices=ROWS, default=ROWS, metavar="NAME")
+def parser():
+    parser = arguments(__doc__, models=ROWS)
     parser.add_argument("--probe-c", type=float, help="C of the linear probe, if another")
     parser.add_argument("--choose", action="store_true", help="probe held-out training digits")
-    args = parser.parse_args()
-    dataset = "mnist_r_choice" if args.choose else "mnist_r"
-    more = {} if args.probe_c is None else {"probe_c": args.probe_c}
-    specs = [setting(args, dataset, seed, **more) for seed in range(args.seeds)]
-    run_named(score_encoder, specs, {"encoder": ({}, "free")}, args, "encoders")
-    names = dict.fromkeys(("baseline", GATE, *args.models))
-    tasks = {name: ({"lam": ROWS[name][0]}, ROWS[name][1]) for name in names}
-    runs = run_named(measure_dispelling, specs, tasks, args, "classifiers")
-    rows = ", held-out training digits" if args.choose else ""
-    title = f"MNIST-R{rows}, chance {chance(runs):.1f} %"
+    return parser
+
+
+def report(args):
+    seeds = settings(args, "mnist_r_choice" if args.choose else "mnist_r")
+    rows = {}
+    for name in ("baseline", GATE, *args.models):
+        lam, model = ROWS[name]
+        rows[name] = {}, MODELS[model].with_lam(lam)
+    runs = run_models(partial(measure_dispelling, probe_c=args.probe_c), rows, seeds, args)
+    held_out = ", held-out training digits" if args.choose else ""
+    title = f"MNIST-R{held_out}, chance {chance(runs):.1f} %"
     title += "" if args.probe_c is None else f", C = {args.probe_c:g} of the linear probe"
-    print(heading(title, args))
-    print(table(runs))
-    write_json(args, runs=runs)
+    show(args, title, table(runs))
+    return {"runs": runs}
 
 
 if __name__ == "__main__":
-    main()
+    main(parser(), report)

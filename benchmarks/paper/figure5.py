@@ -1,19 +1,23 @@
-"""Figure 5: which faces THIN's gate, steered by identity, sends to which expert.
+"""Figure 5: the faces that THIN's gate, steered by identity, sends to each expert.
 
     python benchmarks/paper/figure5.py --data DIR
 
 DIR holds `expressions_in_the_wild.npz`. The model is table 4's THIN, whose runs are not
-repeated. The figure, a PNG, shows of the first seed the faces with the largest mixture weight
-in each of the most used leaves, and the weights of the people with most images, image by
-image. The table says over the seeds whether the gate knows people that it never saw: how
-often two images of one person have the same most probable leaf, beside two images of two. The
-faces are those of the test part, or with --choose of a validation part; nothing is chosen.
+repeated. The figure, a PNG, is of the first seed. It shows the faces with the largest mixture
+weight in each of the most used leaves, and the weights of the people with most images, image by
+image.
+
+The table is over all seeds. It compares pairs of images of one person with pairs of two people,
+by the share of pairs with the same most probable leaf. The faces are those of the test part, or
+with --choose of a validation part: the gate has seen none of these people. Nothing is chosen.
 """
 
 import numpy as np
-from _data import part_of
-from _models import gate_weights, prepare_encoder
-from _runs import heading, markdown, mean_and_deviation, run_named, write_json
+from _command import main, show
+from _data import scored_part
+from _models import models
+from _scores import gate_weights, run_models
+from _tables import markdown, mean_and_deviation
 from matplotlib.figure import Figure
 from scipy.stats import ttest_rel
 from table4 import face_arguments, face_settings, face_title
@@ -90,25 +94,23 @@ def draw_people(figure, subject, weights):
     figure.suptitle(f"Weights of the {len(chosen)} people with most images")
 
 
-def main():
+def parser():
     parser = face_arguments(__doc__)
     parser.add_argument("--figure", default="figure5.png", help="file to draw to")
-    args = parser.parse_args()
-    specs = face_settings(args)
-    run_named(prepare_encoder, specs, {"encoder": ({}, "paper")}, args, "encoders")
-    (results,) = run_named(
-        gate_weights, specs, {"THIN": ({}, "THIN, own images")}, args, "gates"
-    ).values()
-    part = part_of(specs[0], False).first(args.test_rows)
+    return parser
+
+
+def report(args):
+    seeds = face_settings(args)
+    (results,) = run_models(gate_weights, models(["THIN, own images"]), seeds, args).values()
+    part = scored_part(seeds[0])
     shares = [same_leaf(result["leaf"], part.z["subject"]) for result in results]
     weights = [result["weights"] for result in results]
-    print(heading(face_title(args, part), args))
-    print(pairs_table(shares))
-    print()
-    print(leaves_table(weights[0], part.y))
+    tables = pairs_table(shares), leaves_table(weights[0], part.y)
+    show(args, face_title(args, part), *tables)
     draw(part, weights[0], args.figure)
-    write_json(args, same_leaf=shares, mean_weights=[w.mean(0).tolist() for w in weights])
+    return {"same_leaf": shares, "mean_weights": [w.mean(0).tolist() for w in weights]}
 
 
 if __name__ == "__main__":
-    main()
+    main(parser(), report)

@@ -1,31 +1,39 @@
-"""Table 2: six architectures, and what we changed of them, on MNIST-R and on sprites.
+"""Table 2: six architectures, and our changes to them, on MNIST-R and on sprites.
 
     python benchmarks/paper/table2.py --data DIR
 
 DIR holds `MNIST/raw/*-ubyte`, torchvision's layout. MNIST-R is that of `mnist_r.py`, whose
-runs are not repeated; the paper's angles seem to be discrete (`--angles`). The sprites are
-60,000 for training and 10,000 for testing, drawn by `make_sprites` at 32 × 32 pixels (dSprites
-has 64 × 64), with hard edges as there: the shape is the class, the scale in 10 bins the
-exogenous variable, or (`--by`) the orientation, one of 40, or the tilt, which is the orientation
-within a quarter turn, one of 10.
+runs are not repeated; the paper's angles seem to be discrete (`--angles`).
+
+`make_sprites` draws 60,000 sprites for training and 10,000 for testing, at 32 × 32 pixels
+(dSprites has 64 × 64), with hard edges as in dSprites. The shape is the class. The exogenous
+variable is the scale in 10 bins, or (`--by`) the orientation in 40, or the tilt in 10: the tilt
+is the orientation within a quarter turn.
 
 Compared are the baseline, the simple and the tree-gated ensemble, the exogenous gate, THIN and
-the oracle; "as in the paper" gates on h_exo, and each expert has hidden units of its own. Below
-the oracle one thing changes at a time: the gate reads what the encoder says; the encoder is
-trained, for as many steps, on other draws ("free labels": of the digits one an epoch, of the
-sprites six, each seen several times, as more would not fit into memory); the experts share the
-hidden layer; and h_endo is dispelled by the cosine term, by erasure or, "THIN", by alignment.
-"Encoder alone" is no THIN: an MLP reads what the encoder says, and no image.
-"Baseline, as large as gate and encoder" has twice the hidden units. With "other draws" the
-classifier itself is trained on what the encoder with free labels is, for as many steps. The test
-split is scored once, after the last epoch. Sprites repeat: --unseen scores those of the test that
-equal, pixel for pixel, none that a classifier or an encoder with free labels is trained on.
+the oracle. "As in the paper" gates on h_exo, and each expert has hidden units of its own. In the
+rows below the oracle one thing changes at a time:
+
+- the gate reads the encoder's probabilities;
+- the encoder is trained, for as many steps, on other draws ("free labels"): of the digits one
+  an epoch; of the sprites six, each seen several times, as more do not fit into memory;
+- the experts share the hidden layer;
+- h_endo is dispelled by the cosine term, by erasure or, in "THIN", by alignment.
+
+"Encoder alone" is no THIN: an MLP reads the encoder's probabilities, and no image. "Baseline, as
+large as gate and encoder" has twice the hidden units. With "other draws" the classifier itself
+is trained, for as many steps, on the images of the encoder with free labels.
+
+The test split is scored once, after the last epoch. Sprites repeat: --unseen scores the test
+sprites that equal, pixel for pixel, no training image of a classifier or of an encoder with free
+labels.
 """
 
+from _command import arguments, main, settings, show
 from _data import SPRITES_BY, scored_part
-from _models import ALONE, score_all
-from _runs import accuracy_table, arguments, heading, setting, write_json
-from mnist_r import PAPER
+from _models import ALONE, LAM, MODELS
+from _scores import score_models
+from _tables import PAPER, accuracy_table
 
 TITLES = {"mnist_r": "MNIST-R", "sprites": "Sprites, by {}"}
 DISCRETE = {"angles": "discrete", "interpolation": "bilinear"}  # the centres of the bins
@@ -58,35 +66,36 @@ NUMBERS = {
 }
 
 
-def main():
-    parser = arguments(__doc__)
+def parser():
+    parser = arguments(__doc__, models=ROWS)
     parser.add_argument("--datasets", nargs="+", choices=TITLES, default=list(TITLES))
     parser.add_argument("--angles", choices=ANGLES, default="continuous", help="of MNIST-R")
     parser.add_argument("--by", choices=SPRITES_BY, default="scale", help="of sprites")
+    parser.add_argument("--lam", type=float, default=LAM)
     parser.add_argument(
         "--unseen", action="store_true", help="score images that no training has seen"
     )
     parser.add_argument(
         "--against", choices=ROWS, default="baseline", help="row whose errors are compared with"
     )
-    parser.add_argument("--models", nargs="+", choices=ROWS, default=ROWS, metavar="NAME")
-    args = parser.parse_args()
+    return parser
+
+
+def report(args):
+    names = ("baseline", args.against, *args.models)
+    rows = {name: ({}, MODELS[name].with_lam(args.lam)) for name in names}
     figures = {}
     for dataset in args.datasets:
-        angles = ANGLES[args.angles] if dataset == "mnist_r" else {}
-        by = {"variables": (args.by,)} if dataset == "sprites" else {}
-        more = {**angles, "unseen": True} if args.unseen else angles
-        specs = [setting(args, dataset, seed, **more) for seed in range(args.seeds)]
-        names = ("baseline", args.against, *args.models)
-        figures[dataset] = score_all(names, specs, args, f"{dataset}, ", by)
+        more = {"variables": (args.by,)} if dataset == "sprites" else ANGLES[args.angles]
+        seeds = settings(args, dataset, unseen=args.unseen, **more)
+        figures[dataset] = score_models(rows, seeds, args)
         title = TITLES[dataset].format(args.by)
         if args.unseen:
-            title += f"; {len(scored_part(specs[0]).y):,} test images that are in no training"
-        print(heading(title, args))
+            title += f"; {len(scored_part(seeds[0]).y):,} test images that are in no training"
         numbers = NUMBERS if dataset == "mnist_r" else {}
-        print(accuracy_table(figures[dataset], numbers, args.against))
-    write_json(args, runs=figures)
+        show(args, title, accuracy_table(figures[dataset], numbers, args.against))
+    return {"runs": figures}
 
 
 if __name__ == "__main__":
-    main()
+    main(parser(), report)

@@ -2,36 +2,30 @@
 
     python benchmarks/paper/table4.py --data DIR
 
-DIR holds `expressions_in_the_wild.npz` (see `load_expressions`); the paper's own face data are
-others, so that none of its numbers stand beside ours. The identity encoder is trained on the
-people with at least 8 images, who are never tested; the test part, a quarter of the images, is
-of other people than the training part, one split for all seeds. "on h_exo" is the paper's
-reading; the other gates read the encoder's probabilities, and their experts share a hidden
-layer; "THIN" aligns h_endo besides. Compared by balanced accuracy: "balanced" models weigh the
-classes, and are held against the baseline that does so too. The gate of the "pretrained" row
-reads the descriptor of a face-recognition network, in `examples/face_descriptor.py`: it needs
-`sklearn-thin[faces]` and runs on demand.
+DIR holds `expressions_in_the_wild.npz` (see `load_expressions`). The paper has other face data:
+none of its numbers stand beside ours. The identity encoder is trained on the people with at
+least 8 images, who are never tested. The test part, a quarter of the images, is of other people
+than the training part; all seeds have one split.
 
-Whatever has to be chosen (--epochs, --side, --augment) is chosen with --choose, which
-splits a validation part off the training part, by subject, and scores there. Without it the
-test part is scored, once, after the last epoch.
+"on h_exo" is the paper's input of the gate. The other gates read the encoder's probabilities, and
+their experts share a hidden layer; "THIN" aligns h_endo too. Models are compared by balanced
+accuracy. "balanced" models weight the classes, and are compared with the balanced baseline. The
+gate of the "pretrained" row reads the descriptor of a face-recognition network, in
+`examples/face_descriptor.py`: it needs `sklearn-thin[faces]` and runs on demand.
+
+--choose is for all choices (--epochs, --side, --augment): it splits a validation part off the
+training part, by subject, and scores there. Without it the test part is scored, once, after the
+last epoch.
 """
 
-from _data import part_of
-from _models import MODELS, prepare_encoder, score_model
-from _runs import (
-    SIZE_AND_TIME,
-    against,
-    arguments,
-    column,
-    heading,
-    markdown,
-    mean_and_deviation,
-    run_named,
-    setting,
-    size_and_time,
-    write_json,
-)
+import sys
+
+from _command import arguments, main, settings, show
+from _data import scored_part, shrunk
+from _models import MODELS
+from _scores import run_models, score_model
+from _tables import SIZE_AND_TIME, against, column, markdown, mean_and_deviation, size_and_time
+from sklearn.preprocessing import FunctionTransformer
 
 PRETRAINED = "pretrained identity gate, balanced"
 ROWS = {
@@ -50,9 +44,9 @@ DEFAULT = [name for name in ROWS if name != PRETRAINED]  # that needs a further 
 CHANNELS = {64: (16, 32, 64, 64), 32: (16, 32, 64)}  # h is 1,024 wide in both
 
 
-def face_arguments(doc):
+def face_arguments(doc, **models):
     """Parser of the arguments of a command on the expressions."""
-    parser = arguments(doc, epochs=25, lam=None)
+    parser = arguments(doc, epochs=25, **models)
     parser.add_argument("--side", type=int, choices=CHANNELS, default=64, help="pixels")
     parser.add_argument("--augment", action="store_true", help="flip, shift, turn and light")
     parser.add_argument("--choose", action="store_true", help="score on a validation part")
@@ -61,17 +55,17 @@ def face_arguments(doc):
 
 def face_settings(args):
     """The setting of each seed."""
-    more = {
-        "options": {"side": args.side, "choose": args.choose},
-        "backbone": {"channels": CHANNELS[args.side]},
-    }
-    if args.augment:
-        more["augment"] = True
-    return [setting(args, "expressions", seed, **more) for seed in range(args.seeds)]
+    return settings(
+        args,
+        "expressions",
+        options={"side": args.side, "choose": args.choose},
+        backbone={"channels": CHANNELS[args.side]},
+        augment=args.augment,
+    )
 
 
 def face_title(args, part):
-    """What was scored, and of whom."""
+    """The scored images, and the number of people."""
     people = len(set(part.z["subject"].tolist()))
     split = "validation" if args.choose else "test"
     augmented = ", augmented" if args.augment else ""
@@ -94,27 +88,25 @@ def table(runs):
     return markdown([*header, *SIZE_AND_TIME], rows)
 
 
-def main():
-    parser = face_arguments(__doc__)
-    parser.add_argument("--models", nargs="+", choices=ROWS, default=DEFAULT, metavar="NAME")
-    args = parser.parse_args()
+def faces(args, names):
+    """Rows of the table; the pretrained network reads the images at their full size."""
+    rows = {name: ({}, MODELS[ROWS[name]]) for name in names}
+    if PRETRAINED in rows:
+        halved = FunctionTransformer(shrunk, kw_args={"side": args.side})
+        full = {"options": {"side": max(CHANNELS), "choose": args.choose}}
+        rows[PRETRAINED] = full, MODELS[ROWS[PRETRAINED]].with_params(endogenous=halved)
+    return rows
+
+
+def report(args):
     if args.augment and PRETRAINED in args.models:
-        parser.error(f"{PRETRAINED!r} reads other images than the backbone: not with --augment")
-    specs = face_settings(args)
-    names = dict.fromkeys(("baseline", "baseline, balanced", *args.models))
-    read = {MODELS[ROWS[name]].get("encoder") for name in names}
-    kinds = {"encoder": ({}, "paper")} if "paper" in read else {}
-    encoders = run_named(prepare_encoder, specs, kinds, args, "encoders")
-    tasks = {name: ({}, ROWS[name]) for name in names}
-    if PRETRAINED in tasks:  # the network reads the images at their full size
-        full = {"options": {"side": max(CHANNELS), "choose": args.choose}, "side": args.side}
-        tasks[PRETRAINED] = full, ROWS[PRETRAINED]
-    runs = run_named(score_model, specs, tasks, args, "classifiers")
-    part = part_of(specs[0], False).first(args.test_rows)
-    print(heading(face_title(args, part), args))
-    print(table(runs))
-    write_json(args, runs={**encoders, **runs})
+        sys.exit(f"{PRETRAINED!r} reads other images than the backbone: not with --augment")
+    seeds = face_settings(args)
+    rows = faces(args, ("baseline", "baseline, balanced", *args.models))
+    runs = run_models(score_model, rows, seeds, args)
+    show(args, face_title(args, scored_part(seeds[0])), table(runs))
+    return {"runs": runs}
 
 
 if __name__ == "__main__":
-    main()
+    main(face_arguments(__doc__, models=ROWS, default=DEFAULT), report)

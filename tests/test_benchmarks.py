@@ -156,6 +156,21 @@ def test_bench_memory():
             assert all(figure >= 0 for figure in figures)
 
 
+def test_bench_structure(run):
+    printed = run("bench_structure.py", "--verbose")
+    for name in ("THINClassifier.fit", "StackedGridSearchCV.fit", "MLPClassifier.predict_proba"):
+        block = printed.split(f"\n{name} ")[1].splitlines()
+        files, functions = map(int, block[0].split())
+        listed = []
+        for line in block[1:]:
+            if not line.startswith("  "):
+                break
+            listed.append(tuple(line.split()))
+        assert len(set(listed)) == len(listed) == functions
+        assert len({file for file, _ in listed}) == files
+        assert listed[0][1].endswith(name[name.index(".") :])
+
+
 # ------------------------------------------------------------------------------ paper
 
 

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from sklearn.frozen import FrozenEstimator
+
+from tests.helpers import small, small_encoder
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 torch.set_num_threads(1)
@@ -18,6 +21,10 @@ class Digits(SimpleNamespace):
 
     def __iter__(self):
         return iter((self.X, self.images, self.y, self.z))
+
+    def first(self, n):
+        """X, y and z of the first n rows."""
+        return self.X[:n], self.y[:n], self.z[:n]
 
 
 def pytest_collection_modifyitems(items):
@@ -53,3 +60,50 @@ def digits():
     for array in (X, images, y, z):
         array.flags.writeable = False
     return Digits(X=X, images=images, y=y, z=z)
+
+
+# Fitted estimators that many tests only read; a test that fits takes a clone or a copy.
+
+
+@pytest.fixture(scope="session")
+def rows(digits):
+    """X, y and z of 200 rows to fit on."""
+    return digits.first(200)
+
+
+@pytest.fixture(scope="session")
+def few(digits):
+    """X, y and z of 100 rows, for fits that are to fail."""
+    return digits.first(100)
+
+
+@pytest.fixture(scope="session")
+def more(digits):
+    """X, y and z of 100 rows that `rows` does not hold."""
+    return digits.X[200:300], digits.y[200:300], digits.z[200:300]
+
+
+@pytest.fixture(scope="session")
+def encoder(rows):
+    """A fitted encoder, not to be changed."""
+    return small_encoder(max_epochs=10, random_state=0).fit(rows[0], rows[2])
+
+
+@pytest.fixture(scope="session")
+def thin(rows, encoder):
+    """A fitted THIN of depth 2 on the frozen encoder, not to be changed."""
+    clf = small(FrozenEstimator(encoder), depth=2, lam=0.01, max_epochs=5)
+    return clf.fit(rows[0], rows[1])
+
+
+@pytest.fixture
+def fitted(few):
+    """A classifier without a gate's variable, fitted for the test that asks for it."""
+    return small().fit(few[0], few[1])
+
+
+@pytest.fixture(scope="session")
+def two_targets(digits):
+    """Of 200 rows: ink in four steps, and whether the left half is the darker one."""
+    left = digits.images[:200, :, :4].sum((1, 2)) > digits.images[:200, :, 4:].sum((1, 2))
+    return np.column_stack([digits.z[:200], left])

@@ -1,10 +1,7 @@
 """Modules travel as NumPy arrays, and predict the same where they arrive."""
 
 import io
-import os
 import pickle
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import joblib
@@ -18,6 +15,7 @@ from torch import nn
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin.modules import MLP, ConvNet, ExpertEnsemble, TreeGate
+from tests.helpers import run_python
 
 
 class Tied(nn.Module):
@@ -198,9 +196,7 @@ def test_a_module_says_the_same_in_another_process(fitted, digits, tmp_path):
         "outputs = [estimator.predict_proba(X) for estimator, X in cases]\n"
         "pathlib.Path(sys.argv[2]).write_bytes(pickle.dumps(outputs))\n"
     )
-    command = [sys.executable, "-c", script, str(file), str(result)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    done = run_python("-c", script, file, result)
     assert done.returncode == 0, done.stderr
     for (estimator, X), output in zip(cases, pickle.loads(result.read_bytes()), strict=True):
         np.testing.assert_allclose(output, estimator.predict_proba(X), rtol=1e-5, atol=1e-7)

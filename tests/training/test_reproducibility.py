@@ -1,11 +1,8 @@
 """One random_state gives one model, here, in a copy and in another process."""
 
 import copy
-import os
 import pickle
 import random
-import subprocess
-import sys
 
 import joblib
 import numpy as np
@@ -14,17 +11,11 @@ import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import SGDClassifier
-from sklearn.utils import check_random_state
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
+from tests.helpers import NUMPYS_OWN, global_states, run_python
 
 DROPOUT = MLPBackbone((32,), dropout=0.3)
-NUMPYS_OWN = check_random_state(None)  # the global generator
-
-
-@pytest.fixture(scope="module")
-def rows(digits):
-    return digits.X[:200], digits.y[:200], digits.z[:200]
 
 
 def chancy(**params):
@@ -159,15 +150,6 @@ def test_without_a_seed_numpys_global_generator_decides(rows):
     np.testing.assert_array_equal(*probas)
 
 
-def global_states():
-    numpy_state = NUMPYS_OWN.get_state()
-    return (
-        torch.get_rng_state().tolist(),
-        (numpy_state[1].tolist(), *numpy_state[2:]),
-        random.getstate(),
-    )
-
-
 def test_the_global_generators_are_left_as_they_were(rows):
     X, y, z = rows
     before = global_states()
@@ -202,29 +184,25 @@ def test_the_order_of_the_rows_to_predict_makes_no_difference(fitted, rows):
 # ------------------------------------------------------------------------ copies
 
 
-def in_a_new_process(file, X, tmp_path):
-    """What a model in a file predicts for X in a fresh Python."""
-    rows, result = tmp_path / "X.npy", tmp_path / "proba.npy"
-    np.save(rows, X)
-    script = (
-        "import sys, joblib, numpy\n"
-        "model = joblib.load(sys.argv[1])\n"
-        "numpy.save(sys.argv[3], model.predict_proba(numpy.load(sys.argv[2])))\n"
-    )
-    command = [sys.executable, "-c", script, str(file), str(rows), str(result)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
+PREDICT = """
+import sys, joblib, numpy
+file, *models = sys.argv[1:]
+for model in models:
+    numpy.save(model + ".npy", joblib.load(model).predict_proba(numpy.load(file)))
+"""
+
+
+def test_a_saved_model_predicts_the_same_in_a_new_process(fitted, rows, tmp_path):
+    X, file = rows[0], tmp_path / "X.npy"
+    np.save(file, X)
+    by_pickle, by_joblib = tmp_path / "pickle", tmp_path / "joblib"
+    by_pickle.write_bytes(pickle.dumps(fitted))
+    joblib.dump(fitted, by_joblib)
+    done = run_python("-c", PREDICT, file, by_pickle, by_joblib)
     assert done.returncode == 0, done.stderr
-    return np.load(result)
-
-
-@pytest.mark.parametrize("by", ["pickle", "joblib"])
-def test_a_saved_model_predicts_the_same_in_a_new_process(by, fitted, rows, tmp_path):
-    X, file = rows[0], tmp_path / "model"
-    file.write_bytes(pickle.dumps(fitted)) if by == "pickle" else joblib.dump(fitted, file)
-    np.testing.assert_allclose(
-        in_a_new_process(file, X, tmp_path), fitted.predict_proba(X), rtol=1e-5, atol=1e-7
-    )
+    for saved in (by_pickle, by_joblib):
+        proba = np.load(f"{saved}.npy")
+        np.testing.assert_allclose(proba, fitted.predict_proba(X), rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 from skorch.dataset import Dataset
 
 from sklearn_thin._batches import TensorBatches
+from tests.helpers import RowsSeen, small
 
 
 def rows(n_rows, labels=True):
@@ -92,3 +93,10 @@ def test_batches_are_where_they_are_wanted(shuffled):
     batches = list(TensorBatches(rows(10), 4, generator, device="meta"))
     assert [len(y) for _, y in batches] == [4, 4, 2]
     assert {t.device.type for X, y in batches for t in (*X.values(), y)} == {"meta"}
+
+
+def test_a_batch_is_never_a_single_row(digits):
+    X, y, _ = digits.first(65)
+    clf = small(batch_size=32, max_epochs=1, callbacks=[RowsSeen()]).fit(X, y)
+    sizes = [len(x) for x in dict(clf.net_.callbacks_)["RowsSeen"].training_]
+    assert sizes == [32, 33]

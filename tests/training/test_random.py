@@ -1,6 +1,5 @@
 """One seed governs what is random, and no global generator notices."""
 
-import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,22 +10,11 @@ from sklearn.decomposition import PCA
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_random_state
 
 from sklearn_thin._random import Seeds, draw_seeds, set_missing_random_states, torch_seed
+from tests.helpers import NUMPYS_OWN, global_states
 
 CPU = torch.device("cpu")
-NUMPYS_OWN = check_random_state(None)  # the global generator
-
-
-def global_states():
-    """The states of torch's, NumPy's and Python's global generators, comparable by ==."""
-    numpy_state = NUMPYS_OWN.get_state()
-    return (
-        torch.get_rng_state().tolist(),
-        (numpy_state[1].tolist(), *numpy_state[2:]),
-        random.getstate(),
-    )
 
 
 def draws(seed):

@@ -1,0 +1,186 @@
+"""Arrays, images and frames: which are read, and which are refused."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy.sparse import csr_array
+from sklearn.base import clone
+
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder
+from tests.helpers import (
+    HAS_CALLBACKS,
+    METHODS,
+    SMALL,
+    assert_refused,
+    nothing_changes,
+    small,
+    with_value,
+)
+
+
+def test_a_single_row_is_predicted_turned_around_too(thin, rows):
+    X = rows[0].copy()
+    for turned in (X[:1][::-1], X[:5][::-1][-1:]):
+        np.testing.assert_array_equal(thin.predict_proba(turned), thin.predict_proba(X[:1]))
+
+
+def test_images_with_and_without_a_channel_axis_and_folded_rows_are_the_same_to_it(digits):
+    images, X, y = digits.images[:200], digits.X[:200], digits.y[:200]
+    plain = small(backbone=ConvNetBackbone((4,))).fit(images, y)
+    folded = small(backbone=ConvNetBackbone((4,), image_shape=(8, 8))).fit(X, y)
+    channels = small(backbone=ConvNetBackbone((4,))).fit(images[:, None], y)
+    expected = plain.predict_proba(images)
+    np.testing.assert_array_equal(folded.predict_proba(X), expected)
+    np.testing.assert_array_equal(channels.predict_proba(images[:, None]), expected)
+    shapes = [clf.input_shape_ for clf in (plain, folded, channels)]
+    assert shapes == [(8, 8), (64,), (1, 8, 8)]
+    assert {clf.n_features_in_ for clf in (plain, folded, channels)} == {64}
+
+
+def test_colour_images_are_read_by_channels(digits):
+    rgb = np.stack([digits.images[:100]] * 3, axis=1)
+    clf = small(backbone="auto", max_epochs=1).fit(rgb, digits.y[:100])
+    assert next(clf.module_.backbone.parameters()).shape[1] == 3
+    assert clf.predict(rgb).shape == (100,)
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["images", "flattened rows"])
+def test_uint8_images_are_read_as_the_same_images_in_0_to_1(flat, digits):
+    whole = np.round(digits.images[:200] * 255).astype(np.uint8)
+    whole = whole.reshape(200, -1) if flat else whole
+    clf = small(backbone=ConvNetBackbone((4,), image_shape=(8, 8)))
+    expected = clone(clf).fit(whole.astype(np.float32) / 255, digits.y[:200])
+    clf.fit(whole, digits.y[:200])
+    scaled = whole.astype(np.float32) / 255
+    np.testing.assert_allclose(clf.predict_proba(whole), expected.predict_proba(scaled), atol=1e-5)
+    np.testing.assert_allclose(clf.predict_proba(scaled), clf.predict_proba(whole), atol=1e-5)
+
+
+def test_an_encoder_reads_uint8_images_as_the_classifier_does(digits):
+    whole = np.round(digits.images[:200] * 255).astype(np.uint8)
+    scaled = whole.astype(np.float32) / 255
+    probas = [
+        small(ExogenousEncoder(max_epochs=1), lam=0.01, backbone="auto", max_epochs=1)
+        .fit(X, digits.y[:200], exogenous_target=digits.z[:200])
+        .predict_proba(X)
+        for X in (whole, scaled)
+    ]
+    np.testing.assert_allclose(probas[0], probas[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("passed", [np.int64, np.float32])
+def test_images_on_another_scale_than_in_fit_are_refused(passed, digits):
+    images, y = (255 * digits.images[:100]).astype(np.uint8), digits.y[:100]
+    clf = small(backbone="auto").fit(images, y)
+    with pytest.raises(ValueError, match="uint8 alone is divided by 255"):
+        clf.predict(images.astype(passed))
+    np.testing.assert_allclose(
+        clf.predict_proba(images / 255), clf.predict_proba(images), atol=1e-5
+    )
+    with pytest.raises(ValueError, match="uint8 alone is divided by 255"):
+        small(backbone="auto").fit(images.astype(np.int64), y).predict(images)
+
+
+# without this protocol, which polars 2 dropped, scikit-learn 1.6 sees no names
+polars = pytest.param(
+    pl.DataFrame,
+    id="polars",
+    marks=pytest.mark.skipif(
+        not HAS_CALLBACKS and not hasattr(pl.DataFrame, "__dataframe__"),
+        reason="this scikit-learn does not read the names of this polars",
+    ),
+)
+
+
+@pytest.mark.parametrize("frame", [pytest.param(pd.DataFrame, id="pandas"), polars])
+def test_frames_are_read_and_their_column_names_kept(frame, rows):
+    X, y = rows[0], rows[1]
+    names = [f"pixel{i}" for i in range(64)]
+    table = frame(dict(zip(names, X.T, strict=True)))
+    clf = small(max_epochs=1).fit(table, y)
+    np.testing.assert_array_equal(clf.feature_names_in_, names)
+    plain = small(max_epochs=1).fit(X, y)
+    np.testing.assert_array_equal(clf.predict_proba(table), plain.predict_proba(X))
+    with pytest.raises(ValueError, match="feature names"):
+        clf.predict(frame(dict(zip(reversed(names), X.T, strict=True))))
+
+
+BAD_DATA = {
+    "NaN": (lambda X, y: (with_value(X, np.nan), y), ValueError, "X contains NaN"),
+    "infinity": (lambda X, y: (with_value(X, np.inf), y), ValueError, "X contains infinity"),
+    "sparse": (lambda X, y: (csr_array(X), y), TypeError, "[Ss]parse data was passed"),
+    "empty": (lambda X, y: (X[:0], y[:0]), ValueError, r"0 sample\(s\)"),
+    "no columns": (lambda X, y: (X[:, :0], y), ValueError, r"0 feature\(s\)"),
+    "one row": (lambda X, y: (X[:1], y[:1]), ValueError, r"1 sample.* minimum of 2"),
+    "one dimension": (lambda X, y: (X[:, 0], y), ValueError, "Expected 2D array, got 1D"),
+    "five dimensions": (
+        lambda X, y: (X.reshape(100, 2, 2, 4, 4), y),
+        ValueError,
+        r"must have shape .*got \(100, 2, 2, 4, 4\)",
+    ),
+    "strings": (lambda X, y: (np.full(X.shape, "a"), y), ValueError, "could not convert string"),
+    "one class": (lambda X, y: (X, y * 0), ValueError, r"at least two classes, got one.*\[0\]"),
+    "a number to predict": (lambda X, y: (X, X[:, 20]), ValueError, "Unknown label type"),
+    "NaN label": (lambda X, y: (X, np.where(y == 1, np.nan, y)), ValueError, "y .* are missing"),
+    "no label": (
+        lambda X, y: (X, np.where(y == 1, None, y.astype(str))),
+        ValueError,
+        "y must have a label for each row, but .* are missing",
+    ),
+    "infinite label": (lambda X, y: (X, np.where(y == 1, np.inf, y)), ValueError, "infinity"),
+    "no labels": (lambda X, y: (X, None), ValueError, "requires y to be passed"),
+    "short labels": (lambda X, y: (X, y[:99]), ValueError, "each of the 100 rows of X, got 99"),
+    "long labels": (lambda X, y: (X[:99], y), ValueError, "each of the 99 rows of X, got 100"),
+    "2-D labels": (lambda X, y: (X, np.column_stack([y, y])), ValueError, r"\(100, 2\)"),
+}
+
+
+@pytest.mark.parametrize("kind", [small, lambda: ExogenousEncoder(SMALL, max_epochs=1)])
+@pytest.mark.parametrize("name", BAD_DATA)
+def test_data_that_cannot_be_learnt_from_is_refused(name, kind, few):
+    change, error, match = BAD_DATA[name]
+    assert_refused(kind(), error, match, *change(*few[:2]))
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+def test_refused_data_leaves_a_fitted_classifier_as_it_was(name, fitted, few):
+    change, error, match = BAD_DATA[name]
+    with nothing_changes(fitted, few[0]), pytest.raises(error, match=match):
+        fitted.fit(*change(*few[:2]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_other_columns_than_in_fit_are_refused(method, fitted, few):
+    with pytest.raises(ValueError, match=r"X has 63 features.*expecting 64 features"):
+        getattr(fitted, method)(few[0][:, 1:])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_prediction_refuses_what_is_not_finite(value, fitted, few):
+    with pytest.raises(ValueError, match=r"X contains (NaN|infinity)"):
+        fitted.predict(with_value(few[0], value))
+
+
+def test_prediction_refuses_no_rows(fitted, few):
+    with pytest.raises(ValueError, match=r"0 sample\(s\)"):
+        fitted.predict(few[0][:0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "match"),
+    [
+        ((7, 8), r"shape \(7, 8\).*fitted on samples of shape \(8, 8\)"),
+        ((1, 8, 8), r"shape \(1, 8, 8\).*fitted on samples of shape \(8, 8\)"),
+        ((64,), r"flattened .*shape \(64,\).*fitted on images of shape \(8, 8\)"),
+    ],
+)
+def test_images_of_another_shape_than_in_fit_are_refused(shape, match, digits):
+    clf = small(backbone="auto", max_epochs=1).fit(digits.images[:60], digits.y[:60])
+    with pytest.raises(ValueError, match=match):
+        clf.predict(np.zeros((3, *shape), np.float32))
+
+
+def test_images_are_refused_after_a_fit_on_rows(fitted, digits):
+    with pytest.raises(ValueError, match=r"shape \(8, 8\).*fitted on samples of shape \(64,\)"):
+        fitted.predict(digits.images)

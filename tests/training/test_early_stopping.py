@@ -1,0 +1,145 @@
+"""Held-out rows: which rows they are, and what they decide."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.metrics import log_loss
+
+from sklearn_thin import ExogenousEncoder
+from tests.helpers import SMALL, RowsSeen, assert_refused, nothing_changes, rows_seen, small
+
+
+@pytest.mark.parametrize(("early_stopping", "n"), [(True, 20), (np.True_, 20), (0.2, 40), (50, 50)])
+def test_early_stopping_holds_out_a_tenth_a_fraction_or_a_number(early_stopping, n, rows):
+    X, y = rows[:2]
+    clf = small(early_stopping=early_stopping, callbacks=[RowsSeen()], max_epochs=2).fit(X, y)
+    training, held_out = rows_seen(clf)
+    assert (len(training), len(held_out)) == (200 - n, n)
+    together = np.concatenate([training, held_out])
+    np.testing.assert_array_equal(np.unique(together, axis=0), np.unique(X, axis=0))
+
+
+def test_held_out_rows_keep_the_proportions_of_the_classes(rows):
+    X = rows[0]
+    y = np.arange(200) % 10 == 0
+    X = np.column_stack([X, y]).astype(np.float32)
+    clf = small(early_stopping=0.2, callbacks=[RowsSeen()], max_epochs=1).fit(X, y)
+    assert rows_seen(clf)[1][:, -1].sum() == 4
+
+
+def test_early_stopping_measures_what_is_passed_for_it(rows, more):
+    (X, y, _), (X_val, y_val, _) = rows, more
+    clf = small(early_stopping=True, callbacks=[RowsSeen()]).fit(X, y, X_val=X_val, y_val=y_val)
+    training, held_out = rows_seen(clf)
+    assert len(training) == 200
+    np.testing.assert_array_equal(held_out, X_val)
+    best = min(clf.history_[:, "valid_loss"])
+    assert log_loss(y_val, clf.predict_proba(X_val)) == pytest.approx(best, rel=1e-4)
+
+
+def test_held_out_rows_are_only_recorded_without_early_stopping(rows, more):
+    (X, y, _), (X_val, y_val, _) = rows, more
+    clf = small(lr=0.02, max_epochs=15, n_iter_no_change=1)
+    watched = clone(clf).fit(X, y, X_val=X_val, y_val=y_val)
+    np.testing.assert_array_equal(watched.predict_proba(X), clf.fit(X, y).predict_proba(X))
+    assert watched.n_iter_ == 15
+    assert "valid_loss" in watched.history_[-1]
+
+
+def test_rows_of_one_group_are_held_out_together(rows):
+    X, y = rows[:2]
+    groups = np.arange(200) // 6
+    X = np.column_stack([X, groups]).astype(np.float32)
+    clf = small(early_stopping=0.2, callbacks=[RowsSeen()], max_epochs=1)
+    training, held_out = rows_seen(clf.fit(X, y, groups=groups))
+    assert not set(training[:, -1]) & set(held_out[:, -1])
+    assert 25 <= len(held_out) <= 55
+
+
+def test_early_stopping_stops_and_restores_the_best_weights(rows, more):
+    (X, y, _), (X_val, y_val, _) = rows, more
+    clf = small(
+        early_stopping=True, n_iter_no_change=2, lr=0.05, lr_schedule="constant", max_epochs=60
+    )
+    clf.fit(X, y, X_val=X_val, y_val=y_val)
+    losses = clf.history_[:, "valid_loss"]
+    assert clf.n_iter_ == len(losses) < 60
+    assert np.argmin(losses) < len(losses) - 1
+    assert log_loss(y_val, clf.predict_proba(X_val)) == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_the_best_weights_are_restored_after_the_last_epoch_too(rows, more):
+    (X, y, _), (X_val, y_val, _) = rows, more
+    clf = small(early_stopping=True, n_iter_no_change=50, lr=0.05, lr_schedule="constant")
+    clf.set_params(max_epochs=12).fit(X, y, X_val=X_val, y_val=y_val)
+    losses = clf.history_[:, "valid_loss"]
+    assert len(losses) == 12
+    assert np.argmin(losses) < 11
+    assert log_loss(y_val, clf.predict_proba(X_val)) == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_held_out_rows_are_not_used_to_fit_the_exogenous_side(rows):
+    X, y = rows[:2]
+    clf = small(
+        PCA(3), early_stopping=0.3, callbacks=[RowsSeen()], max_epochs=1, gate_input="auto"
+    ).fit(X, y)
+    training, _ = rows_seen(clf)
+    np.testing.assert_allclose(clf.exogenous_.mean_, training.mean(0), atol=1e-5)
+    assert clf.exogenous_.n_samples_ == 140
+
+
+def test_held_out_rows_are_not_used_to_fit_the_encoder(rows):
+    X, y, z = rows
+    encoder = ExogenousEncoder(SMALL, max_epochs=1, callbacks=[RowsSeen()])
+    clf = small(encoder, early_stopping=0.3, callbacks=[RowsSeen()], max_epochs=1)
+    clf.fit(X, y, exogenous_target=z)
+    training, _ = rows_seen(clf)
+    read = np.concatenate(dict(clf.exogenous_.net_.callbacks_)["RowsSeen"].training_)
+    np.testing.assert_array_equal(np.unique(read, axis=0), np.unique(training, axis=0))
+
+
+def test_groups_of_the_wrong_length_are_refused(few):
+    clf = small(early_stopping=True)
+    assert_refused(clf, ValueError, r"100, 99", *few[:2], groups=np.arange(99))
+
+
+# StratifiedGroupKFold counts the groups of a class where there are fewer than folds
+@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
+@pytest.mark.parametrize("n_groups", [2, 3, 5])
+def test_few_groups_are_held_out_whole_all_the_same(n_groups, few):
+    X, y = few[0], few[1] % 2
+    clf = small(early_stopping=True).fit(X, y, groups=np.arange(100) % n_groups)
+    assert np.isfinite(clf.history_[-1]["valid_loss"])
+
+
+def test_a_single_group_cannot_be_held_out(few):
+    clf = small(early_stopping=True)
+    assert_refused(clf, ValueError, "group", few[0], few[1] % 2, groups=np.zeros(100))
+
+
+@pytest.mark.parametrize("early_stopping", [100, 1000, 3, 0.999])
+def test_rows_that_cannot_be_held_out_are_refused(early_stopping, few):
+    clf = small(early_stopping=early_stopping)
+    assert_refused(clf, ValueError, f"early_stopping={early_stopping}.*cannot", *few[:2])
+
+
+HELD_OUT = {
+    "no y_val": ({"X_val": "X"}, "X_val and y_val must be passed together"),
+    "no X_val": ({"y_val": "y"}, "X_val and y_val must be passed together"),
+    "unknown class": ({"X_val": "X", "y_val": "other"}, r"not known: \[77\].*known are \[0, 1"),
+    "other length": ({"X_val": "X", "y_val": "short"}, "each of the 100 rows of X, got 99"),
+    "other columns": ({"X_val": "narrow", "y_val": "y"}, "63 features.*expecting 64"),
+}
+
+
+@pytest.mark.parametrize("name", HELD_OUT)
+def test_rows_to_stop_on_must_fit_those_to_learn_from(name, fitted, few):
+    X, y, _ = few
+    values = {"X": X, "y": y, "other": np.where(y == 3, 77, y), "short": y[:99]}
+    values["narrow"] = X[:, 1:]
+    given, match = HELD_OUT[name]
+    params = {key: values[value] for key, value in given.items()}
+    assert_refused(small(early_stopping=True), ValueError, match, X, y, **params)
+    with nothing_changes(fitted, X), pytest.raises(ValueError, match=match):
+        fitted.fit(X, y, **params)

@@ -13,6 +13,7 @@ from sklearn.frozen import FrozenEstimator
 from tests.helpers import small, small_encoder
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # pytest has a worker for each core
 torch.set_num_threads(1)
 
 

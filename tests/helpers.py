@@ -1,10 +1,11 @@
-"""What test files share: small estimators, parts that count, and assertions."""
+"""What test files share: small estimators, parts that count, assertions, and how scripts run."""
 
+import io
 import os
 import random
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 import numpy as np
 import pytest
@@ -168,3 +169,21 @@ def run_python(*arguments, **environment):
     env = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, env=env, capture_output=True, text=True, timeout=600)
+
+
+def run_script(path, *arguments, smaller=None):
+    """Run a script in this process, as `python path arguments` would: its printed output.
+
+    A process of its own would import torch anew. `smaller` maps parts of the source, numbers
+    that make the script slow, to what stands in their place.
+    """
+    source = path.read_text()
+    for part, replacement in (smaller or {}).items():
+        assert part in source, f"{path.name} does not hold {part!r}"
+        source = source.replace(part, replacement)
+    names, printed = {"__name__": "__main__", "__file__": str(path)}, io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
+        patch.setattr(sys, "argv", [str(path), *map(str, arguments)])
+        patch.setattr(sys, "path", [str(path.parent), *sys.path])
+        exec(compile(source, str(path), "exec"), names)
+    return printed.getvalue()

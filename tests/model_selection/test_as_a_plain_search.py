@@ -1,5 +1,7 @@
 """Where a stacked search shares work between fits, each is still what it is in a plain one."""
 
+import functools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,10 +15,12 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 from torch import nn
 
-from sklearn_thin import MLPBackbone, THINClassifier
+from sklearn_thin import THINClassifier
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
+from tests.helpers import SMALL, small
 
-SMALL = MLPBackbone((16,))
+thin = functools.partial(small, max_epochs=3)
+
 LOSS = {"scoring": "neg_log_loss", "cv": 2, "refit": False, "error_score": "raise"}
 
 
@@ -24,11 +28,6 @@ LOSS = {"scoring": "neg_log_loss", "cv": 2, "refit": False, "error_score": "rais
 def rows(digits):
     """Rows that are not standardised, and labels."""
     return 3 * digits.X[:200].astype(np.float64) + 1, digits.y[:200]
-
-
-def thin(exogenous=None, **params):
-    params = {"backbone": SMALL, "depth": 1, "max_epochs": 3, "random_state": 0, **params}
-    return THINClassifier(exogenous, **params)
 
 
 def scores(estimator, grid, X, y, **setting):

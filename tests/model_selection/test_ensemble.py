@@ -1,5 +1,6 @@
 """An ensemble of seeds is the mean of its single fits, however they were trained."""
 
+import functools
 import pickle
 
 import numpy as np
@@ -17,20 +18,12 @@ from sklearn.random_projection import GaussianRandomProjection
 from sklearn.utils.validation import check_is_fitted
 from torch.utils.data import TensorDataset
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import ExogenousEncoder
 from sklearn_thin.model_selection import SeedEnsembleClassifier
+from tests import helpers
+from tests.helpers import SMALL
 
-SMALL = MLPBackbone((16,))
-
-
-def small(exogenous=None, **params):
-    params = {"backbone": SMALL, "depth": 2, "max_epochs": 4, **params}
-    return THINClassifier(exogenous, **params)
-
-
-@pytest.fixture(scope="module")
-def rows(digits):
-    return digits.X[:400], digits.y[:400], digits.z[:400]
+small = functools.partial(helpers.small, depth=2, max_epochs=4, random_state=None)
 
 
 def drawn(estimators):

@@ -23,14 +23,13 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import ConvNetBackbone
+from tests.helpers import small, small_encoder
 
 # scikit-learn 1.6's LogisticRegression passes options that scipy 1.17 warns of
 pytestmark = pytest.mark.filterwarnings(
     "ignore:scipy.optimize. The `disp` and `iprint` options:DeprecationWarning"
 )
-
-SMALL = MLPBackbone((16,))
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +41,6 @@ def rows(digits):
 def metadata_routing(request):
     with sklearn.config_context(enable_metadata_routing=request.param):
         yield request.param
-
-
-def small(exogenous=None, **params):
-    defaults = {"backbone": SMALL, "max_epochs": 2, "hidden_units": 16, "depth": 1}
-    return THINClassifier(exogenous, **{**defaults, "random_state": 0, **params})
-
-
-def small_encoder(**params):
-    return ExogenousEncoder(SMALL, **{"hidden_units": 8, "max_epochs": 1, **params})
 
 
 def fit_name(routing, step="thin"):

@@ -1,4 +1,4 @@
-"""What test files share: small estimators, parts that count, assertions, and how scripts run."""
+"""Shared by test files: small estimators, parts that count, assertions, and runs of scripts."""
 
 import io
 import os
@@ -33,6 +33,10 @@ METHODS = [
     "decision_path",
     "expert_proba",
 ]
+# scikit-learn 1.6's LogisticRegression passes options that scipy 1.17 warns of
+FITS_LOGISTIC_REGRESSION = pytest.mark.filterwarnings(
+    "ignore:scipy.optimize. The `disp` and `iprint` options:DeprecationWarning"
+)
 NUMPYS_OWN = check_random_state(None)  # the global generator
 
 
@@ -174,8 +178,8 @@ def run_python(*arguments, **environment):
 def run_script(path, *arguments, smaller=None):
     """Run a script in this process, as `python path arguments` would: its printed output.
 
-    A process of its own would import torch anew. `smaller` maps parts of the source, numbers
-    that make the script slow, to what stands in their place.
+    A process of its own would import torch anew. `smaller` maps numbers in the source, with
+    their names, to smaller numbers: the script runs as it stands, in less time.
     """
     source = path.read_text()
     for part, replacement in (smaller or {}).items():

@@ -1,4 +1,4 @@
-"""What serves as a backbone, and what is refused."""
+"""Backbones: modules, factories and their parameters, and backbones that are refused."""
 
 import pickle
 

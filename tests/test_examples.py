@@ -1,4 +1,4 @@
-"""The examples run, at a smaller size, and leave the figure they promise."""
+"""The examples run, at a smaller size, and leave their figures."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.helpers import run_script
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-# What makes an example slow, and how little of it shows that it works.
+# Numbers that make an example slow, and smaller numbers that show that it works.
 SMALLER = {
     "plot_pretrained_identity": {
         "per_class=70": "per_class=6",

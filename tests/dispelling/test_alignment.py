@@ -1,4 +1,4 @@
-"""dispelling="alignment": what is told of the class, and what a fit leaves behind."""
+"""dispelling="alignment": means and covariances of the classes after a fit, and refusals."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The paper's dispelling term: what it is, and what its gradient reaches."""
+"""The paper's dispelling term: its value, and the weights that its gradient reaches."""
 
 import numpy as np
 import pytest

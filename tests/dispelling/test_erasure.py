@@ -1,4 +1,4 @@
-"""dispelling="erasure": what is erased, from which labels, and what a fit leaves behind."""
+"""dispelling="erasure": the labels that are erased, their traces after a fit, and refusals."""
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,7 @@ from sklearn.preprocessing import OneHotEncoder
 from skorch.callbacks import EarlyStopping
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
-from sklearn_thin._random import draw_seeds
-from sklearn_thin._validation import held_out_indices
+from tests.helpers import RowsSeen, rows_seen
 
 SMALL = MLPBackbone((32,))
 
@@ -150,10 +149,11 @@ def test_partial_fit_refuses_exogenous_classes_that_were_not_there_before(rows):
 def test_a_warm_start_knows_the_exogenous_classes_of_held_out_rows(rows):
     X, y, z = rows
     z = np.where(np.arange(len(z)) == 5, 7, z)
-    clf = erasing(warm_start=True, early_stopping=0.3, max_epochs=1, random_state=2)
-    held_out = held_out_indices(0.3, y, None, draw_seeds(2).split)[1]
-    assert 5 in held_out  # the only row of its class
-    assert clf.fit(X, y, exogenous_target=z).fit(X, y, exogenous_target=z).n_iter_ == 2
+    params = {"early_stopping": 0.3, "max_epochs": 1, "random_state": 2}
+    clf = erasing(warm_start=True, callbacks=[RowsSeen()], **params)
+    _, held_out = rows_seen(clf.fit(X, y, exogenous_target=z))
+    assert (held_out == X[5]).all(1).any()  # the only row of its class
+    assert clf.fit(X, y, exogenous_target=z).n_iter_ == 2
 
 
 def test_a_fit_that_goes_on_must_erase_the_same(rows, encoder):

@@ -7,7 +7,9 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
 from sklearn_thin import ExogenousEncoder
-from tests.helpers import arrays, assert_bit_equal, small, small_encoder
+from tests.helpers import FITS_LOGISTIC_REGRESSION, arrays, assert_bit_equal, small, small_encoder
+
+pytestmark = FITS_LOGISTIC_REGRESSION
 
 
 @pytest.mark.parametrize("augment", [None, lambda x: x + 0.1], ids=["cached", "augmented"])

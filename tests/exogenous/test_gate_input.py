@@ -1,4 +1,4 @@
-"""What the gate reads of the exogenous side."""
+"""The gate reads probabilities, logits or h_exo of the exogenous side."""
 
 import numpy as np
 import pytest

@@ -16,12 +16,9 @@ from sklearn.svm import SVC, LinearSVC
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
-from tests.helpers import arrays, assert_bit_equal, small, small_encoder
+from tests.helpers import FITS_LOGISTIC_REGRESSION, arrays, assert_bit_equal, small, small_encoder
 
-# scikit-learn 1.6's LogisticRegression passes options that scipy 1.17 warns of
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:scipy.optimize. The `disp` and `iprint` options:DeprecationWarning"
-)
+pytestmark = FITS_LOGISTIC_REGRESSION
 
 
 def skorch_net():

@@ -11,6 +11,7 @@ from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone
 from tests.helpers import (
+    FITS_LOGISTIC_REGRESSION,
     SMALL,
     CountingEncoder,
     assert_refused,
@@ -19,10 +20,7 @@ from tests.helpers import (
     small_encoder,
 )
 
-# scikit-learn 1.6's LogisticRegression passes options that scipy 1.17 warns of
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:scipy.optimize. The `disp` and `iprint` options:DeprecationWarning"
-)
+pytestmark = FITS_LOGISTIC_REGRESSION
 
 
 BAD_TARGETS = {

@@ -8,12 +8,9 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from tests.helpers import small, small_encoder, two_encoders
+from tests.helpers import FITS_LOGISTIC_REGRESSION, small, small_encoder, two_encoders
 
-# scikit-learn 1.6's LogisticRegression passes options that scipy 1.17 warns of
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:scipy.optimize. The `disp` and `iprint` options:DeprecationWarning"
-)
+pytestmark = FITS_LOGISTIC_REGRESSION
 
 
 @pytest.mark.parametrize("frame", [False, True], ids=["array", "frame"])

@@ -24,12 +24,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_thin import ConvNetBackbone
-from tests.helpers import small, small_encoder
+from tests.helpers import FITS_LOGISTIC_REGRESSION, small, small_encoder
 
-# scikit-learn 1.6's LogisticRegression passes options that scipy 1.17 warns of
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:scipy.optimize. The `disp` and `iprint` options:DeprecationWarning"
-)
+pytestmark = FITS_LOGISTIC_REGRESSION
 
 
 @pytest.fixture(scope="module")

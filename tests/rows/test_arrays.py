@@ -1,4 +1,4 @@
-"""Arrays, images and frames: which are read, and which are refused."""
+"""Arrays, images and frames: how a fit reads them, and when it refuses them."""
 
 import numpy as np
 import pandas as pd

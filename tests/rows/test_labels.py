@@ -1,4 +1,4 @@
-"""Labels of any type come back as they were passed, and unknown ones are refused."""
+"""Labels of any type come back as they were passed, and unknown labels are refused."""
 
 import numpy as np
 import pandas as pd

@@ -16,7 +16,6 @@ from torch import nn
 from sklearn_thin import ExogenousEncoder, _frozen, _storage
 from sklearn_thin._exogenous import fit_exogenous
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV, _stacks
-from sklearn_thin.model_selection._members import Preparation
 from tests.helpers import SMALL, small
 
 
@@ -165,8 +164,15 @@ def test_large_rows_are_not_copied_for_each_net_of_a_stack(rows, monkeypatch, ca
 
 def test_rows_are_converted_once_for_all_candidates_on_a_fold(rows, in_files):
     X, y = rows[0].astype(np.float64), rows[1]
-    files = in_files()
-    preparation = Preparation(small(), X, y, {})
-    for lr in (1e-3, 3e-3, 1e-2):
-        preparation.member(0, {"lr": lr}, fold=0, train=np.arange(150))
-    assert files.call_count == 3  # rows and labels of the fold, and the rows as float32
+    files, counts = in_files(), []
+    for rates in ([1e-3], [1e-3, 3e-3, 1e-2]):
+        before = files.call_count
+        search = StackedGridSearchCV(small(), {"lr": rates}, cv=2, scoring=nothing, refit=False)
+        search.fit(X, y)
+        counts.append(files.call_count - before)
+    assert counts[0] == counts[1] > 0
+
+
+def nothing(estimator, X, y):
+    """A score for which no rows are predicted."""
+    return 0.0

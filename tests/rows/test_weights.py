@@ -1,4 +1,4 @@
-"""Weights of rows and classes: what they change, and what they leave as it is."""
+"""Weights of rows and classes: their effect on a fit, and weights that are refused."""
 
 from copy import deepcopy
 

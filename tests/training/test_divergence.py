@@ -1,4 +1,4 @@
-"""A loss that diverges, a callback that fails and Ctrl-C leave what was there before."""
+"""A loss that diverges, a callback that fails and Ctrl-C leave a fitted model as it was."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Held-out rows: which rows they are, and what they decide."""
+"""Held-out rows: their number, their proportions, and the weights that they select."""
 
 import numpy as np
 import pytest

@@ -2,25 +2,24 @@
 
     python benchmarks/bench_fit.py
 
-Contenders are run in turn, round after round, on the same random arrays; a ratio is taken
-within each round, and the median over the rounds is printed with the smallest and largest.
+Contenders run in turn, round after round, on the same random arrays. Ratios are taken within a
+round; printed are the median, the smallest and the largest.
 
 - images: the paper's MNIST-R network (28×28 uint8 images, 8 experts, a frozen encoder of
   18 classes, λ = 0.005, batch 32).
-- table: 64 features, a hidden layer of 64 units, one linear expert, no gate, batch 128, so that
-  hand, thin and skorch do the same work; scikit-learn's MLPClassifier has no batch normalisation.
-- `--variants` instead: the estimator with a compiled step (the first round, which compiles, does
-  not count; on a GPU every fit captures a graph, which does) or in bfloat16; and the hand-written
+- table: 64 features, a hidden layer of 64 units, one linear expert, no gate, batch 128. The hand-
+  written loop, thin and skorch do the same work; MLPClassifier has no batch normalisation.
+- `--variants`: the estimator in bfloat16, or with a compiled step. The first round, which
+  compiles, does not count; on a GPU the capture of each fit does. Beside them the hand-written
   loop with convolutions that have the channels first in memory.
-- `--grow` instead: one epoch on a table, with more rows, more experts and deeper trees, the gate
-  reading h_endo; in multiples of the first case, and of the floor, the arithmetic at the speed
-  of a large matrix product.
+- `--grow`: one epoch on a table, with more rows, more experts and deeper trees; the gate reads
+  h_endo. Times are multiples of the first case, and of the floor: the arithmetic at the speed of
+  a large matrix product.
 
-The hand-written loop does the same work with the same modules: it evaluates the encoder once a
-row, shuffles, scales the images, and steps the same fused Adam on the same loss. Plain skorch
-reads the same tensors through its default loader and leaves the dispelling term out. Where
-`neural-trees` is installed, its soft decision tree of depth 3 is fitted to the table too: a tree
-with constant leaves, a smaller model.
+The hand-written loop uses the same modules. It evaluates the encoder once a row, shuffles, scales
+the images, and steps the same fused Adam on the same loss. Plain skorch reads the same tensors
+through its default loader, without the dispelling term. If `neural-trees` is installed, its soft
+decision tree of depth 3, a smaller model with constant leaves, is fitted to the table too.
 """
 
 from importlib.util import find_spec
@@ -62,7 +61,7 @@ def frozen_outputs(encoder, x):
 
 
 def hand_written(case, module=None):
-    """The eager loop that one would write without any library."""
+    """An eager loop without any library."""
     torch.manual_seed(0)
     x, y = case.tensors()
     gate_input = z_exo = c = None
@@ -83,7 +82,7 @@ def hand_written(case, module=None):
 
 
 def thin(case, **params):
-    """The same through the estimator."""
+    """The same fit through the estimator."""
     gated = {"exogenous": FrozenEstimator(case.encoder), "depth": DEPTH, "lam": LAM}
     THINClassifier(
         **(gated if case.gated else {"depth": 0}),
@@ -98,9 +97,9 @@ def thin(case, **params):
 
 
 def plain_skorch(case):
-    """The same network in skorch as it comes, without the dispelling term."""
+    """The same network in plain skorch, without the dispelling term."""
     x, y = case.tensors()
-    X = {"x": x.cpu()}  # from where its loader reads row by row
+    X = {"x": x.cpu()}  # skorch's loader reads it row by row
     if case.gated:
         X["gate_input"] = frozen_outputs(case.encoder, x)[0].cpu()
     net = NeuralNetClassifier(
@@ -120,14 +119,14 @@ def plain_skorch(case):
 
 
 def multilayer_perceptron(case):
-    """scikit-learn's, for as many epochs."""
+    """scikit-learn's MLPClassifier, for as many epochs."""
     mlp = MLPClassifier((WIDTH,), batch_size=case.batch_size, random_state=0)
-    for _ in range(case.epochs):  # epoch by epoch, as fit would warn that it has not converged
+    for _ in range(case.epochs):  # fit would warn that it has not converged
         mlp.partial_fit(case.X, case.y, classes=np.unique(case.y))
 
 
 def soft_decision_tree(case):
-    """neural-trees' tree of the same depth."""
+    """The soft decision tree of neural-trees, of the same depth."""
     from neural_trees.decision_trees import SoftDecisionTree
 
     params = {"batch_size": case.batch_size, "max_epochs": case.epochs, "random_state": 0}

@@ -2,8 +2,8 @@
 
     python benchmarks/bench_import.py
 
-Each import is of a process of its own; printed are the median over the rounds, the smallest
-and the largest, beside the same for the three packages.
+Each import has a process of its own. Printed are the median over the rounds, the smallest and the
+largest, also for the three packages.
 """
 
 import subprocess

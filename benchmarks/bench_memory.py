@@ -1,17 +1,17 @@
-"""Peak memory of `fit` and `predict_proba`, above that of the same process before them.
+"""Peak memory of `fit` and `predict_proba`, above the memory of the process before them.
 
     python benchmarks/bench_memory.py
 
-Every figure is of a process of its own, sampled from Linux's /proc every five milliseconds:
-"own" memory is what the process holds itself, arrays, weights and activations; "resident"
-memory also counts pages of memory-mapped files, which the system takes back when it needs them.
+Each figure has a process of its own, sampled from Linux's /proc every five milliseconds. "own"
+memory holds arrays, weights and activations. "resident" memory also counts pages of memory-mapped
+files, which the system takes back when it needs them.
 
-- images: `--images` of 28×28, uint8, in memory: a gated network with a frozen encoder and the
+- images: `--images` of 28×28, uint8, in memory. A gated network with a frozen encoder and the
   dispelling term, batch 32.
-- memmap: a file of `--gigabytes` of float32, 784 columns, opened read-only: an MLP of one
-  hidden layer, batch 256; without a gate, with a frozen encoder whose probabilities the gate
-  reads, and with one whose h_exo it reads, which is kept in a temporary file; and with a tenth
-  of the rows held out, whose two parts are copied to temporary files.
+- memmap: a file of `--gigabytes` of float32, 784 columns, opened read-only. An MLP of one hidden
+  layer, batch 256, in four settings: no gate; a gate on an encoder's probabilities; a gate on
+  h_exo, which goes to a temporary file; a tenth of the rows held out, with both parts copied to
+  temporary files.
 """
 
 import re
@@ -42,7 +42,7 @@ TABLE = {**one_layer(), "batch_size": 256, **PARAMS}
 
 
 class Peak:
-    """The most memory of this process above that at the start, in MB, by kind."""
+    """Peak memory of this process above its memory at the start, in MB, by kind."""
 
     def __enter__(self):
         self.before = self.most = held()
@@ -86,7 +86,7 @@ def small_encoder(X, params):
 
 
 def images(n):
-    """So many images in memory."""
+    """Peaks for `n` images in memory."""
     X = np.random.default_rng(0).integers(0, 256, (n, 28, 28), dtype=np.uint8)
     encoder = small_encoder(X, PARAMS)
     return peaks(
@@ -97,7 +97,7 @@ def images(n):
 
 
 def memmap(file, params):
-    """A table in a file; with `gate_input` in `params`, an encoder steers the gate."""
+    """Peaks for a table in a file; with `gate_input` in `params` an encoder steers the gate."""
     X = np.load(file, mmap_mode="r")
     encoder = small_encoder(X, TABLE)
 
@@ -120,7 +120,7 @@ def write_table(file, gigabytes):
 
 
 def in_its_own_process(function, *args):
-    """The function's result; nothing that it held is left."""
+    """The function's result, without the memory that it held."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         return executor.submit(function, *args).result()
 

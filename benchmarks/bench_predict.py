@@ -2,18 +2,16 @@
 
     python benchmarks/bench_predict.py
 
-Contenders are run in turn, round after round, on the same random rows: 8,192 of 64 features,
-through a hidden layer of 64 units and 8 linear experts, whose gate reads h_endo. A ratio is
-taken within each round, and the median over the rounds is printed with the smallest and
-largest. "bare" is the module with a softmax, all rows at once; "skorch" its NeuralNetClassifier
-around the same module.
+Contenders run in turn, round after round, on the same random rows: 8,192 of 64 features. The
+network has a hidden layer of 64 units and 8 linear experts; the gate reads h_endo. Ratios are
+taken within a round; printed are the median, the smallest and the largest. "bare" is the module
+with a softmax, all rows at once; "skorch" is its NeuralNetClassifier around the same module.
 
-`--inference` instead: `inference="hard"` against "soft", in seconds and in accuracy on
-scikit-learn's digits, turned, a third of which are held out; `--seeds` of them, gated by an
-encoder of the angle.
+`--inference` compares `inference="hard"` and "soft" on scikit-learn's digits, turned, with an
+encoder of the angle: seconds, and accuracy on a held-out third, for `--seeds` seeds.
 
-`--grow` instead: more rows, more experts and deeper trees, in multiples of the first case, and
-of the floor, the arithmetic at the speed of a large matrix product.
+`--grow` takes more rows, more experts and deeper trees. Times are multiples of the first case, and
+of the floor: the arithmetic at the speed of a large matrix product.
 """
 
 from copy import deepcopy
@@ -66,7 +64,7 @@ def compare(rounds, rows):
 
 
 def compare_inference(rounds, rows, seeds, epochs):
-    """Print seconds and accuracy of hard inference beside those of soft, for more and more L."""
+    """Print seconds and accuracy of hard and soft inference, for growing L."""
     digits = load_digits()
     parts = train_test_split(digits.images / 16, digits.target, test_size=1 / 3, random_state=0)
     upright, upright_test, y, y_test = parts

@@ -9,11 +9,10 @@ wider layer more of the time is arithmetic, which stacking does not save.
 
 Contenders run in turn, round after round. Ratios are taken within a round; printed are the
 median, the smallest and the largest. The last lines compare the best parameters and the scores
-of the folds, also between the two plain searches, which differ in threads alone.
+of the folds, also between the two plain searches, which differ only in threads.
 
-`--grow` times stacked searches of 1, 10, 60 and 300 candidates too. `--ensemble` times ensembles
-of 1 to 20 seeds of the same network instead, and prints their accuracy on a held-out third of
-the digits.
+`--grow` also times stacked searches of 1, 10, 60 and 300 candidates. `--ensemble` times ensembles
+of 1 to 20 seeds instead, and prints their accuracy on a held-out third of the digits.
 """
 
 from functools import partial
@@ -49,7 +48,7 @@ def rows():
 
 
 def grid(n_candidates):
-    """So many candidates of one shape: five λ, four rates, and weight decays."""
+    """Candidates of one shape: five λ, four rates, and weight decays."""
     lams, rates = [0.01, 0.03, 0.1, 0.3, 1.0], [1e-3, 2e-3, 4e-3, 8e-3]
     if n_candidates < 20:
         return {"lr": np.geomspace(1e-3, 8e-3, n_candidates).tolist(), "lam": [0.01]}
@@ -88,7 +87,7 @@ def apart(search, other):
 
 
 def grow(thin, X, y, rounds):
-    """Stacked searches of more and more candidates, as multiples of the search of 60."""
+    """Stacked searches of growing size, as multiples of the search of 60 candidates."""
 
     def search(size):
         StackedGridSearchCV(thin, grid(size), cv=N_FOLDS, refit=False).fit(X, y)
@@ -100,7 +99,7 @@ def grow(thin, X, y, rounds):
 
 
 def ensembles(thin, X, y, rounds):
-    """Seconds and held-out accuracy of more and more seeds; other seeds in each round."""
+    """Seconds and held-out accuracy of growing ensembles, with other seeds in each round."""
     X, X_test, y, y_test = train_test_split(X, y, test_size=1 / 3, random_state=0, stratify=y)
     sizes = (1, 5, 20)
     fitted = {size: [] for size in sizes}

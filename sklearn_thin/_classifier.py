@@ -1,132 +1,128 @@
-"""Stage 2: THINClassifier, the story of fit and predict from arrays to probabilities."""
+"""Stage 2: THINClassifier, with its parameters and its class outputs."""
 
-from copy import deepcopy
-
-from sklearn_thin._compat import with_callbacks
-from sklearn_thin._inside import InsideViews
-from sklearn_thin._random import draw_seeds
-from sklearn_thin._sides import TwoSidedEstimator
-from sklearn_thin._training import Training
-from sklearn_thin._validation import check_target
+from sklearn_thin._thin import BaseTHIN
 
 
-class THINClassifier(InsideViews, TwoSidedEstimator):
+class THINClassifier(BaseTHIN):
     """Classifier that uses a nuisance variable twice, then throws it away.
 
-    THIN (THrowable Information Networks; Arnaud, Dapogny and Bailly) serves where a
-    nuisance, the *exogenous* variable, changes how the classes look. A frozen encoder of
-    that variable steers a differentiable tree, which mixes L small experts that read the
-    *endogenous* representation; a dispelling loss, weighted λ, drives what the encoder
-    would still read out of that representation. With z_exo = c(h_exo),
+    THIN (THrowable Information Networks; Arnaud, Dapogny and Bailly) is for data in which a
+    nuisance, the *exogenous* variable, changes how the classes look. A frozen encoder of this
+    variable steers a differentiable tree. The tree mixes L small experts, which read the
+    *endogenous* representation h_endo. A dispelling term, weighted by λ, drives the exogenous
+    information out of h_endo. With z_exo = c(h_exo),
 
         loss = CE(softmax(Z·g), y) + λ · |cos(z_exo, c(h_endo))|
 
     The paper's architectures are settings of `depth`, `n_experts`, `exogenous` and `lam`:
     a baseline (0, 1, None, 0), a simple deep ensemble (0, L, None, 0), a tree-gated
     ensemble (D, None, None, 0), an exogenous tree-gated ensemble (D, None, encoder, 0),
-    and THIN (D, None, encoder, > 0). With a transformer that gives the true variable the
-    fourth is the paper's oracle.
+    and THIN (D, None, encoder, > 0). The fourth is the paper's oracle if a transformer gives
+    the true variable.
 
     Parameters
     ----------
     exogenous : transformer, list of (name, transformer) or None, default=None
-        What gives h_exo of X. A `FrozenEstimator` is used as it is; anything else is
-        cloned and fitted in `fit`, on `exogenous_target` where it needs labels. Several
-        are concatenated for the gate, and their dispelling terms averaged. They transform
-        X in blocks, and must treat each row by itself. None lets the gate read h_endo.
+        Gives h_exo of X. A `FrozenEstimator` is used as it is. Other transformers are cloned and
+        fitted in `fit`, on `exogenous_target` if they need labels. The gate reads several
+        transformers side by side, and their dispelling terms are averaged. They transform X in
+        blocks, and must treat each row by itself. None lets the gate read h_endo.
     exogenous_predictor : classifier, Module, dict from name to these or None, default=None
-        c, for a transformer that brings none, or instead of what it brings: a classifier of
-        h_exo, fitted on `exogenous_target`, or frozen (`FrozenEstimator` or
-        `torch.nn.Module`). Linear scikit-learn classifiers, `MLPClassifier`, skorch nets and
-        modules can serve.
+        c, for a transformer without a predictor, or instead of its own. A classifier of h_exo,
+        fitted on `exogenous_target`, or frozen (`FrozenEstimator` or `torch.nn.Module`). Linear
+        scikit-learn classifiers, `MLPClassifier`, skorch nets and modules can be c.
     endogenous : transformer or None, default=None
-        What the backbone sees of X; cloned and fitted in `fit`. None is X as it is.
+        Makes the backbone's input from X; cloned and fitted in `fit`. None is X as it is.
     gate_input : {"auto", "probabilities", "logits", "representation"}, default="auto"
-        What the gate reads of each exogenous variable: the predictor's probabilities, times
-        the square root of their number, or its logits or h_exo, both centred and scaled by the
-        training rows. "auto" takes the probabilities where there is a predictor, else h_exo.
-        Of a linear one-versus-rest classifier, which may know none, the probabilities are the
-        softmax of its decision values.
+        The gate's input from each exogenous variable. The predictor's probabilities are
+        multiplied by the square root of their number. Logits and h_exo are centred and scaled by
+        the training rows. "auto" takes the probabilities if there is a predictor, else h_exo.
+        Linear one-versus-rest classifiers get the softmax of their decision values.
     depth : int, default=3
         D, levels of the tree, 0 to 12.
     n_experts : int, default=None
-        L, the number of experts; None is 2^depth. Fewer than leaves are shared by
-        neighbouring leaves; of more, each leaf averages its own block.
+        L, the number of experts; None is 2^depth. With fewer experts than leaves, neighbouring
+        leaves share one. With more, each leaf averages its own block of experts.
     lam : float, default=0.0
         λ, weight of the dispelling term. Above 0 it needs a predictor c.
-    dispelling : {"cosine", "erasure", "alignment"}, default="cosine"
-        How the exogenous information leaves h_endo. "cosine" is the paper's term alone,
-        which lowers that cosine and promises no more. "erasure" puts a closed-form affine map
-        (:class:`~sklearn_thin.modules.LinearEraser`) in front of all that reads h_endo and
-        trains through it: refitted each epoch, and in the end to all training rows, on which
-        no linear reader then tells the exogenous classes better than a constant; they count by
-        `sample_weight`, and not by `class_weight`. The classes are
-        those of `exogenous_target` where it is passed, else the frozen predictors'
-        probabilities. "alignment", told by the frozen predictors, in `predict` as in
-        `fit`, which exogenous class a row is of, moves the classes onto one mean and one
-        covariance (:class:`~sklearn_thin.modules.ConditionalAligner`), so that readers that
-        are not linear find less as well; it is as good as the predictors are certain and right.
-        `lam` weighs the paper's term beside both.
+    dispelling : {"cosine", "erasure", "alignment"}, object or None, default="cosine"
+        How the exogenous information leaves h_endo: a name, an object of
+        :mod:`sklearn_thin.dispelling`, or None for no dispelling, whatever `lam` is. A search
+        tunes the parameters of an object, such as `dispelling__rank` of `Alignment(rank=8)`.
+
+        - "cosine" or `Cosine()`: the paper's term alone. It lowers the cosine, and guarantees
+          nothing about other predictors.
+        - "erasure" or `Erasure()`: a closed-form affine map
+          (:class:`~sklearn_thin.modules.LinearEraser`) in front of all readers of h_endo. On the
+          training rows no linear probe then beats a constant. The map erases the classes of
+          `exogenous_target`, or without them the frozen predictors' probabilities.
+        - "alignment" or `Alignment(rank=None)`: a map
+          (:class:`~sklearn_thin.modules.ConditionalAligner`) that gives all exogenous classes one
+          mean and one covariance, so that probes that are not linear find less as well. The map
+          reads the frozen predictors, in `predict` as in `fit`, and depends on their accuracy.
+
+        Both maps are fitted anew in each epoch, at last to all training rows, and trained through.
+        Rows count by `sample_weight`, not by `class_weight`. `lam` weighs the paper's term beside
+        the maps.
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
         F: X ↦ h_endo. "auto" is an :class:`MLPBackbone` for 2-D X and a
-        :class:`ConvNetBackbone` for images; a name is one of torchvision's classifiers;
-        a backbone object can be tuned (`backbone__channels`); a module is copied; a
+        :class:`ConvNetBackbone` for images. A name is one of torchvision's classifiers.
+        A backbone object can be tuned (`backbone__channels`). A module is copied. A
         callable makes a module from the shape of one input.
     hidden_units : int, default=0
-        Hidden units of all experts together, dealt evenly, so that candidates with
-        different L are about equally large. 0 makes the experts linear: they then share the
-        backbone's last layer. The paper's networks have 256, and none in the backbone
+        Hidden units of all experts together, dealt evenly, so that networks of different L are
+        about equally large. With 0 the experts are linear, and share the backbone's last layer.
+        The paper's networks have 256, and none in the backbone
         (`ConvNetBackbone(hidden_layer_sizes=())`).
     inference : {"soft", "hard"}, default="soft"
-        How the trained network predicts: "soft" is the paper's mixture of all experts;
-        "hard" takes the most probable leaf's alone, which saves time where L is large, and
-        gives up what mixing knows of rows between two leaves.
+        How the trained network predicts. "soft" is the paper's mixture of all experts. "hard"
+        takes the experts of the most probable leaf alone. It is faster for large L, and less
+        accurate for rows between two leaves.
     augment : callable, default=None
         From a batch of image tensors (n, channels, height, width) to such a batch, on the
-        device, in training only, such as :class:`~sklearn_thin.datasets.ImageAugmentation`,
-        or torchvision's transforms inside a `v2.Compose`. The exogenous side then sees the
+        device, in training only. Examples are :class:`~sklearn_thin.datasets.ImageAugmentation`
+        and torchvision's transforms inside a `v2.Compose`. The exogenous side then reads the
         augmented images.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         A callable is called as `optimizer(parameters, lr=..., weight_decay=...)`.
     lr : float, default=1e-3
         Learning rate at the start.
     lr_schedule : {"cosine", "constant"}, default="cosine"
-        Cosine goes to 0 over `max_epochs`, a step a batch.
+        Cosine goes to 0 over `max_epochs`, with a step after each batch.
     weight_decay : float, default=0.0
-        As the optimizer understands it.
+        Passed to the optimizer.
     batch_size : int, default=32
-        Rows in a batch, at least 2; a single row left over joins the batch before.
+        Rows in a batch, at least 2. A single row left over joins the batch before.
     max_epochs : int, default=50
         Passes over the training rows.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     early_stopping : bool, float or int, default=False
-        Whether to hold out rows and stop when their cross-entropy no longer improves:
-        True for a tenth, a float for a fraction, an int for a number of rows. The best
-        weights are restored. The exogenous side is fitted on the other rows. With `groups` the
-        rows held out are whole groups, one of k about equal parts: k is 1 / fraction, rounded, at
-        least 2 and at most the number of groups.
+        Whether to hold out rows and stop when their cross-entropy no longer improves.
+        True holds out a tenth, a float a fraction, an int a number of rows. The best weights
+        are restored. The exogenous side is fitted on the other rows. With `groups` whole groups
+        are held out, as one of k about equal parts. k is 1 / fraction, rounded, at least 2
+        and at most the number of groups.
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None
-        Copied before use; found in `net_.callbacks_` afterwards. Beside skorch's LRScheduler set
-        `lr_schedule` to "constant": their rates would multiply.
+        Copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
+        LRScheduler set `lr_schedule` to "constant", as the rates would multiply.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights and transformers that are there. A copy, as pickle
-        makes it, goes on without the optimizer's moments.
+        Whether `fit` starts from the weights and transformers of the fit before. A pickled copy
+        starts without the optimizer's moments.
     device : str or torch.device, default="auto"
-        "auto" is the GPU where there is one, else the CPU.
+        "auto" is the GPU if there is one, else the CPU.
     compile : bool, default=False
-        Whether to make one program of the training step, as of :class:`ExogenousEncoder`. Of
-        networks that train together in a search or an ensemble a GPU captures the common step;
-        on a CPU that is not compiled.
+        Whether to make one program of the training step, as in :class:`ExogenousEncoder`. For
+        networks that train together, a GPU captures the common step; a CPU compiles nothing.
     mixed_precision : {"bf16"}, default=None
-        As of :class:`ExogenousEncoder`; gate and erasure stay in float32 as well.
+        As in :class:`ExogenousEncoder`; gate and erasure stay in float32 as well.
     verbose : int, default=0
         1 shows a progress bar, 2 a line an epoch.
     random_state : int, RandomState instance or None, default=None
-        Governs everything random, in the transformers fitted here too. The global
-        generators are not touched.
+        Governs everything random, also in the transformers that are fitted here. The global
+        generators stay as they are.
 
     Attributes
     ----------
@@ -134,16 +130,18 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
         Class labels.
     exogenous_ : transformer, list of (name, transformer) or None
         The fitted, frozen `exogenous`.
-    exogenous_side_ : ExogenousSide
-        The same with the predictors, as the gate and the dispelling term read it.
+    exogenous_side_ : ExogenousSide or None
+        `exogenous_` with the predictors, as the gate and the dispelling term read it.
     endogenous_ : transformer or None
         The fitted `endogenous`.
+    dispelling_ : object of :mod:`sklearn_thin.dispelling`
+        The way of the fit: a copy of `dispelling`, or the object of that name.
     erasure_encoder_ : OneHotEncoder or None
-        Classes of `exogenous_target` that are erased from h_endo, where any are.
+        Classes of `exogenous_target` that are erased from h_endo.
     net_ : THINNet
         The skorch net.
     module_ : THINModule
-        Its network, with `backbone`, `experts` and `gate`.
+        The trained network, with `backbone`, `experts` and `gate`.
     history_ : skorch.history.History
         Losses, dispelling term, learning rate and seconds of every epoch.
     n_iter_ : int
@@ -151,11 +149,11 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
     n_features_in_ : int
         Columns of X, or values in one image.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, where X has them.
+        Column names, if X has them.
     input_shape_ : tuple of int
         Shape of one sample, before any folding into an image.
     input_dtype_ : numpy.dtype
-        Type of the images in X, where it has images.
+        Type of X, if it has images.
 
     See Also
     --------
@@ -245,85 +243,27 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    # ------------------------------------------------------------------ fit
-
-    @with_callbacks
-    def fit(
-        self,
-        X,
-        y=None,
-        *,
-        exogenous_target=None,
-        sample_weight=None,
-        groups=None,
-        X_val=None,
-        y_val=None,
-    ):
-        """Fit the exogenous side where it is not frozen, then THIN on top of it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Finite; uint8 images are scaled from 0..255 to [0, 1]. With `endogenous`
-            anything that the transformers read. A `torch.utils.data.Dataset` of (x, label) is
-            read once, into a temporary file where it is large; the methods that predict read
-            such ones too.
-        y : array-like of shape (n_samples,), default=None
-            Class labels, of any type; None takes those of a data set.
-        exogenous_target : array-like of shape (n_samples,) or (n_samples, n_exogenous), \
-                default=None
-            Labels of the exogenous variables, in their order; needed where a side is to be
-            fitted on them, and what `dispelling="erasure"` erases.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights; rows of weight 0 are left out. Transformers and encoders that
-            are fitted here get neither them nor `groups`: fit those beforehand, and freeze them.
-        groups : array-like of shape (n_samples,), default=None
-            Rows of one group are held out together by `early_stopping`.
-        X_val, y_val : array-like, default=None
-            Held-out rows and labels, instead of a part of X. Without `early_stopping`
-            their loss is only recorded.
-
-        Returns
-        -------
-        self : THINClassifier
-
-        Raises
-        ------
-        ValueError
-            For data or a combination of parameters that cannot be learnt from.
-        TypeError
-            For an exogenous side or predictor of the wrong kind.
-        FloatingPointError
-            When the loss turns NaN; the last good weights are kept.
-        """
-        given = {"exogenous_target": exogenous_target, "sample_weight": sample_weight}
-        return self._fit(X, y, groups=groups, X_val=X_val, y_val=y_val, **given)
-
     def partial_fit(self, X, y=None, classes=None, *, exogenous_target=None, sample_weight=None):
         """Train one epoch on these rows, at the constant rate `lr`.
 
-        The first call fits the exogenous and endogenous transformers where they are not
-        frozen; later calls leave them as they are.
-
-        The maps of `dispelling="erasure"` and `"alignment"` are fitted anew in each call, to its
-        rows alone: the network has moved on from what it made of the rows before, and these are
-        not kept. What a map guarantees on its training rows, it guarantees on those of the
-        last call. Each call should therefore hold rows of all exogenous classes; one whose
-        rows are all of one leaves the map of erasure as it was.
+        The first call fits the exogenous and endogenous transformers that are not frozen. Later
+        calls leave them as they are. Each call fits the maps of `dispelling="erasure"` and
+        `"alignment"` anew, to its own rows alone, and should hold rows of all exogenous classes.
+        A call with rows of one class leaves the map of erasure as it was. The guarantees of a map
+        hold for the rows of its last fit.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         y : array-like of shape (n_samples,), default=None
         classes : array-like of shape (n_classes,), default=None
-            All classes that will come, in the first call; None takes those of `y`. Later
+            All classes of all calls, in the first call; None takes the classes of `y`. Later
             calls may repeat them.
         exogenous_target : array-like, default=None
-            As in `fit`. With `dispelling="erasure"` all calls must pass it or none, and the
-            first must hold every class that will come.
+            As in `fit`. With `dispelling="erasure"` all calls must pass it, or none. The first
+            must hold every class of all calls.
         sample_weight : array-like of shape (n_samples,), default=None
-            Non-negative weights, taken as they are from call to call, while `fit` scales them to
-            mean 1.
+            Non-negative weights, used as they are, while `fit` scales them to mean 1.
 
         Returns
         -------
@@ -332,7 +272,7 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
         Raises
         ------
         ValueError
-            As in `fit`, for labels or `classes` that the first call did not have, and for
+            As in `fit`, for labels or `classes` that the first call lacks, and for
             `class_weight="balanced"`.
         """
         if self.class_weight == "balanced":
@@ -340,57 +280,22 @@ class THINClassifier(InsideViews, TwoSidedEstimator):
                 "class_weight='balanced' is not known in partial_fit, which sees a part of the "
                 "rows at a time. Pass a dict from class to weight, or sample_weight."
             )
-        given = {"exogenous_target": exogenous_target, "sample_weight": sample_weight}
-        return self._fit(X, y, classes=classes, epochs=1, **given)
+        rows = {"target": exogenous_target, "sample_weight": sample_weight}
+        return self._fit(X, y, classes=classes, epochs=1, **rows)
 
-    def _fit(self, X, y, *, epochs=None, **given):
-        """Both ways to fit: `epochs` None is a whole fit, a number goes on from before."""
-        self._validate_params()
-        goes_on = self.warm_start or epochs is not None
-        before = self._to_go_on_from(goes_on)
-        with self._all_or_nothing(keep_progress=goes_on):
-            self._train(self._prepare(X, y, before=before, epochs=epochs, **given))
-        return self
+    def expert_proba(self, X):
+        """Class probabilities of each expert.
 
-    def _prepare(
-        self,
-        X,
-        y,
-        *,
-        exogenous_target=None,
-        sample_weight=None,
-        groups=None,
-        X_val=None,
-        y_val=None,
-        classes=None,
-        before=None,
-        epochs=None,
-        sides=None,
-    ):
-        """Everything but the training: both sides, their tensors, and a module.
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
 
-        `sides` is a dict that keeps fitted exogenous sides for other fits on the same rows.
+        Returns
+        -------
+        ndarray of shape (n_samples, n_experts, n_classes), float32
         """
-        warm = before is not None
-        target = check_target(exogenous_target, X)
-        self._check_sides(target, warm)
-        seeds = draw_seeds(self.random_state)
-        rows = self._read(X, y, sample_weight, groups, target, reset=not warm, classes=classes)
-        self._check_augment()
-        held_out = None
-        if epochs is None:
-            rows, held_out = self._split(rows, seeds.split, X_val, y_val)
-        if not warm:
-            self._fit_endogenous(rows, seeds.exogenous)
-            self._fit_erasure(target)
-        how = {"fit": not warm, "sides": sides, "mean_one": epochs is None}
-        train = self._frozen_dataset(rows, seeds.exogenous, **how)
-        valid = self._frozen_dataset(held_out)
-        erased, sizes = self._told_eraser(rows, train)
-        build = self._build_thin
-        module = deepcopy(self.module_) if warm else build(train, sizes, seeds.module)
-        go_on = {"before": before, "epochs": epochs}
-        params = self._loss_params(module)
-        return Training(
-            module, train, valid, rows, seeds.batches, erased, net_params=params, **go_on
-        )
+
+        def experts(module, x, gate_input=None, exogenous_logits=None):
+            return module.experts(module.represent(x, exogenous_logits)).softmax(2)
+
+        return self._infer(X, experts)

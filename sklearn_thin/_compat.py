@@ -1,4 +1,4 @@
-"""What differs between the versions of scikit-learn and torchvision that we support."""
+"""Differences between the supported versions of scikit-learn and torchvision."""
 
 import torch
 
@@ -7,7 +7,7 @@ try:
 except ImportError:  # scikit-learn < 1.9 has no callbacks
 
     class CallbackSupportMixin:
-        """Stands in where scikit-learn has no callbacks: nothing can be set."""
+        """Stands in where scikit-learn has no callbacks."""
 
     def with_callbacks(method):
         return method
@@ -17,22 +17,11 @@ __all__ = ["CallbackSupportMixin", "import_torchvision", "with_callbacks"]
 
 
 def import_torchvision():
-    """Import torchvision, beside a torch without CUDA too.
+    """torchvision with its `models` and `datasets`, also beside a torch without CUDA.
 
-    The registry's wheels are built for torch with CUDA; beside a CPU torch their
-    compiled operators do not load, and the import fails because torchvision registers
-    fake kernels for operators that do not exist. Declaring those is enough for its
-    models, transforms and data sets, which call none of them.
-
-    Returns
-    -------
-    module
-        `torchvision`, its `models` and `datasets` imported.
-
-    Raises
-    ------
-    ImportError
-        Where torchvision is not installed, with the command that installs it.
+    The registry's wheels are built for torch with CUDA. Beside a CPU torch their compiled
+    operators do not load, and the import fails because torchvision registers fake kernels for
+    them. Declaring these operators is enough for models, transforms and data sets.
     """
     try:
         try:

@@ -1,17 +1,15 @@
 """Stage 1: the network of the exogenous variable, trained first and then frozen."""
 
 from copy import deepcopy
+from operator import attrgetter
 
-from sklearn.utils.validation import check_is_fitted
-
-from sklearn_thin._base import NetEstimator
+from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
-from sklearn_thin._heads import ExpertHead
-from sklearn_thin._random import draw_seeds
-from sklearn_thin._training import Training
+from sklearn_thin._environment import draw_seeds
+from sklearn_thin.losses import THINLoss
 
 
-class ExogenousEncoder(NetEstimator):
+class ExogenousEncoder(BaseNet):
     """Classifier of the exogenous variable, whose hidden layer steers THIN.
 
     Stage 1 of THIN: the network γ: X ↦ h_exo and the predictor c: h_exo ↦ z_exo are
@@ -21,8 +19,7 @@ class ExogenousEncoder(NetEstimator):
     Parameters
     ----------
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
-        γ. See :class:`THINClassifier`; both must agree where `lam` > 0, as c also reads
-        h_endo.
+        γ, as in :class:`THINClassifier`. With `lam` > 0 both must agree, as c also reads h_endo.
     hidden_units : int, default=0
         Hidden units of c; 0 makes it linear. The paper's network has 256.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
@@ -30,47 +27,46 @@ class ExogenousEncoder(NetEstimator):
     lr : float, default=1e-3
         Learning rate at the start.
     lr_schedule : {"cosine", "constant"}, default="cosine"
-        Cosine goes to 0 over `max_epochs`, a step a batch.
+        Cosine goes to 0 over `max_epochs`, with a step after each batch.
     weight_decay : float, default=0.0
-        As the optimizer understands it.
+        Passed to the optimizer.
     batch_size : int, default=32
-        Rows in a batch, at least 2; a single row left over joins the batch before.
+        Rows in a batch, at least 2. A single row left over joins the batch before.
     max_epochs : int, default=50
         Passes over the training rows.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     early_stopping : bool, float or int, default=False
-        Whether to hold out rows and stop when their loss no longer improves: True for a
-        tenth, a float for a fraction, an int for a number of rows. The best weights are
-        restored. With `groups` the size is that of whole groups, as of :class:`THINClassifier`.
+        Whether to hold out rows and stop when their loss no longer improves. True holds out a
+        tenth, a float a fraction, an int a number of rows. The best weights are restored. With
+        `groups` whole groups are held out, as in :class:`THINClassifier`.
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None
-        Copied before use; found in `net_.callbacks_` afterwards. Beside skorch's LRScheduler set
-        `lr_schedule` to "constant": their rates would multiply.
+        Copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
+        LRScheduler set `lr_schedule` to "constant", as the rates would multiply.
     warm_start : bool, default=False
-        Whether `fit` goes on from the weights that are there. A copy, as pickle makes it, goes on
-        without the optimizer's moments.
+        Whether `fit` starts from the weights of the fit before. A pickled copy starts without
+        the optimizer's moments.
     device : str or torch.device, default="auto"
-        "auto" is the GPU where there is one, else the CPU.
+        "auto" is the GPU if there is one, else the CPU.
     compile : bool, default=False
         Whether to make one program of the training step for batches of `batch_size`. A GPU
-        captures it as a CUDA graph, which saves small networks most of their time. What the
-        network does in Python is then done once: no values that are waited for (`.item()`), no
-        counters, no random numbers but torch's on the GPU. Each new λ, set of trained weights
-        and, with `callbacks`, epoch is captured anew. On a CPU the step is compiled
-        (`torch.compile`), which takes seconds to minutes at the start of the first fit of a
-        shape. The fit is the same but for rounding, and for dropout on a CPU, which draws other
-        masks.
+        captures the step as a CUDA graph, which saves small networks most of their time. The
+        network's Python code then runs once: it must not wait for values (`.item()`), count, or
+        draw random numbers other than torch's on the GPU. Each new set of trained weights and,
+        with `callbacks`, each epoch is captured anew. A CPU compiles the step (`torch.compile`)
+        in the first fit of a shape, which takes seconds to minutes. The fit is the same except
+        for rounding, and for dropout on a CPU, which draws other masks.
     mixed_precision : {"bf16"}, default=None
-        "bf16" casts to bfloat16 what a training step's backbone and experts can compute in it
-        (`torch.autocast`), for GPUs that do so themselves; weights, losses and predictions
-        stay in float32.
+        "bf16" computes the training step's backbone and experts in bfloat16 where torch can
+        (`torch.autocast`), on GPUs with that type. Weights, losses and predictions stay in
+        float32.
     verbose : int, default=0
         1 shows a progress bar, 2 a line an epoch.
     random_state : int, RandomState instance or None, default=None
         Governs initialisation, order of rows, dropout and the held-out rows. The global
-        generators are not touched.
+        generators stay as they are.
 
     Attributes
     ----------
@@ -81,7 +77,7 @@ class ExogenousEncoder(NetEstimator):
     net_ : THINNet
         The skorch net.
     module_ : THINModule
-        Its network: `module_.backbone` is γ.
+        The trained network; `module_.backbone` is γ.
     history_ : skorch.history.History
         Losses of every epoch.
     n_iter_ : int
@@ -89,7 +85,7 @@ class ExogenousEncoder(NetEstimator):
     n_features_in_ : int
         Values in one sample.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, where X has them.
+        Column names, if X has them.
     input_shape_ : tuple of int
         Shape of one sample.
 
@@ -108,7 +104,7 @@ class ExogenousEncoder(NetEstimator):
     (3, 256)
     """
 
-    _parameter_constraints: dict = NetEstimator._parameter_constraints
+    _parameter_constraints: dict = BaseNet._parameter_constraints
 
     def __init__(
         self,
@@ -158,17 +154,18 @@ class ExogenousEncoder(NetEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Finite; uint8 images are scaled from 0..255 to [0, 1]. A `torch.utils.data.Dataset`
-            of (x, label) is read once, into a temporary file where it is large.
+            Finite numbers. uint8 images are scaled from 0..255 to [0, 1]. A
+            `torch.utils.data.Dataset` of (x, label) is read once, into a temporary file if it is
+            large.
         y : array-like of shape (n_samples,), default=None
-            Labels of the exogenous variable, of any type; None takes those of a data set.
+            Labels of the exogenous variable, of any type. None takes the labels of a data set.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
         groups : array-like of shape (n_samples,), default=None
             Rows of one group are held out together by `early_stopping`.
         X_val, y_val : array-like, default=None
-            Held-out rows and labels, instead of a part of X. Without `early_stopping`
-            their loss is only recorded.
+            Held-out rows and labels, instead of a part of X. Without `early_stopping` the fit
+            only records their loss.
 
         Returns
         -------
@@ -177,26 +174,30 @@ class ExogenousEncoder(NetEstimator):
         Raises
         ------
         ValueError
-            For data that cannot be learnt from, or a device that is not there or cannot do what
-            is asked of it; says what was expected and what came.
+            For data that do not allow a fit, or a device that is missing or lacks an ability.
         FloatingPointError
-            When the loss turns NaN; the last good weights are kept.
+            When the loss turns NaN. The encoder keeps the last good weights.
         """
-        self._validate_params()
-        self._check_device()
-        before = self._to_go_on_from(self.warm_start)
-        warm = before is not None
-        with self._all_or_nothing(keep_progress=self.warm_start):
-            seeds = draw_seeds(self.random_state)
-            rows = self._read(X, y, sample_weight, groups, reset=not warm)
-            rows, held_out = self._split(rows, seeds.split, X_val, y_val)
-            train, valid = self._dataset(rows), self._dataset(held_out)
-            module = deepcopy(self.module_) if warm else self._build_module(seeds.module)
-            self._train(Training(module, train, valid, rows, seeds.batches, before=before))
-        return self
+        held_out = {"groups": groups, "X_val": X_val, "y_val": y_val}
+        return self._fit(X, y, sample_weight=sample_weight, **held_out)
 
-    @property
-    def predictor_(self):
-        """c: h_exo ↦ z_exo, the logits of the exogenous classes."""
-        check_is_fitted(self, "net_")
-        return ExpertHead(self.module_.experts)
+    def _plan(self, X, y, *, before, epochs, **given):
+        warm = before is not None
+        settings = self._settings(epochs)
+        seeds = draw_seeds(self.random_state)
+        rows, held_out = self._read_parts(X, y, seeds.split, warm=warm, **given)
+        module = deepcopy(self.module_) if warm else self._build_module(seeds.module)
+        return self._new_plan(
+            module,
+            THINLoss(),
+            self._dataset(rows),
+            self._dataset(held_out),
+            rows,
+            settings=settings,
+            seed=seeds.batches,
+            before=before,
+            epochs=epochs,
+        )
+
+    # c: h_exo ↦ z_exo, the logits of the exogenous classes
+    predictor_ = property(attrgetter("module_.predictor"))

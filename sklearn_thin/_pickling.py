@@ -1,7 +1,7 @@
-"""A torch module as a skeleton and NumPy arrays, so that it pickles as they do.
+"""A torch module as a skeleton and NumPy arrays, so that joblib shares its weights.
 
-joblib maps NumPy arrays over 1 MB into the memory of its workers, but pickles torch
-tensors anew for every task: a frozen encoder travels with every candidate of a search.
+joblib maps NumPy arrays over 1 MB into the memory of its workers, but pickles torch tensors anew
+for every task. A frozen encoder goes with every candidate of a search.
 """
 
 import copy
@@ -12,14 +12,9 @@ from torch import nn
 
 
 def pack(module):
-    """Skeleton without data, and the arrays that fill it.
+    """A copy of `module` on the "meta" device, and a list of (meta tensor, ndarray) to fill it.
 
-    Returns
-    -------
-    skeleton : Module
-        A copy of `module`, its parameters and buffers on the "meta" device.
-    arrays : list of (skeleton tensor, ndarray)
-        A tensor that several layers share comes once.
+    A tensor that several layers share comes once.
     """
     empty = {}
     for tensor in chain(module.parameters(), module.buffers()):
@@ -32,19 +27,7 @@ def pack(module):
 
 
 def unpack(skeleton, arrays, device):
-    """Fill the skeleton that :func:`pack` made, in place.
-
-    Parameters
-    ----------
-    skeleton : Module
-    arrays : list of (skeleton tensor, ndarray)
-        Copied: joblib's memory maps cannot be written to.
-    device : torch.device
-
-    Returns
-    -------
-    Module
-    """
+    """Fill the skeleton of :func:`pack` in place, with copies, as joblib's maps are read-only."""
     filled = {}
     for hollow, array in arrays:
         tensor = torch.empty_like(hollow, device=device)  # of the same order in memory

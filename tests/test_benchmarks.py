@@ -7,18 +7,15 @@ import json
 import os
 import runpy
 import shutil
+import subprocess
 import sys
-from multiprocessing import get_context, set_forkserver_preload
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import load_digits
-from sklearn.utils import Bunch
 
 from sklearn_thin.datasets import make_sprites
-from tests.helpers import run_python, run_script
 
 # joblib warns where a busy disk takes half a second to write down the arguments of a run
 pytestmark = pytest.mark.filterwarnings("ignore:Persisting input arguments")
@@ -387,7 +384,7 @@ def test_table4_and_figure5_share_their_runs(paper, tmp_path):
 def test_table4_gates_by_a_pretrained_network_on_demand(paper):
     pytest.importorskip("dlib", reason="needs sklearn-thin[faces]")
     name = "pretrained identity gate, balanced"
-    size = ("--rows", "60", "--test-rows", "40", "--seeds", "1", "--side", "32")
+    size = ("--rows", "150", "--test-rows", "80", "--seeds", "1", "--side", "32")
     printed, figures = paper("table4", *size, "--models", name)
     baseline = figures["runs"]["baseline, balanced"][0]["parameters"]
     # seven nodes read 128 numbers; the backbone sees the images at half their size

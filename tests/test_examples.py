@@ -1,6 +1,7 @@
-"""The examples run, at a smaller size, and leave their figures."""
+"""The examples run, at a smaller size, and leave their figures; the README's snippet prints."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -32,3 +33,16 @@ def test_example_runs_without_warnings_and_saves_its_figure(name, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     run_script(EXAMPLES / f"{name}.py", smaller=SMALLER[name])
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_the_snippet_of_the_readme_prints_what_stands_below_it(capsys):
+    readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    snippet = re.search(r"```python\n(.*?)```", readme, re.DOTALL).group(1)
+    exec(snippet, {})
+    printed = capsys.readouterr().out.splitlines()
+    promised = re.findall(r"^# (.* chance .*)$", snippet, re.MULTILINE)
+    assert len(printed) == len(promised) == 3
+    for line, expected in zip(printed, promised, strict=True):
+        ours, theirs = (list(map(float, re.findall(r"\d\.\d+", text))) for text in (line, expected))
+        assert ours == pytest.approx(theirs, abs=0.06)  # another processor may round otherwise
+        assert re.sub(r"[\d. ]", "", line) == re.sub(r"[\d. ]", "", expected)

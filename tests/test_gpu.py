@@ -15,10 +15,10 @@ from skorch.dataset import Dataset
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
-from sklearn_thin._batches import TensorBatches
-from sklearn_thin._random import torch_seed
+from sklearn_thin._environment import torch_seed
 from sklearn_thin.model_selection import StackedGridSearchCV
 from sklearn_thin.modules import MLP, ExpertEnsemble, THINModule, TreeGate
+from sklearn_thin.training.batches import TensorBatches
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda"

@@ -11,11 +11,13 @@ import torch
 from _cache import ROOT, memory
 from _data import FACES, FREE, N_LABELS, encoder_part, part_of
 from _models import ORACLE, PRETRAINED
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
-from sklearn_thin import ConvNetBackbone, ExogenousEncoder
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
+from sklearn_thin.dispelling import Erasure
 
 EXAMPLES = ROOT.parent / "examples"
 HIDDEN_UNITS = 256  # the paper's, divided among the experts
@@ -36,7 +38,7 @@ def _fit(model, setting):
     classifier = build(model, setting, train.X.shape[1:])
     classifier.set_params(max_epochs=setting.epochs // n_copies)
     labels = {}
-    if classifier.dispelling == "erasure":
+    if isinstance(classifier.dispelling, Erasure):
         columns = [train.z[variable] for variable in setting.gate_variables]
         labels["exogenous_target"] = np.column_stack(columns)
     X = inputs(model, setting, train)
@@ -59,7 +61,10 @@ def build(model, setting, image_shape):
         exogenous = None
     if model.temperature is not None:
         params["exogenous_predictor"] = softened(exogenous.predictor_, model.temperature)
-    return model.estimator(exogenous, **{**params, **model.params})
+    classifier = clone(THINClassifier(exogenous, **{**params, **model.params}))
+    if "dispelling__random_state" in classifier.get_params():  # of an adversary
+        classifier.set_params(dispelling__random_state=setting.seed)
+    return classifier
 
 
 def network(setting, shared_layer, dropout=0.0):

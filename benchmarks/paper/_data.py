@@ -9,7 +9,7 @@ import torch
 from _cache import memory
 
 from sklearn_thin._compat import import_torchvision
-from sklearn_thin._random import torch_seed
+from sklearn_thin._environment import torch_seed
 from sklearn_thin.datasets import (
     ImageAugmentation,
     fetch_mnist_rs,

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field, replace
 
 from _data import FREE, OWN
-from _penalties import CovarianceTHIN, ReversalTHIN
+from _penalties import CovariancePenalty, ErasureAndReversal, GradientReversal
 
-from sklearn_thin import MLPBackbone, THINClassifier
+from sklearn_thin import MLPBackbone
+from sklearn_thin.dispelling import Erasure
 
 LAM = 0.005  # the paper's λ
 
@@ -28,7 +29,6 @@ class Model:
     temperature: float | None = None  # divides the encoder's logits
     other_draws: bool = False  # the classifier too is trained on the images of FREE
     encoder_alone: bool = False  # the backbone reads the encoder's probabilities, no image
-    estimator: type = THINClassifier  # a subclass has another dispelling term
 
     def with_params(self, **params):
         """The same model with other parameters of THINClassifier."""
@@ -45,11 +45,12 @@ class Model:
 ALONE = "encoder alone, free labels"
 UNGATED = {"depth": 0}
 ON_H_EXO = {"gate_input": "representation"}
-COSINE, ALIGNMENT, ERASURE = {"lam": LAM}, {"dispelling": "alignment"}, {"dispelling": "erasure"}
+COSINE, ALIGNMENT, ERASURE = {"lam": LAM}, {"dispelling": "alignment"}, {"dispelling": Erasure()}
+COVARIANCE = {"lam": LAM, "dispelling": CovariancePenalty()}
+# The adversary takes steps of its own: its training cannot be compiled.
+REVERSAL = {"lam": LAM, "dispelling": GradientReversal(), "compile": False}
 BALANCED = {"class_weight": "balanced"}
 SHARED_GATE = Model(FREE, shared_layer=True)
-# The adversary of ReversalTHIN takes steps of its own: its training cannot be compiled.
-REVERSAL = replace(SHARED_GATE, estimator=ReversalTHIN).with_params(**COSINE, compile=False)
 MODELS = {
     "baseline": Model(params=UNGATED),
     "simple ensemble": Model(params={"depth": 0, "n_experts": 8}),
@@ -74,10 +75,12 @@ MODELS = {
     "exogenous gate, temperature 10": replace(SHARED_GATE, temperature=10.0),
     "exogenous gate, two leaves": SHARED_GATE.with_params(depth=1),
     "THIN, cosine": SHARED_GATE.with_params(**COSINE),
-    "THIN, covariance": replace(SHARED_GATE, estimator=CovarianceTHIN).with_params(**COSINE),
-    "THIN, reversal": REVERSAL,
+    "THIN, covariance": SHARED_GATE.with_params(**COVARIANCE),
+    "THIN, reversal": SHARED_GATE.with_params(**REVERSAL),
     "THIN, erasure": SHARED_GATE.with_params(**ERASURE),
-    "THIN, erasure and reversal": REVERSAL.with_params(**ERASURE),
+    "THIN, erasure and reversal": SHARED_GATE.with_params(
+        **{**REVERSAL, "dispelling": ErasureAndReversal()}
+    ),
     "THIN": SHARED_GATE.with_params(**ALIGNMENT),
     "THIN and cosine": SHARED_GATE.with_params(**ALIGNMENT, **COSINE),
     "oracle, shared layer": Model(ORACLE, shared_layer=True),

@@ -85,7 +85,7 @@ class ImageAugmentation(BaseEstimator):
         Returns
         -------
         Tensor of shape (n, channels, height, width)
-            Of the same dtype, on the same device. A change of brightness or contrast clamps
+            The same dtype, on the same device. A change of brightness or contrast clamps
             it to [0, 1].
 
         Raises

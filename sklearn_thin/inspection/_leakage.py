@@ -17,7 +17,7 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 
-from sklearn_thin._validation import check_labels
+from sklearn_thin.rows.labels import check_labels
 
 
 @validate_params(

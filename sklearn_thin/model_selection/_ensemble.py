@@ -16,37 +16,37 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_thin._base import DatasetClassifierMixin
-from sklearn_thin._frozen import remembering
-from sklearn_thin._random import set_missing_random_states
-from sklearn_thin._storage import read_dataset
-from sklearn_thin.model_selection._members import Preparation
-from sklearn_thin.model_selection._stacks import bar, train_all
+from sklearn_thin._base import ClassOutputs
+from sklearn_thin._environment import set_missing_random_states
+from sklearn_thin._sharing import sharing
+from sklearn_thin.model_selection._members import Preparation, bar, raise_first, train_all
+from sklearn_thin.rows.arrays import read_dataset
 
 
-class SeedEnsembleClassifier(MetaEstimatorMixin, DatasetClassifierMixin, BaseEstimator):
-    """Mean of classifiers that differ in their seeds alone, and train together.
+class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
+    """Mean of classifiers that differ only in their seeds, and train together.
 
-    What scikit-learn's `BaggingClassifier(bootstrap=False)` is, but for the training: as in
-    :class:`StackedGridSearchCV`, networks of equal shape are stacked and trained as one batched
-    program, so that several small ones cost far less than one by one. Networks that start
-    elsewhere and see the rows in another order err elsewhere; their mean often errs less ("deep
-    ensembles"; Lakshminarayanan, Pritzel and Blundell, 2017).
+    Predicts as scikit-learn's `BaggingClassifier(bootstrap=False)`. Networks of equal shape are
+    stacked and trained as one batched program, as in :class:`StackedGridSearchCV`, which costs
+    small networks far less than one by one. Networks with other first weights and another order
+    of the rows make other errors; their mean often makes fewer ("deep ensembles";
+    Lakshminarayanan, Pritzel and Blundell, 2017).
 
     Parameters
     ----------
     estimator : THINClassifier, or Pipeline that ends in one
-        Its own `random_state` is not used. A frozen exogenous side is shared by all seeds;
-        one that is not is fitted for each.
+        Its own `random_state` is not used. All seeds share a frozen exogenous side; any other
+        side is fitted for each seed.
     n_seeds : int, default=5
         Members of the ensemble.
     stack_size : "auto" or int, default="auto"
-        Networks that train together at most; "auto" keeps what a step holds within 1 GiB, on a
+        Most networks that train together. "auto" keeps the memory of a step within 1 GiB, or on a
         GPU within half of its free memory.
     n_jobs : int, default=None
-        Stacks side by side, by joblib.
+        Stacks that joblib runs in parallel.
     verbose : int, default=0
-        1 shows progress bars; above 0 it is said what trains together, and what alone and why.
+        1 shows progress bars. Above 0 the fit prints which members train together, which alone,
+        and why.
     random_state : int, RandomState instance or None, default=None
         Draws the seeds.
 
@@ -59,7 +59,7 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, DatasetClassifierMixin, BaseEst
     n_features_in_ : int
         Columns of X, or values in one image.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Column names, where X has them.
+        Column names, if X has them.
 
     Examples
     --------
@@ -108,9 +108,9 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, DatasetClassifierMixin, BaseEst
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
             Or a torch data set of (x, label), which is read once for all members.
         y : array-like of shape (n_samples,), default=None
-            Class labels; None takes those of a data set.
+            Class labels; None takes the labels of a data set.
         **params : dict
-            Of the estimator's fit, such as `exogenous_target` and `sample_weight`.
+            Parameters of the estimator's fit, such as `exogenous_target` and `sample_weight`.
 
         Returns
         -------
@@ -119,13 +119,13 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, DatasetClassifierMixin, BaseEst
         Raises
         ------
         Exception
-            What the fit of a member raises.
+            The error of a member's fit.
         """
         self._validate_params()
         if _routing_enabled():
             params = process_routing(self, "fit", **params).estimator.fit
         X, y = read_dataset(X, y, verbose=self.verbose)
-        with remembering():
+        with sharing():
             preparation = Preparation(self._with_seeded_steps(), X, y, params)
             members = [
                 preparation.member(number, seed)
@@ -136,6 +136,10 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, DatasetClassifierMixin, BaseEst
             members = train_all(members, Parallel(n_jobs=self.n_jobs), **how)
             raise_first(members)
         self.estimators_ = [member.estimator for member in members]
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            if hasattr(self.estimators_[0], name):
+                setattr(self, name, getattr(self.estimators_[0], name))
         return self
 
     def _with_seeded_steps(self):
@@ -169,47 +173,13 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, DatasetClassifierMixin, BaseEst
         """
         check_is_fitted(self)
         X, _ = read_dataset(X, verbose=self.verbose)
-        with remembering():  # the members share what is frozen
+        with sharing():  # the members share the frozen side's outputs
             return np.mean([member.predict_proba(X) for member in self.estimators_], axis=0)
-
-    def predict(self, X):
-        """Class of the highest mean probability.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-        """
-        check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(1)]
-
-    @property
-    def classes_(self):
-        """Class labels."""
-        return self._first().classes_
-
-    @property
-    def n_features_in_(self):
-        """Columns of X, or values in one image."""
-        return self._first().n_features_in_
-
-    @property
-    def feature_names_in_(self):
-        """Column names, where X has them."""
-        return self._first().feature_names_in_
-
-    def _first(self):
-        if not hasattr(self, "estimators_"):
-            raise AttributeError(f"this {type(self).__name__} is not fitted yet")
-        return self.estimators_[0]
 
     def get_metadata_routing(self):
         """Parameters of `fit` go to the estimator's."""
         mapping = MethodMapping().add(caller="fit", callee="fit")
-        router = MetadataRouter(owner=self).add_self_request(self)  # of score
+        router = MetadataRouter(owner=self).add_self_request(self)  # for score
         return router.add(estimator=self.estimator, method_mapping=mapping)
 
     def __sklearn_tags__(self):
@@ -217,10 +187,3 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, DatasetClassifierMixin, BaseEst
         inner = get_tags(self.estimator)
         tags.input_tags, tags.classifier_tags = inner.input_tags, inner.classifier_tags
         return tags
-
-
-def raise_first(members):
-    """A member that cannot be fitted is an error of the ensemble."""
-    for member in members:
-        if member.error is not None:
-            raise member.error

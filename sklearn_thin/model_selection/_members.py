@@ -1,13 +1,14 @@
-"""Candidates and folds -> estimators prepared for training; what they share is done once."""
+"""Candidates and folds -> plans of trainings, with shared work done once."""
 
+from collections import Counter
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import dataclass
-from inspect import signature
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from joblib import delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
@@ -15,10 +16,10 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_thin._classifier import THINClassifier
-from sklearn_thin._encoder import ExogenousEncoder
-from sklearn_thin._fingerprint import fingerprint
-from sklearn_thin._storage import converting_once, take
+from sklearn_thin import ExogenousEncoder, THINClassifier
+from sklearn_thin._sharing import Itself, shared, sharing
+from sklearn_thin.rows.arrays import take
+from sklearn_thin.training.stacks import in_stacks, print_stacks, train_together
 
 
 @dataclass
@@ -27,64 +28,55 @@ class Member:
 
     candidate: int
     fold: int
-    estimator: Any = None  # the candidate, in the end fitted
-    thin: Any = None  # the last step of it
-    training: Any = None  # what its training starts from, if it is a THINClassifier
-    given: tuple = ()  # else what its fit gets: X, y, parameters
+    estimator: Any = None  # the candidate, at last fitted
+    thin: Any = None  # its last step
+    plan: Any = None  # of its training, if it is a THINClassifier
+    given: tuple = ()  # else X, y, parameters for its fit
     error: Exception | None = None
-    seconds: float = 0.0  # its share
+    seconds: float = 0.0
 
     def fail(self, error):
-        """Keep the error, of which the fold's score will be made, and nothing else."""
+        """Keep the error, which becomes the score of the fold, and nothing else."""
         self.error = error
-        self.estimator = self.thin = self.training = None
+        self.estimator = self.thin = self.plan = None
 
-
-@contextmanager
-def share_of(members):
-    """Adds the time inside the block to the members; an error is that of all of them."""
-    start = perf_counter()
-    try:
-        yield
-    except Exception as error:
-        for member in members:
-            member.fail(error)
-    seconds = perf_counter() - start
-    for member in members:
-        member.seconds += seconds / len(members)
+    @contextmanager
+    def timed(self):
+        """Adds the seconds of the block to the member, and keeps an error of the block."""
+        start = perf_counter()
+        try:
+            yield
+        except Exception as error:
+            self.fail(error)
+        self.seconds += perf_counter() - start
 
 
 class Capture(BaseEstimator):
-    """Stands in the place of a THINClassifier, and keeps what its fit would get."""
+    """Stands in for a THINClassifier, and keeps the arguments of its fit."""
 
     def __init__(self, estimator):
         self.estimator = estimator
 
     def fit(self, X, y=None, **params):
-        """Keep it."""
+        """Keep the arguments."""
         self.got_ = X, y, params
         return self
 
     def get_metadata_routing(self):
-        """As the estimator in whose place it stands."""
+        """The routing of the estimator."""
         return self.estimator.get_metadata_routing()
 
     def __sklearn_tags__(self):
         return self.estimator.__sklearn_tags__()
 
 
-def last_step(estimator):
-    """The estimator that is trained in the end."""
-    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
-
-
 def copied(X):
-    """Rows of one's own, as a fit may write into them; many rows of an array in a file."""
+    """A copy of the rows, as a fit may write into them; a large array goes to a file."""
     return take(X, np.arange(len(X))) if isinstance(X, np.ndarray) else deepcopy(X)
 
 
-def is_prepared(thin):
-    """Whether all but the training of its fit can be done apart, as that is THINClassifier's."""
+def has_plan(thin):
+    """Whether the fit is THINClassifier's own, whose plan can be made without the training."""
     return (
         isinstance(thin, THINClassifier)
         and type(thin).fit is THINClassifier.fit
@@ -93,8 +85,8 @@ def is_prepared(thin):
 
 
 def may_write(estimator):
-    """Whether its fit may write into its rows: others' may, ours where a side of it does."""
-    if type(estimator).fit is not THINClassifier.fit:
+    """Whether a fit may write into its rows; ours does if one of its sides does."""
+    if getattr(type(estimator), "fit", None) is not THINClassifier.fit:
         return True
     exogenous = estimator.exogenous
     named = exogenous if isinstance(exogenous, list) else [(None, exogenous)]
@@ -103,25 +95,10 @@ def may_write(estimator):
     return not all(isinstance(side, harmless) for side in sides)
 
 
-def why_alone(thin):
-    """Why a fit cannot be part of a stack; None where it can."""
-    if type(thin) is not THINClassifier:
-        return f"{type(thin).__name__} may train otherwise than THINClassifier"
-    if thin.callbacks or getattr(thin, "_skl_callbacks", None):
-        return "callbacks follow a single fit"
-    if thin.augment is not None:
-        return "augment takes one batch of images"
-    if thin.warm_start:
-        return "warm_start keeps the optimizer"
-    if not isinstance(thin.optimizer, str):
-        return "a custom optimizer may mix the nets"
-    return None
-
-
 def with_own_frozen(estimator, parameters):
-    """The estimator with a FrozenEstimator of its own wherever `parameters` exchange what is in it.
+    """The estimator, with copies of those FrozenEstimators whose content `parameters` exchange.
 
-    Clones share frozen estimators, so that one candidate's exchange would be that of all.
+    Clones share frozen estimators, so that one candidate would exchange the content for all.
     """
     for name, value in estimator.get_params().items():
         if isinstance(value, FrozenEstimator) and f"{name}__estimator" in parameters:
@@ -129,83 +106,115 @@ def with_own_frozen(estimator, parameters):
     return estimator
 
 
+@dataclass
 class Preparation:
-    """Candidates on folds, up to their training; what candidates share is done once.
+    """Makes plans of candidates on folds, while an open memo shares their work."""
 
-    Parameters
-    ----------
-    estimator : estimator
-        The one searched, a THINClassifier or a Pipeline that ends in one.
-    X, y : as passed to the search
-    fit_params : dict
-        Routed to the estimator's fit.
-    """
-
-    def __init__(self, estimator, X, y, fit_params):
-        self.estimator = estimator
-        self.X = X
-        self.y = y
-        self.fit_params = fit_params
-        self.folds, self.leading, self.sides, self.converted = {}, {}, {}, {}
+    estimator: Any  # the searched THINClassifier, or Pipeline that ends in one
+    X: Any  # as passed to the search
+    y: Any
+    fit_params: dict  # routed to the estimator's fit
 
     def member(self, candidate, parameters, fold=0, train=None):
-        """One candidate on one fold, prepared, or with the error of its preparation.
-
-        `train` are the indices of the fold's rows; None takes all.
-        """
+        """One candidate on the rows `train` of a fold, or on all, with its plan or an error."""
         member = Member(candidate, fold)
-        # the parameters are cloned as well, as they may hold estimators
+        # parameters may hold estimators, which must be cloned too
         estimator = with_own_frozen(clone(self.estimator), parameters)
         estimator.set_params(**clone(parameters, safe=False))
-        member.estimator, member.thin = estimator, last_step(estimator)
-        with share_of([member]):
-            given = self._fold(member, train)
-            if is_prepared(member.thin):
-                self._prepare(member, given)
+        piped = isinstance(estimator, Pipeline)
+        member.estimator, member.thin = estimator, estimator.steps[-1][1] if piped else estimator
+        with member.timed():
+            given = self.X, self.y, self.fit_params
+            if train is not None:
+                key = "fold", Itself(self), fold
+                given = shared(key, lambda: self._split(estimator, train))
+            if has_plan(member.thin):
+                member.plan = self._plan(member, given)
             else:
                 member.given = given
         return member
 
-    def _fold(self, member, train):
-        """Rows, labels and fit parameters of a fold: one copy for all candidates."""
-        if train is None:
-            return self.X, self.y, self.fit_params
-        if member.fold not in self.folds:
-            rows = self._split(member.estimator, train)
-            params = _check_method_params(self.X, params=self.fit_params, indices=train)
-            self.folds[member.fold] = *rows, params
-        return self.folds[member.fold]
-
     def _split(self, estimator, train):
-        """Rows and labels of a fold; many rows of an array are copied to a file."""
+        """Rows, labels and fit parameters of a fold; a large array is copied to a file."""
+        params = _check_method_params(self.X, params=self.fit_params, indices=train)
         if isinstance(self.X, np.ndarray) and not get_tags(estimator).input_tags.pairwise:
-            return take(self.X, train), take(self.y, train)
-        return _safe_split(estimator, self.X, self.y, train)
+            return take(self.X, train), take(self.y, train), params
+        return *_safe_split(estimator, self.X, self.y, train), params
 
-    def _prepare(self, member, given):
-        (X, y, params), leading = self._before_last_step(member, given)
-        sides = self.sides.setdefault((member.fold, leading), {})
-        signature(member.thin.fit).bind(X, y, **params)  # what it does not know is its TypeError
-        member.thin._validate_params()
+    def _plan(self, member, given):
+        """The plan of the last step; leading steps are fitted once for each setting and fold."""
+        scope = Itself(self), member.fold, None
+        if member.estimator is not member.thin:
+            *leading, (name, _) = member.estimator.steps
+            key = "leading steps", Itself(self), member.fold, leading
+
+            def fit():
+                captured = clone(member.estimator).set_params(**{name: Capture(member.thin)})
+                captured.fit(copied(given[0]), *given[1:2], **given[2])
+                return captured.steps[:-1], captured.steps[-1][1].got_
+
+            steps, given = shared(key, fit)
+            member.estimator.steps = [*steps, member.estimator.steps[-1]]
+            scope = Itself(self), member.fold, Itself(steps)
+        X, y, params = given
         X = copied(X) if may_write(member.thin) else X
-        with converting_once(self.converted):
-            member.training = member.thin._prepare(X, y, sides=sides, **params)
+        with sharing(scope, member.thin):
+            return member.thin.plan(X, y, **params)
 
-    def _before_last_step(self, member, given):
-        """What the last step's fit gets, and what tells the leading steps' settings apart.
 
-        Leading steps are fitted once a setting and fold.
-        """
-        estimator = member.estimator
-        if estimator is member.thin:
-            return given, None
-        key = member.fold, fingerprint(estimator.steps[:-1])
-        if key not in self.leading:
-            X, y, params = given
-            name = estimator.steps[-1][0]
-            captured = clone(estimator).set_params(**{name: Capture(member.thin)})
-            captured.fit(copied(X), y, **params)
-            self.leading[key] = captured.steps[:-1], captured.steps[-1][1].got_
-        steps, got = self.leading[key]
-        estimator.steps = [*steps, estimator.steps[-1]]
-        return got, key
+# ------------------------------------------------------------------------- training
+
+
+def train_all(members, parallel, *, stack_size, verbose):
+    """Train planned members in stacks, which joblib's `parallel` runs, and fit the others.
+
+    Returns the members in the same order, trained or with an error; workers return copies.
+    """
+    planned = [member for member in members if member.error is None and member.plan is not None]
+    plans = [member.plan for member in planned]
+    stacks = in_stacks(plans, stack_size)
+    whole = [[member] for member in members if member.error is None and member.plan is None]
+    if verbose:
+        print_stacks(plans, stacks)
+        for name, count in Counter(type(member.thin).__name__ for (member,) in whole).items():
+            print(f"Training {count} fits one by one: {name} has no plan of a training")
+    groups = [*([planned[index] for index in stack] for stack in stacks), *whole]
+    calls = [delayed(train_members)(group) for group in groups]
+    trained = [m for group in parallel(bar(calls, "training", "stack", verbose)) for m in group]
+    places = {(member.candidate, member.fold): member for member in [*members, *trained]}
+    return [places[member.candidate, member.fold] for member in members]
+
+
+def train_members(members):
+    """Train the members of one stack, or fit a single member without a plan."""
+    if members[0].plan is None:
+        (member,) = members
+        with member.timed():
+            X, y, params = member.given
+            X = copied(X) if may_write(member.estimator) else X
+            member.estimator.fit(X, y, **params)
+        member.given = ()
+        return members
+    results, seconds = train_together([member.plan for member in members])
+    for member, result, share in zip(members, results, seconds, strict=True):
+        member.seconds += share
+        member.plan = None
+        if isinstance(result, Exception):
+            member.fail(result)
+        else:
+            member.thin.keep(result)
+    return members
+
+
+def bar(items, description, unit, verbose):
+    """The items, with a progress bar for `verbose` 1."""
+    from tqdm.auto import tqdm  # late: a notebook loads its widgets, most searches are silent
+
+    return tqdm(items, description, disable=verbose != 1, unit=unit)
+
+
+def raise_first(members):
+    """Raise the first error among the members."""
+    for member in members:
+        if member.error is not None:
+            raise member.error

@@ -1,4 +1,4 @@
-"""Searches whose candidates train together: scikit-learn's own, but for the training."""
+"""scikit-learn's searches, with candidates that train together."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -15,31 +15,27 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_thin._frozen import remembering
-from sklearn_thin._storage import read_dataset
-from sklearn_thin.model_selection._members import Preparation, with_own_frozen
-from sklearn_thin.model_selection._stacks import bar, train_all
+from sklearn_thin._sharing import sharing
+from sklearn_thin.model_selection._members import (
+    Preparation,
+    bar,
+    raise_first,
+    train_all,
+    with_own_frozen,
+)
+from sklearn_thin.rows.arrays import read_dataset
 
-# What scikit-learn's callbacks leave on an estimator that a search fits.
+# attributes that scikit-learn's callbacks set on an estimator that a search fits
 FOLLOWED = ("_skl_callbacks", "_parent_callback_ctx")
 
 
 class HandedOut:
-    """Stands in the place of the searched estimator: its fit is to be given a fitted one.
+    """Stands in for the searched estimator; its `fit` hands out an estimator that is fitted.
 
-    scikit-learn's search clones it, sets a candidate's parameters, fits and scores it, in a
-    known order. The fits have been done before; this hands them out, one after the other.
-    Until `fit` it passes everything on to the estimator, then it becomes the fitted one, so that
-    scorers see what a plain search would show them.
-
-    Parameters
-    ----------
-    estimator : estimator
-        The one searched.
-    fitted : deque of Member
-        Shared by all copies, in the order of the search.
-    jobs : dict
-        Of joblib's configuration, for a fit for real.
+    scikit-learn's search clones it, sets a candidate's parameters, fits and scores it, in a known
+    order. All copies share the deque of fitted Members in this order. Until `fit` the stand-in
+    passes everything on to `estimator`; then it becomes the fitted one, as scorers expect. `jobs`
+    configures joblib for the refit.
     """
 
     def __init__(self, estimator, fitted, jobs):
@@ -63,7 +59,7 @@ class HandedOut:
         delattr(self.estimator, name)
 
     def set_params(self, **params):
-        """Set those of the searched estimator."""
+        """Set parameters of the searched estimator."""
         with_own_frozen(self.estimator, params).set_params(**params)
         return self
 
@@ -71,7 +67,7 @@ class HandedOut:
         return repr(self.estimator)
 
     def fit(self, X, y=None, **params):
-        """Become the next fitted estimator, or raise its error; after the last fit for real."""
+        """Become the next fitted estimator, or raise its error; after the last one, really fit."""
         fitted, followed = self.estimator, {}
         if self.fitted:
             member = self.fitted.popleft()
@@ -90,18 +86,18 @@ class HandedOut:
 
 @dataclass
 class Run:
-    """What one fit of a search holds while it lasts."""
+    """State of one fit of a search."""
 
     rows: list  # X and y
     splitter: Any
     parallel: Parallel  # runs the stacks
-    jobs: dict  # the user's backend, for what has n_jobs in an estimator
-    fitted: deque = field(default_factory=deque)  # of Member, to be handed out
+    jobs: dict  # the user's backend, for estimators with n_jobs
+    fitted: deque = field(default_factory=deque)  # of Member, yet to be handed out
     routed: Any = None  # parameters for the estimator's fit, the splitter and the scorer
 
 
 class StackedSearch:
-    """What both stacked searches add to scikit-learn's."""
+    """The part that both stacked searches add to scikit-learn's."""
 
     def fit(self, X, y=None, **params):
         """Train all candidates on all folds, in stacks, score them, and refit the best.
@@ -111,10 +107,10 @@ class StackedSearch:
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
             Or a torch data set of (x, label), which is read once for all candidates.
         y : array-like of shape (n_samples,), default=None
-            Class labels; None takes those of a data set.
+            Class labels; None takes the labels of a data set.
         **params : dict
-            As scikit-learn's search takes them: `exogenous_target`, `sample_weight`, `groups`
-            for the splitter.
+            `exogenous_target` and `sample_weight` for the estimator, `groups` for the splitter,
+            as in scikit-learn's search.
 
         Returns
         -------
@@ -123,23 +119,23 @@ class StackedSearch:
         Raises
         ------
         ValueError
-            For an empty grid, splits that do not fit, or a `stack_size` that is none.
+            For an empty grid, or for splits or a `stack_size` that are not valid.
         """
         if not get_config()["skip_parameter_validation"]:
-            self._validate_params()  # as scikit-learn's fit does, before all else
+            self._validate_params()  # first, as in scikit-learn's fit
         X, y = read_dataset(X, y, verbose=self.verbose)
         before = {name: getattr(self, name) for name in ("estimator", "n_jobs", "cv")}
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        # made outside of the sequential context, so that it takes the user's backend
+        # outside of the sequential context below, so that it has the user's backend
         parallel = Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch)
         jobs = dict(zip(("backend", "n_jobs"), get_active_backend(), strict=True))
         self._run = Run(indexable(X, y), splitter, parallel, jobs)
         try:
-            # cloned before the splitter draws, as a generator may be that of both
+            # cloned before the splitter draws, as both may share a random generator
             searched = clone(self.estimator)
             self.estimator = HandedOut(searched, self._run.fitted, self._run.jobs)
             self.n_jobs, self.cv = 1, splitter
-            with parallel_config(backend="sequential"), remembering():
+            with parallel_config(backend="sequential"), sharing():
                 super().fit(X, y, **params)
         finally:
             vars(self).update(before)
@@ -148,7 +144,7 @@ class StackedSearch:
         return self
 
     def _take_back(self):
-        """Put the estimator where a refit that raised, or a scorer, still has its stand-in."""
+        """Replace the stand-in, which a failed refit or a scorer may still hold."""
         if isinstance(getattr(self, "best_estimator_", None), HandedOut):
             self.best_estimator_ = self.best_estimator_.estimator
         if self.scoring is None and hasattr(self, "scorer_"):
@@ -167,7 +163,7 @@ class StackedSearch:
             splits = list(cv.split(*self._run.rows, **self._run.routed.splitter.split))
             members = self._train(candidates, splits)
             self._run.fitted.extend(members)
-            # scored on the splits that they were trained on, also where others are drawn anew
+            # score on the splits of the training, as a splitter may draw others each time
             results = evaluate_candidates(
                 candidates, cv=check_cv(splits), more_results=more_results, **more
             )
@@ -182,26 +178,22 @@ class StackedSearch:
     # ------------------------------------------------------------------ training
 
     def _train(self, candidates, splits):
-        """Fitted members, candidate by candidate, fold by fold."""
+        """Fitted members, in the order of candidates and folds."""
         searched = self.estimator.estimator
         preparation = Preparation(searched, *self._run.rows, self._run.routed.estimator.fit)
         folds = list(enumerate(splits))
         tasks = [(c, p, f, train) for c, p in enumerate(candidates) for f, (train, _) in folds]
-        with parallel_config(**self._run.jobs):
+        with parallel_config(**self._run.jobs), sharing():  # which goes before the scoring
             members = [
                 preparation.member(*task) for task in bar(tasks, "preparing", "fit", self.verbose)
             ]
-            self._raise_first(members)
+            if self.error_score == "raise":
+                raise_first(members)
             how = {"stack_size": self.stack_size, "verbose": self.verbose}
             members = train_all(members, self._run.parallel, **how)
-        self._raise_first(members)
+        if self.error_score == "raise":
+            raise_first(members)
         return members
-
-    def _raise_first(self, members):
-        """With error_score="raise" the first error ends the search."""
-        errors = [member.error for member in members if member.error is not None]
-        if errors and self.error_score == "raise":
-            raise errors[0]
 
 
 CONSTRAINTS = {"stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]}
@@ -210,39 +202,39 @@ CONSTRAINTS = {"stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, 
 class StackedGridSearchCV(StackedSearch, GridSearchCV):
     """GridSearchCV whose candidates and folds train together.
 
-    Fits that are equal in shape and in their number of steps, such as candidates that
-    differ in λ, rate, weight decay, class weights or seed, on folds of one size, are stacked
-    and trained as one batched program: many small networks cost far less than one by one. The
-    scores are those of a plain search with the same seeds, but for rounding, and for
-    dropout, which draws other units; candidates whose fits are one and the same may so differ a
-    little, where a plain search has a tie. Scoring, ranking and refitting are scikit-learn's.
+    Fits of equal shape and equal numbers of steps are stacked and trained as one batched program.
+    This costs small networks far less than one by one. Such candidates may differ in λ, rate,
+    weight decay, class weights or seed, on folds of one size. The scores are those of a plain
+    search with the same seeds, except for rounding, and for dropout, which draws other units.
+    Equal candidates, which a plain search ties, may therefore differ a little. Scoring, ranking
+    and refitting are scikit-learn's.
 
-    Frozen exogenous transformers evaluate each row of an array once for the whole search,
-    scoring and refit included, as long as 256 MB hold what they said. Others are fitted once a
-    fold for all candidates that share them, and leading steps of a Pipeline once a setting and
-    fold. A fit that cannot be stacked trains by itself; `verbose` says which and why.
+    Frozen exogenous transformers evaluate each row of an array once, also for scoring and the
+    refit, up to 256 MB of outputs. Other transformers are fitted once a fold for all candidates
+    that share them. Leading steps of a Pipeline are fitted once for each setting and fold. Fits
+    that cannot be stacked train alone; `verbose` prints which, and why.
 
     Parameters
     ----------
     estimator : THINClassifier, or Pipeline that ends in one
-        Grids may replace it by others, which are fitted one by one.
+        Grids may replace it by other estimators, which are fitted one by one.
     param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, \
             return_train_score
         As in :class:`~sklearn.model_selection.GridSearchCV`. `n_jobs` and joblib's backends
-        run stacks, not candidates, side by side; scoring is not spread.
+        run stacks, not candidates, in parallel; scoring is sequential.
     stack_size : "auto" or int, default="auto"
-        Networks in a stack at most; "auto" keeps what a step holds, measured on one network,
-        within 1 GiB, on a GPU within half of its free memory.
+        Most networks in a stack. "auto" keeps the memory of a step, measured on one network,
+        within 1 GiB, or on a GPU within half of its free memory.
 
     Attributes
     ----------
     cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
-        As in GridSearchCV; fit times are the fits' shares of their stack's.
+        As in GridSearchCV. The fit time of a stack is shared equally among its fits.
 
     See Also
     --------
-    StackedRandomizedSearchCV : The same for candidates that are drawn.
+    StackedRandomizedSearchCV : The same for random candidates.
 
     Examples
     --------
@@ -292,7 +284,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
 class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     """RandomizedSearchCV whose candidates and folds train together.
 
-    As :class:`StackedGridSearchCV`, for candidates that are drawn from distributions.
+    As :class:`StackedGridSearchCV`, for candidates from distributions.
 
     Parameters
     ----------

@@ -117,6 +117,8 @@ class AlignerChain(nn.ModuleList):
         Width of h.
     sizes : list of int
         Number of classes of each variable.
+    rank : int, default=None
+        The rank of each :class:`ConditionalAligner`.
 
     Shape
     -----
@@ -136,8 +138,8 @@ class AlignerChain(nn.ModuleList):
     torch.Size([5, 4])
     """
 
-    def __init__(self, width, sizes):
-        super().__init__(ConditionalAligner(width, size) for size in sizes)
+    def __init__(self, width, sizes, rank=None):
+        super().__init__(ConditionalAligner(width, size, rank) for size in sizes)
         self.sizes = sizes
 
     def forward(self, h, logits):

@@ -5,6 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from sklearn_thin.modules.heads import ExpertHead
+from sklearn_thin.modules.tensors import as_float, in_full_precision
+
 
 class THINOutput(NamedTuple):
     """Output of one forward pass.
@@ -35,7 +38,7 @@ class THINModule(nn.Module):
 
     Shape
     -----
-    - Input x: the backbone's shape
+    - Input x: the backbone's shape, uint8 images in [0, 255] or floats
     - Input gate_input: (n_samples, gate width), or None for a gate that reads h_endo
     - Input exogenous_logits: (n_samples, exogenous classes), or None for an eraser that does not
       read them
@@ -58,9 +61,14 @@ class THINModule(nn.Module):
         self.gate = gate
         self.eraser = eraser
 
-    def represent(self, x, exogenous_logits=None):
+    @property
+    def predictor(self):
+        """c of a module with one expert: from h to logits."""
+        return ExpertHead(self.experts)
+
+    def represent(self, x, exogenous_logits=None, gate_input=None):
         """h_endo, the input of the experts: (n_samples, width)."""
-        h = self.backbone(x)  # (n, width)
+        h = self.backbone(as_float(x))  # (n, width)
         if self.eraser is None:
             return h
         return in_full_precision(self.eraser, h, exogenous_logits)
@@ -72,6 +80,10 @@ class THINModule(nn.Module):
             return THINOutput(z.squeeze(1), h)
         g = in_full_precision(self.gate, h if gate_input is None else gate_input)  # (n, L)
         return THINOutput(torch.einsum("nl,nlk->nk", g, z), h)
+
+    def logits(self, x, gate_input=None, exogenous_logits=None):
+        """Mixed logits alone: (n_samples, n_outputs)."""
+        return self(x, gate_input, exogenous_logits).logits
 
     def hard_logits(self, x, gate_input=None, exogenous_logits=None):
         """Logits of the most probable leaf alone: (n_samples, n_outputs).
@@ -86,20 +98,3 @@ class THINModule(nn.Module):
         if shared.count_nonzero(1).max() == 1:
             return self.experts.select(h, shared.argmax(1)[leaf])
         return torch.einsum("nl,nlk->nk", shared[leaf], self.experts(h))
-
-
-def in_full_precision(part, *inputs):
-    """Output of a part without `torch.autocast`.
-
-    In half precision mixture weights would not sum to 1, and erasure would leave information.
-    """
-    device = inputs[0].device.type
-    if not torch.is_autocast_enabled(device):
-        return part(*inputs)
-    with torch.autocast(device, enabled=False):
-        return part(*(x if x is None else widened(x) for x in inputs))
-
-
-def widened(x):
-    """Values in float32 at least."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x

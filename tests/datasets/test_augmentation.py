@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV
 
 from sklearn_thin import ConvNetBackbone, THINClassifier
 from sklearn_thin._compat import import_torchvision
-from sklearn_thin._random import torch_seed
+from sklearn_thin._environment import torch_seed
 from sklearn_thin.datasets import ImageAugmentation
 from sklearn_thin.datasets._rotated import rotate
 

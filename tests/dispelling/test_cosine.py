@@ -7,43 +7,41 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder
-from sklearn_thin._exogenous import Dispeller
-from sklearn_thin.losses import cosine_dispelling
+from sklearn_thin.losses import CosineTerm, cosine_dispelling
 from tests.helpers import small, two_encoders
 
 
 @pytest.fixture
 def parts(rows, encoder):
-    """The trained module, its Dispeller, and one batch with c's logits on h_exo."""
+    """The trained module, its dispelling term, and one batch with c's logits on h_exo."""
     X, y, _ = rows
     clf = small(FrozenEstimator(encoder), lam=1.0, max_epochs=1).fit(X, y)
     side = clf.exogenous_side_
-    heads = [variable.head for variable in side.variables]
-    dispeller = Dispeller(heads, 16, torch.device("cpu"))
+    term = CosineTerm(side.heads, side.sizes).train()
     frozen = side.outputs(X, logits=True)
-    return clf.module_.train(), dispeller, torch.tensor(X), frozen
+    return clf.module_.train(), term, torch.tensor(X), frozen
 
 
 def test_the_dispelling_gradient_reaches_the_backbone_and_nothing_frozen(parts):
-    module, dispeller, x, frozen = parts
+    module, term, x, frozen = parts
     module.zero_grad()
     output = module(x, frozen["gate_input"])
-    dispeller(frozen["exogenous_logits"], output.h).mean().backward()
+    term(frozen["exogenous_logits"], output.h).mean().backward()
     assert next(module.backbone.parameters()).grad.any()
     assert not any(p.grad is not None for p in module.experts.parameters())
     assert not any(p.grad is not None for p in module.gate.parameters())
-    assert not any(p.grad is not None for head in dispeller.heads for p in head.parameters())
+    assert not any(p.grad is not None for head in term.heads for p in head.parameters())
     assert not any(tensor.requires_grad for tensor in frozen.values())
-    assert not any(part.training for head in dispeller.heads for part in head.modules())
+    assert not any(part.training for head in term.heads for part in head.modules())
 
 
 def test_the_dispelling_term_is_the_cosine_of_what_c_says_of_both_representations(parts, encoder):
-    module, dispeller, x, frozen = parts
+    module, term, x, frozen = parts
     h = module.eval().backbone(x)
     z_endo = encoder.predictor_.eval()(h)
     z_exo = encoder.predictor_.eval()(torch.from_numpy(encoder.transform(x.numpy())))
     torch.testing.assert_close(
-        dispeller(frozen["exogenous_logits"], h), cosine_dispelling(z_exo, z_endo)
+        term(frozen["exogenous_logits"], h), cosine_dispelling(z_exo, z_endo)
     )
 
 

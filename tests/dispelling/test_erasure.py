@@ -90,7 +90,7 @@ def test_experts_read_the_erased_representation(rows, encoder):
     X, y, z = rows
     clf = erasing(FrozenEstimator(encoder)).fit(X, y, exogenous_target=z)
     module = clf.module_.cpu()
-    h = module.backbone(clf._module_input(X))
+    h = module.backbone(torch.from_numpy(X))
     assert not np.allclose(h.detach().numpy(), clf.transform(X), atol=1e-3)
     logits = module.experts(module.eraser(h)).softmax(2).detach().numpy()
     np.testing.assert_allclose(logits, clf.expert_proba(X), rtol=1e-4, atol=1e-6)

@@ -15,7 +15,7 @@ from sklearn.svm import SVC, LinearSVC
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
-from sklearn_thin._heads import frozen_head
+from sklearn_thin.exogenous.heads import frozen_head
 from sklearn_thin.modules import MLP
 
 

@@ -228,3 +228,16 @@ def test_steps_get_the_jobs_that_they_ask_for(rows):
     pipeline = Pipeline([("jobs", Jobs()), ("thin", thin())])
     StackedGridSearchCV(pipeline, {"thin__lr": [1e-3, 1e-2]}, cv=2).fit(*rows)
     assert Jobs.got == [2, 2, 2]  # two folds, and the refit
+
+
+def test_a_search_inside_of_a_search_has_folds_of_its_own(rows):
+    inner = StackedGridSearchCV(thin(), {"lr": [1e-3, 1e-2]}, cv=2)
+    estimator = thin(inner, exogenous_predictor=None, gate_input="representation")
+    X, y = rows
+    halves = [(np.arange(100), np.arange(100, 200)), (np.arange(100, 200), np.arange(100))]
+    setting = {**LOSS, "cv": halves}
+    found = [
+        kind(estimator, {"lr": [1e-3, 2e-3]}, **setting).fit(X.copy(), y, exogenous_target=y)
+        for kind in (StackedGridSearchCV, GridSearchCV)
+    ]
+    np.testing.assert_allclose(*[s.cv_results_["mean_test_score"] for s in found], rtol=2e-3)

@@ -12,15 +12,11 @@ from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
-from sklearn_thin._erasure import reads_logits
-from sklearn_thin.model_selection import _stacks
-from sklearn_thin.model_selection._members import Preparation
-from sklearn_thin.model_selection._stacks import (
-    is_out_of_memory,
-    stack_key,
-    train_alone,
-    train_stack,
-)
+from sklearn_thin._sharing import sharing
+from sklearn_thin.model_selection._members import Preparation, train_members
+from sklearn_thin.rows.arrays import as_tensor
+from sklearn_thin.training import stacks
+from sklearn_thin.training.stacks import is_out_of_memory, train_alone
 
 SMALL = MLPBackbone((16,))
 N_ROWS = 300
@@ -42,18 +38,30 @@ def prepared(estimator, candidates, X, y, *, double=False):
     """Candidates up to their training, on demand in float64, where rounding does not grow."""
     preparation = Preparation(estimator, X, y, {})
     rows = np.arange(len(y))
-    members = [preparation.member(i, params, 0, rows) for i, params in enumerate(candidates)]
-    for member in members if double else ():
-        training = member.training
-        training.module.double()
-        for head in getattr(training.net_params["dispeller"], "heads", ()):
-            head.double()
-        if training.erased is not None:
-            training.erased = training.erased.double()
-        for data in (training.train, training.valid):
+    with sharing():
+        members = [preparation.member(i, params, 0, rows) for i, params in enumerate(candidates)]
+    for plan in (member.plan for member in members) if double else ():
+        plan.module.double()
+        plan.loss.double()
+        if plan.map_labels is not None:
+            plan.map_labels = plan.map_labels.double()
+        for data in (plan.train, plan.valid):
             if data is not None:
                 data.X = {name: floats(tensor).double() for name, tensor in data.X.items()}
     return members
+
+
+def stack_key(member):
+    return member.plan.shape_key
+
+
+def train_stack(members):
+    """Train them together; that they cannot be stacked is a warning, and so an error."""
+    train_members(members)
+
+
+def train_single(member):
+    member.thin.keep(train_alone(member.plan))
 
 
 def floats(tensor):
@@ -73,10 +81,10 @@ def logits(member, X):
     """Of a trained member, in the type of its module."""
     thin, module = member.thin, member.thin.module_.eval()
     dtype = next(module.parameters()).dtype
-    x = floats(thin._module_input(np.array(X))).to(dtype)
+    x = floats(as_tensor(np.array(X), thin.module_input_shape_)).to(dtype)
     told = {}
     if thin.exogenous_side_ is not None:
-        told = thin.exogenous_side_.outputs(X, logits=reads_logits(module))
+        told = thin.exogenous_side_.outputs(X, logits=thin.dispelling_.reads_logits)
     told = {name: tensor.to(dtype) for name, tensor in told.items()}
     return module(x, **told).logits.detach().numpy()
 
@@ -87,7 +95,7 @@ def assert_as_alone(estimator, candidates, X, y):
     assert len({stack_key(member) for member in together}) == 1
     in_float64(lambda: train_stack(together))
     for one, other in zip(together, alone, strict=True):
-        in_float64(lambda other=other: train_alone(other))
+        in_float64(lambda other=other: train_single(other))
         assert other.error is None
         ours, theirs = one.thin.history_, other.thin.history_
         assert len(ours) == len(theirs)
@@ -139,7 +147,7 @@ def test_bfloat16_is_stacked_as_it_is_in_single_fits(digits, encoder):
     )
     assert stack_key(mixed[0]) == stack_key(mixed[1]) != stack_key(plain)
     train_stack(mixed)
-    train_alone(plain)
+    train_single(plain)
     single = clone(thin).set_params(mixed_precision="bf16").fit(X, y)
     for name in ("train_loss", "train_dispelling"):
         ours, theirs, exact = (m.history_[:, name] for m in (mixed[0].thin, single, plain.thin))
@@ -207,7 +215,7 @@ def test_images_of_uint8_are_stacked(optimizer, digits):
     candidates = [{"lr": 1e-2}, {"lr": 1e-3}, {"random_state": 3}]
     assert_as_alone(thin, candidates, images, y)
     members = prepared(thin, candidates, images, y)
-    assert members[0].training.train.X["x"].dtype == torch.uint8
+    assert members[0].plan.train.X["x"].dtype == torch.uint8
     train_stack(members)
     losses = members[0].thin.history_[:, "train_loss"]
     assert losses[-1] < losses[0]
@@ -269,19 +277,19 @@ def test_out_of_memory_halves_the_stack_and_says_so(error, digits, monkeypatch):
     X, y = digits.X[:100], digits.y[:100]
     candidates = [{"lr": lr} for lr in (1e-3, 2e-3, 3e-3, 4e-3, 5e-3)]
     members = prepared(small(), candidates, X, y, double=True)
-    whole, sizes = _stacks.Stack, []
+    whole, sizes = stacks.Stack, []
 
     class Tight(whole):
-        def fit(self):
+        def fit(self, ctrl_c):
             sizes.append(len(self.nets))
             if len(self.nets) > 2:
-                self._run_epoch()  # as far as it gets
+                self._train_epoch()  # as far as it gets
                 for index in self.active:
                     self._load(index)  # as between epochs
                 raise error
-            return super().fit()
+            return super().fit(ctrl_c)
 
-    monkeypatch.setattr(_stacks, "Stack", Tight)
+    monkeypatch.setattr("sklearn_thin.training.stacks.Stack", Tight)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         in_float64(lambda: train_stack(members))
@@ -290,7 +298,7 @@ def test_out_of_memory_halves_the_stack_and_says_so(error, digits, monkeypatch):
         "out of memory with a stack of 3 nets; trying two of 1 and 2",
     ]
     assert sizes == [5, 2, 3, 1, 2]
-    monkeypatch.setattr(_stacks, "Stack", whole)
+    monkeypatch.setattr("sklearn_thin.training.stacks.Stack", whole)
     untroubled = prepared(small(), candidates, X, y, double=True)
     in_float64(lambda: train_stack(untroubled))
     for member, other in zip(members, untroubled, strict=True):

@@ -19,12 +19,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from torch import nn
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, _frozen
-from sklearn_thin.model_selection import (
-    StackedGridSearchCV,
-    StackedRandomizedSearchCV,
-    _stacks,
-)
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
 
 SMALL = MLPBackbone((16,))
 GRID = {"depth": [0, 1], "lam": [0.0, 2.0], "lr": [1e-3, 1e-2]}
@@ -179,7 +175,7 @@ def test_nothing_is_remembered_after_the_search(rows):
 
 def test_no_more_is_remembered_than_fits(rows, monkeypatch):
     X = rows[0]
-    monkeypatch.setattr(_frozen, "IN_MEMORY", X[:100].nbytes)
+    monkeypatch.setattr("sklearn_thin.exogenous.side.IN_MEMORY", X[:100].nbytes)
     expected = search_with_frozen(rows, stacked=False).cv_results_["mean_test_score"]
     Evaluated.rows = 0
     scores = search_with_frozen(rows).cv_results_["mean_test_score"]
@@ -446,7 +442,7 @@ def test_stacks_are_as_large_as_the_budget_allows(rows, monkeypatch, capsys):
 
     def stacks(budget, X=X, **params):
         """Sizes of the stacks of twelve fits."""
-        monkeypatch.setattr(_stacks, "BUDGET", budget)
+        monkeypatch.setattr("sklearn_thin.training.stacks.BUDGET", budget)
         grid = {"lr": [1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2]}
         thin = small(max_epochs=1, **params)
         StackedGridSearchCV(thin, grid, cv=2, refit=False, verbose=2).fit(X, y)

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from sklearn_thin import _storage
+from sklearn_thin.rows import arrays
 
 
 @pytest.fixture
@@ -13,8 +13,8 @@ def in_files(monkeypatch):
     """Function from whose call on all that is large lies in files; its result counts them."""
 
     def start():
-        monkeypatch.setattr(_storage, "IN_MEMORY", 0)
-        monkeypatch.setattr(_storage, "TemporaryFile", Mock(wraps=TemporaryFile))
-        return _storage.TemporaryFile
+        monkeypatch.setattr("sklearn_thin.rows.arrays.IN_MEMORY", 0)
+        monkeypatch.setattr("sklearn_thin.rows.arrays.TemporaryFile", Mock(wraps=TemporaryFile))
+        return arrays.TemporaryFile
 
     return start

@@ -13,9 +13,9 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
-from sklearn_thin import ExogenousEncoder, _frozen, _storage
-from sklearn_thin._exogenous import fit_exogenous
-from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV, _stacks
+from sklearn_thin import ExogenousEncoder
+from sklearn_thin.exogenous.variables import fit_side, read_variables
+from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
 from tests.helpers import SMALL, small
 
 
@@ -83,10 +83,10 @@ def test_a_module_that_writes_into_its_input_leaves_the_users_rows_as_they_are(
 def test_the_frozen_side_says_the_same_in_blocks(container, rows, monkeypatch):
     X, z = container(rows[0]), rows[2]
     svd = TruncatedSVD(5, random_state=0).fit(X)
-    given = FrozenEstimator(svd), None, "representation"
-    side, whole = fit_exogenous(*given, X, z, 0, logits=False)
-    monkeypatch.setattr(_frozen, "BLOCK", 70)
-    in_blocks = fit_exogenous(*given, X, z, 0, logits=False)[1]
+    given = read_variables(FrozenEstimator(svd), None), "representation"
+    side, whole = fit_side(*given, X, z, 0, logits=False)
+    monkeypatch.setattr("sklearn_thin.exogenous.side.BLOCK", 70)
+    in_blocks = fit_side(*given, X, z, 0, logits=False)[1]
     for outputs in (in_blocks, side.outputs(X)):
         np.testing.assert_allclose(outputs["gate_input"], whole["gate_input"], rtol=1e-5, atol=1e-6)
 
@@ -106,7 +106,7 @@ def test_a_full_disk_is_named(rows, encoder, monkeypatch):
     def full(*args):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_storage, "IN_MEMORY", 0)
+    monkeypatch.setattr("sklearn_thin.rows.arrays.IN_MEMORY", 0)
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OSError, match=r"200 rows need 0 MB in .*No space left.*TMPDIR") as caught:
         small(FrozenEstimator(encoder)).fit(*rows[:2])
@@ -121,7 +121,7 @@ def test_rows_of_another_type_or_order_are_converted_in_a_file(
     X, y = np.asarray(16 * rows[0], dtype, order=order), rows[1]
     expected = small().fit(X, y).predict_proba(X)
     files = in_files()
-    monkeypatch.setattr(_storage, "BLOCK", 70)
+    monkeypatch.setattr("sklearn_thin.rows.arrays.BLOCK", 70)
     np.testing.assert_array_equal(small().fit(X, y).predict_proba(X), expected)
     as_it_is = dtype is np.float32 and order == "C"
     assert files.call_count == (0 if as_it_is else 2)  # in fit and in predict_proba
@@ -132,7 +132,7 @@ def test_held_out_rows_lie_in_files(rows, encoder, monkeypatch, in_files):
     clf = small(FrozenEstimator(encoder), early_stopping=50, n_iter_no_change=1)
     expected = clf.fit(X, y).predict_proba(X)
     files = in_files()
-    monkeypatch.setattr(_storage, "BLOCK", 70)
+    monkeypatch.setattr("sklearn_thin.rows.arrays.BLOCK", 70)
     np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
     with_held_out = files.call_count
     clf.set_params(early_stopping=False).fit(X, y).predict_proba(X)
@@ -155,7 +155,7 @@ def test_rows_in_files_reach_other_processes(params, rows, encoder, in_files):
 
 def test_large_rows_are_not_copied_for_each_net_of_a_stack(rows, monkeypatch, capsys):
     X, y, _ = rows
-    monkeypatch.setattr(_stacks, "IN_MEMORY", 0)
+    monkeypatch.setattr("sklearn_thin.training.plan.IN_MEMORY", 0)
     for held_out, stacks in ((False, "[3]"), (50, "[]")):
         ensemble = SeedEnsembleClassifier(small(early_stopping=held_out), 3, verbose=2)
         ensemble.fit(X, y)

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.utils import compute_class_weight
 
 from sklearn_thin import ExogenousEncoder
-from sklearn_thin._validation import row_weights
+from sklearn_thin.rows.labels import row_weights
 from tests.helpers import SMALL, assert_refused, nothing_changes, small
 
 

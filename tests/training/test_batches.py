@@ -6,7 +6,7 @@ import pytest
 import torch
 from skorch.dataset import Dataset
 
-from sklearn_thin._batches import TensorBatches
+from sklearn_thin.training.batches import TensorBatches
 from tests.helpers import RowsSeen, small
 
 

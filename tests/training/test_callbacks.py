@@ -32,7 +32,7 @@ def test_skorch_scores_epochs_on_training_and_held_out_rows(rows, more):
 
 
 class CountEpochs(Callback):
-    """Counts what it is told of."""
+    """Counts the events."""
 
     def __init__(self, stop_after=None):
         self.stop_after = stop_after

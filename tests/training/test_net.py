@@ -16,7 +16,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
-from sklearn_thin._capture import CapturedNetStep
+from sklearn_thin.training.capture import CapturedNetStep
 
 # torch's compiler warns of its own parts when it is imported
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")

@@ -11,7 +11,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_thin._random import Seeds, draw_seeds, set_missing_random_states, torch_seed
+from sklearn_thin._environment import Seeds, draw_seeds, set_missing_random_states, torch_seed
 from tests.helpers import NUMPYS_OWN, global_states
 
 CPU = torch.device("cpu")

@@ -1,33 +1,23 @@
-"""The training step on a GPU: captured as a CUDA graph, which is replayed batch by batch.
+"""The training step on a GPU, captured as a CUDA graph and replayed batch by batch.
 
-A small network keeps a GPU waiting, as each of its hundreds of kernels is launched by Python.
-A graph launches all of them at once.
+A small network keeps a GPU waiting, as Python launches each of its hundreds of kernels. A graph
+launches all of them at once.
 """
 
 from functools import cache
 
 import torch
 
+from sklearn_thin.modules.tensors import laid_out_as
+
 
 class CapturedStep:
-    """A function of a batch as one CUDA graph.
+    """A function of a batch (dict of tensors, tensor) as one CUDA graph.
 
-    The first call is eager, the second captures. What is returned may lie in the graph's own
-    memory, where the next call writes anew: copy what is to stay. Random numbers of the GPU go on
-    as they would without a graph; all else that the function does in Python is done once.
-
-    Parameters
-    ----------
-    function : callable
-        (X, y), a dict of tensors and a tensor -> tensors, or containers of them. Must not wait
-        for the GPU, as `.item()` does.
-    shape : tuple of int
-        Of y in the batches to capture; others, such as the last of an epoch, pass by.
-
-    Raises
-    ------
-    RuntimeError
-        Where the function cannot be captured.
+    The first call is eager, the second captures, or raises RuntimeError. The function must not
+    wait for the GPU, as `.item()` does. Its Python code runs once; random numbers of the GPU
+    continue as without a graph. Results may lie in the graph's memory, which the next call
+    overwrites: copy them. Batches whose y has another `shape` are computed without the graph.
     """
 
     def __init__(self, function, shape):
@@ -36,12 +26,12 @@ class CapturedStep:
         self.key = self.graph = None
 
     def __call__(self, X, y, key=()):
-        """The function of a batch; begins anew where `key`, what else it reads, has changed."""
+        """The function of a batch; captures anew where `key` has changed, as of other weights."""
         if tuple(y.shape) != self.shape:
             return self.function(X, y)
         key = key, tuple(rows.shape for rows in X.values())
         if key != self.key:
-            # cuBLAS and cuDNN set themselves up in a first run, which no graph may hold
+            # cuBLAS and cuDNN set themselves up in a first run, outside of any graph
             self.key, self.graph = key, None
             return self.function(X, y)
         if self.graph is None:
@@ -63,17 +53,17 @@ class CapturedStep:
             with torch.cuda.device(y.device), torch.cuda.graph(graph, **options):
                 try:
                     self.result = self.function(self.X, self.y)
-                except Exception as error:  # the one that says more than that of the broken capture
+                except Exception as error:  # clearer than the error of the broken capture
                     refusal = error
                     raise
         except RuntimeError as error:
-            torch.cuda.set_stream(before)  # where a broken capture does not go back to
+            torch.cuda.set_stream(before)  # a broken capture does not restore it
             refusal = refusal or error
             if isinstance(refusal, torch.OutOfMemoryError):
                 raise refusal from None
             raise RuntimeError(
-                "compile=True captures the training step as a CUDA graph, and this network "
-                f"refuses: {str(refusal).splitlines()[0]}. Keep its forward pass on the GPU, "
+                "compile=True captures the training step as a CUDA graph, which failed for this "
+                f"network: {str(refusal).splitlines()[0]}. Keep its forward pass on the GPU, "
                 "without .item() or branches on values, or set compile=False."
             ) from refusal
         self.graph = graph
@@ -81,18 +71,12 @@ class CapturedStep:
 
 @cache
 def capture_stream(device):
-    """One for all captures of a device, as libraries keep memory for each that they meet."""
+    """One stream for all captures of a device, as libraries keep memory for each stream."""
     return torch.cuda.Stream(device)
 
 
 class CapturedNetStep:
-    """The training step of a net, `THINNet.step`, by a captured graph.
-
-    Parameters
-    ----------
-    net : THINNet
-        Initialised.
-    """
+    """`THINNet.step` of an initialised net by a captured graph."""
 
     def __init__(self, net):
         self.net = net
@@ -100,50 +84,41 @@ class CapturedNetStep:
 
     def __call__(self, X, y):
         net, weights = self.net, self.weights()
-        # where the graph reads and what it holds fixed, though λ and what is trained may change;
-        # users' callbacks may change anything between epochs
+        # the graph reads these addresses; users' callbacks may change anything between epochs
         epoch = len(net.history) if net.record_batches else None
-        key = net.lam, epoch, *(weight.data_ptr() for weight in weights)
-        loss, output, means, gradients = self.captured(X, y, key)
-        # copies, as the next step of a graph writes where this one did
+        key = epoch, *(weight.data_ptr() for weight in weights)
+        output, means, gradients = self.captured(X, y, key)
+        # copies, as the next step of the graph overwrites them
         means = {name: mean.clone() for name, mean in means.items()}
-        if net.record_batches:  # for callbacks that keep them
+        if net.record_batches:  # callbacks may keep them
             output = tuple(part.clone() for part in output)
             gradients = [g if g is None else g.clone() for g in gradients]
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient
-        return {"loss": loss.clone(), "y_pred": output, "means": means}
+        return {"loss": means["loss"], "y_pred": output, "means": means}
 
     def weights(self):
-        """What the optimizer steps."""
+        """Weights that the optimizer steps."""
         groups = self.net.optimizer_.param_groups
         return [w for group in groups for w in group["params"] if w.requires_grad]
 
     def gradients(self, X, y):
-        """Loss, output, terms and gradients of a training batch."""
+        """Output, means and gradients of a training batch."""
         net, weights = self.net, self.weights()
         buffers = [buffer.data_ptr() for buffer in net.module_.buffers()]
-        means, output = net.forward_terms(X, y)
+        means, output = net.losses(X, y)
         if buffers != [buffer.data_ptr() for buffer in net.module_.buffers()]:
             raise RuntimeError(
-                "compile=True needs a network that writes into its buffers, and this one puts "
-                "others in their place. Use `buffer.copy_(...)`, or set compile=False."
+                "compile=True needs a network that writes into its buffers, but this network "
+                "replaces them. Use `buffer.copy_(...)`, or set compile=False."
             )
-        loss = net.total_loss(means)
-        gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+        gradients = torch.autograd.grad(means["loss"], weights, allow_unused=True)
         means = {name: mean.detach() for name, mean in means.items()}
-        return loss.detach(), output, means, own_memory(gradients, weights)
-
-
-def laid_out_as(weight, values):
-    """A gradient, or moments, in the memory layout of the weight, which fused steps rely on."""
-    if values.stride() == weight.stride():
-        return values
-    return torch.empty_like(weight).copy_(values)
+        return output, means, own_memory(gradients, weights)
 
 
 def own_memory(gradients, weights):
-    """Gradients each in memory of its own, laid out as its weight is, as `backward` gives them."""
+    """Gradients in memory of their own, laid out as their weights, as `backward` gives them."""
     own, taken = [], set()
     for gradient, weight in zip(gradients, weights, strict=True):
         if gradient is not None:

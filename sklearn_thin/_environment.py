@@ -1,0 +1,173 @@
+"""What surrounds a fit: seeds from one `random_state`, torch's generators, devices, Ctrl-C."""
+
+import signal
+import threading
+from contextlib import contextmanager
+from functools import cache
+from typing import NamedTuple
+
+import torch
+from sklearn.utils import check_random_state
+
+CASTS = {"bf16": torch.bfloat16}  # mixed precision by name
+_GENERATORS = threading.RLock()  # guards torch's global generators
+
+
+class Seeds(NamedTuple):
+    """One seed for each source of randomness; none shifts when another draws more."""
+
+    exogenous: int  # fitting the exogenous and endogenous transformers
+    split: int  # the held-out part of early stopping
+    module: int  # initialisation
+    batches: int  # order of the rows, dropout, augmentation
+
+
+def draw_seeds(random_state):
+    """Seeds of one fit from scikit-learn's `random_state`; None draws from NumPy's generator."""
+    rng = check_random_state(random_state)
+    return Seeds(*rng.randint(2**31 - 1, size=len(Seeds._fields)).tolist())
+
+
+@contextmanager
+def torch_seed(seed, device):
+    """Seed torch's generators of the CPU and of `device` inside the block alone.
+
+    `torch.manual_seed` would seed all GPUs, of which only `device` gets its state back. A
+    process has one set of generators, so that blocks in its threads wait for one another.
+    """
+    forked = [] if device.type == "cpu" else [device]
+    with _GENERATORS, torch.random.fork_rng(forked, device_type=device.type if forked else "cuda"):
+        torch.default_generator.manual_seed(seed)
+        if forked:
+            with torch.get_device_module(device).device(device):
+                torch.get_device_module(device).manual_seed(seed)
+        yield
+
+
+def set_missing_random_states(estimator, seed):
+    """Give every `random_state` of `estimator` that is None a seed of its own."""
+    rng = check_random_state(seed)
+    params = estimator.get_params(deep=True)
+    unset = sorted(
+        name
+        for name, value in params.items()
+        if value is None and name.rpartition("__")[2] == "random_state"
+    )
+    if unset:
+        estimator.set_params(**{name: rng.randint(2**31 - 1) for name in unset})
+    return estimator
+
+
+# ------------------------------------------------------------------ all or nothing
+
+
+@contextmanager
+def all_or_nothing(estimator, *, keep_progress=False):
+    """A fit that fails restores the fitted attributes of before.
+
+    Two failures keep the progress of the training: a loss that turns NaN (the last good
+    weights), and Ctrl-C with `keep_progress`, for fits that are continued anyway.
+    """
+    before = fitted_attributes(estimator)
+    try:
+        yield
+    except BaseException as error:
+        net = vars(estimator).get("net_")
+        learnt = net is not before.get("net_") and len(net.history) > 0
+        stopped = isinstance(error, KeyboardInterrupt) and keep_progress
+        if not (learnt and (stopped or isinstance(error, FloatingPointError))):
+            for name in fitted_attributes(estimator):
+                delattr(estimator, name)
+            vars(estimator).update(before)
+        raise
+
+
+def fitted_attributes(estimator):
+    """Fitted attributes of an estimator, by name."""
+    return {
+        name: value
+        for name, value in vars(estimator).items()
+        if name.endswith("_") and not name.startswith("_")
+    }
+
+
+# ------------------------------------------------------------------ devices
+
+
+def check_device(device, precision=None):
+    """The torch.device; ValueError where it is missing or lacks the mixed precision.
+
+    "auto" is the GPU if torch sees one, else the CPU.
+    """
+    if isinstance(device, str) and device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has all three
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device={str(device)!r} is not available: {reason}. Use 'auto', 'cpu' or a "
+            "device that torch sees on this machine."
+        ) from error
+    device = torch.device(device)
+    able = precision is None or torch.amp.is_autocast_available(device.type)
+    if able and precision == "bf16" and device.type == "cuda":
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    if not able:
+        raise ValueError(
+            f"mixed_precision={precision!r} needs a CPU, or a GPU that computes in bfloat16 "
+            f"(NVIDIA's do since Ampere), and device={str(device)!r} does not; set it to None"
+        )
+    return device
+
+
+@cache
+def check_compiler(device):
+    """Raise ValueError where torch.compile fails on this type of device."""
+    try:
+        torch.compile(lambda x: x + 1)(torch.ones(2, device=device))
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"compile=True needs a C++ compiler, such as g++, on device={device!r}, and "
+            f"torch.compile failed: {reason}. Install it, or set compile=False"
+        ) from error
+
+
+# ------------------------------------------------------------------ Ctrl-C
+
+
+@contextmanager
+def noting_ctrl_c():
+    """Yield a list that is empty until Ctrl-C.
+
+    It separates Ctrl-C from the KeyboardInterrupt by which skorch's callbacks end a training.
+    """
+    came, handler = [], signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield came  # this thread gets no Ctrl-C
+        return
+
+    def note(*args):
+        try:
+            return handler(*args)
+        except BaseException:  # a handler of the user may let the training go on
+            came.append(True)
+            raise
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def ends_training(call, ctrl_c):
+    """Call a callback; return whether it ends the training. Ctrl-C is raised."""
+    try:
+        call()
+    except KeyboardInterrupt:
+        if ctrl_c:
+            raise
+        return True
+    return False

@@ -1,0 +1,399 @@
+"""BaseTHIN, a net with two sides: rows and both sides -> a plan; views of the fitted gate."""
+
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.metaestimators import _BaseComposition
+from sklearn.utils.validation import validate_data
+
+from sklearn_thin._backbones import build_backbone, module_input_shape
+from sklearn_thin._base import BaseNet
+from sklearn_thin._compat import with_callbacks
+from sklearn_thin._environment import (
+    all_or_nothing,
+    draw_seeds,
+    set_missing_random_states,
+    torch_seed,
+)
+from sklearn_thin._sharing import Itself, shared
+from sklearn_thin.dispelling import WAYS, Cosine, Off
+from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
+from sklearn_thin.exogenous.variables import check_variables, fit_side, read_variables
+from sklearn_thin.losses import THINLoss
+from sklearn_thin.modules import THINModule
+from sklearn_thin.rows.arrays import as_tensor, check_transformed, take
+from sklearn_thin.rows.labels import check_target
+
+
+class BaseTHIN(BaseNet, _BaseComposition):
+    """A net whose backbone reads `endogenous` of X, and whose gate reads `exogenous`."""
+
+    _parameter_constraints: dict = {
+        **BaseNet._parameter_constraints,
+        "exogenous": [HasMethods(["fit", "transform"]), list, None],
+        "exogenous_predictor": [HasMethods(["fit", "predict"]), torch.nn.Module, dict, None],
+        "endogenous": [HasMethods(["fit", "transform"]), None],
+        "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
+        "depth": [Interval(Integral, 0, 12, closed="both")],
+        "n_experts": [Interval(Integral, 1, None, closed="left"), None],
+        "lam": [Interval(Real, 0, None, closed="left")],
+        "dispelling": [StrOptions(set(WAYS)), Cosine, None],
+        "inference": [StrOptions({"soft", "hard"})],
+        "augment": [callable, None],
+    }
+    _architecture = (
+        *BaseNet._architecture,
+        "exogenous",
+        "exogenous_predictor",
+        "endogenous",
+        "gate_input",
+        "depth",
+        "n_experts",
+        "dispelling",
+    )
+    _computes = ("backbone", "dispelling")
+
+    def get_params(self, deep=True):
+        """Parameters, also of the transformers named in a list of `exogenous`."""
+        if deep and isinstance(self.exogenous, list):
+            return self._get_params("exogenous", deep=True)
+        return super().get_params(deep=deep)
+
+    def set_params(self, **params):
+        """Set parameters, also of the transformers named in a list of `exogenous`."""
+        return self._set_params("exogenous", **params)
+
+    # ------------------------------------------------------------------ fit
+
+    @with_callbacks
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        exogenous_target=None,
+        sample_weight=None,
+        groups=None,
+        X_val=None,
+        y_val=None,
+    ):
+        """Fit the exogenous side if it is not frozen, then THIN on top of it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+            Finite numbers. uint8 images are scaled from 0..255 to [0, 1]. With `endogenous` any
+            input of the transformers. A `torch.utils.data.Dataset` of (x, label) is read once,
+            into a temporary file if it is large. The methods that predict accept data sets too.
+        y : array-like of shape (n_samples,), default=None
+            Class labels of any type. None takes the labels of a data set.
+        exogenous_target : array-like of shape (n_samples,) or (n_samples, n_exogenous), \
+                default=None
+            Labels of the exogenous variables, in their order. An exogenous side that is fitted
+            here needs them, and `dispelling="erasure"` erases them.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Non-negative weights. Rows of weight 0 are left out. Transformers and encoders that
+            are fitted here get neither weights nor `groups`: fit and freeze them beforehand.
+        groups : array-like of shape (n_samples,), default=None
+            Rows of one group are held out together by `early_stopping`.
+        X_val, y_val : array-like, default=None
+            Held-out rows and labels, instead of a part of X. Without `early_stopping` the fit
+            only records their loss.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        ValueError
+            For data or a combination of parameters that do not allow a fit.
+        TypeError
+            For an exogenous side or predictor of the wrong kind.
+        FloatingPointError
+            When the loss turns NaN. The estimator keeps the last good weights.
+        """
+        rows = {"target": exogenous_target, "sample_weight": sample_weight, "groups": groups}
+        return self._fit(X, y, X_val=X_val, y_val=y_val, **rows)
+
+    def plan(
+        self,
+        X,
+        y=None,
+        *,
+        exogenous_target=None,
+        sample_weight=None,
+        groups=None,
+        X_val=None,
+        y_val=None,
+    ):
+        """All of `fit` except the training, so that a search can train many plans together.
+
+        Parameters
+        ----------
+        X, y, exogenous_target, sample_weight, groups, X_val, y_val : as in `fit`
+
+        Returns
+        -------
+        FitPlan
+            Pass the net that its training gives to :meth:`keep`.
+        """
+        self._validate_params()
+        rows = {"target": exogenous_target, "sample_weight": sample_weight, "groups": groups}
+        with all_or_nothing(self):
+            return self._plan(X, y, X_val=X_val, y_val=y_val, before=None, epochs=None, **rows)
+
+    def _plan(self, X, y, *, before, epochs, target, **given):
+        """The plan of a training; fits both sides. `before` is the net to continue, or None."""
+        warm, settings = before is not None, self._settings(epochs)
+        if target is not None:
+            check_target(target, X)
+        way, variables = self._check_sides(target, warm)
+        seeds = draw_seeds(self.random_state)
+        given |= {"target": target, "whole": epochs is None}
+        rows, held_out = self._read_parts(X, y, seeds.split, warm=warm, **given)
+        if self.endogenous is not None:
+            rows, held_out = self._read_endogenous(rows, held_out, seeds.exogenous, warm=warm)
+        self._check_widths(way, variables, rows, warm=warm)
+        sides = way, variables, rows, held_out
+        train, valid = self._with_exogenous(*sides, seeds.exogenous, warm=warm, epochs=epochs)
+        exogenous = self.exogenous_side_, train.X.get("exogenous_logits")
+        labels, sizes = way.map_labels(self.erasure_encoder_, rows.target, *exogenous)
+        module = deepcopy(self.module_) if warm else self._build(way, train, sizes, seeds.module)
+        augmentation = None
+        if self.augment is not None:
+            given = self.augment, self.exogenous_side_, self.input_shape_
+            augmentation = Augmentation(*given)
+        return self._new_plan(
+            module,
+            self._loss(way, module, seeds.module),
+            train,
+            valid,
+            rows,
+            settings=settings,
+            seed=seeds.batches,
+            before=before,
+            epochs=epochs,
+            term_source=(Itself(self.exogenous_side_), way, self.lam > 0),
+            map_labels=labels,
+            map_weight=None if rows.weight is None else torch.from_numpy(rows.weight).float(),
+            augmentation=augmentation,
+        )
+
+    def _check_sides(self, target, warm):
+        """The way to dispel and the exogenous variables, checked before any row is read."""
+        way = Off() if self.dispelling is None else self.dispelling
+        way = WAYS[way]() if isinstance(way, str) else clone(way)
+        before = (self.erasure_encoder_,) if warm else None
+        has_side = self.exogenous is not None
+        self.dispelling_ = way
+        self.erasure_encoder_ = way.read_target(target, before, has_side=has_side)
+        if self.augment is not None:
+            check_augment(self.augment, self.endogenous)
+        variables = read_variables(self.exogenous, self.exogenous_predictor)
+        asked = way.asks(self.lam, target)
+        if isinstance(self.exogenous, list):
+            self._validate_names(variables[0].names)
+        reads_predictor = self.gate_input in ("probabilities", "logits")
+        if has_side and reads_predictor and (asked is None or not self.lam > 0):
+            asked = f"gate_input={self.gate_input!r}"
+        if not has_side and (asked or self.exogenous_predictor is not None):
+            raise ValueError(
+                f"{asked or 'exogenous_predictor'} needs an exogenous side to dispel, but "
+                "exogenous is None. Pass an ExogenousEncoder or another transformer, or set lam=0 "
+                "and dispelling='cosine'."
+            )
+        check_variables(variables, asked, target, fitted=warm)
+        return way, variables
+
+    def _check_widths(self, way, variables, rows, *, warm):
+        """Raise for shapes of X that do not suit a setting, before any encoder is trained."""
+        if self.augment is not None and len(self.module_input_shape_) == 1:
+            raise ValueError(
+                f"augment takes images, but samples of X have shape {self.input_shape_}; give "
+                "X as images, or the backbone an image_shape"
+            )
+        if warm or (not self.lam > 0 and self.erasure_encoder_ is None):
+            return
+
+        def width(backbone, shape):
+            with torch_seed(0, torch.device("cpu")):
+                return build_backbone(backbone, shape)[1]
+
+        shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
+        trained = [v.transformer for v in variables if isinstance(v.transformer, BaseNet)]
+        reads = [width(e.backbone, module_input_shape(e.backbone, shape)) for e in trained]
+        if trained or self.erasure_encoder_ is not None:
+            own = width(self.backbone, self.module_input_shape_)
+            way.check(own, self.erasure_encoder_, reads if self.lam > 0 else [])
+
+    # ------------------------------------------------------------------ the endogenous side
+
+    def _backbone_array(self, X, *, reset):
+        if reset:
+            self.endogenous_ = self.endogenous  # a copy is fitted when all rows are read
+        if self.endogenous_ is None:
+            return super()._backbone_array(X, reset=reset)
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return None  # the transformer's output comes once it is fitted
+
+    def _endogenous_array(self, X):
+        """Checked output of the endogenous transformer."""
+        x = self.endogenous_.transform(X)
+        x = check_transformed(x, "endogenous", images=len(self.module_input_shape_) > 1)
+        if x.shape[1:] != self.input_shape_:
+            raise ValueError(
+                f"endogenous gives samples of shape {x.shape[1:]}, but gave "
+                f"{self.input_shape_} in fit"
+            )
+        return x
+
+    def _read_endogenous(self, rows, held_out, seed, *, warm):
+        """Rows with the endogenous transformer's output; fits the transformer first."""
+        if not warm:
+            if not isinstance(self.endogenous, FrozenEstimator):
+                self.endogenous_ = set_missing_random_states(clone(self.endogenous), seed)
+                self.endogenous_.fit(rows.raw, self.classes_[rows.codes])
+            first = self.endogenous_.transform(take(rows.raw, [0]))
+            self.input_shape_ = check_transformed(first, "endogenous").shape[1:]
+            self.module_input_shape_ = module_input_shape(self.backbone, self.input_shape_)
+        if rows.x is None:
+            rows = replace(rows, x=self._endogenous_array(rows.raw))
+        if held_out is not None and held_out.x is None:
+            held_out = replace(held_out, x=self._endogenous_array(held_out.raw))
+        return rows, held_out
+
+    # ------------------------------------------------------------------ the exogenous side
+
+    def _with_exogenous(self, way, variables, rows, held_out, seed, *, warm, epochs):
+        """Tensors of the rows with outputs of the exogenous side; fits the side first."""
+        logits = way.asks(self.lam, rows.target) is not None
+        if warm:
+            frozen = self._exogenous_outputs(rows.raw, logits=logits)
+        else:
+            frozen = self._fit_exogenous(variables, rows, seed, logits=logits)
+        train = self._dataset(rows, mean_one=epochs is None, **frozen)
+        if held_out is None:
+            return train, None
+        frozen = self._exogenous_outputs(held_out.raw, logits=way.reads_logits)
+        return train, self._dataset(held_out, **frozen)
+
+    def _fit_exogenous(self, variables, rows, seed, *, logits):
+        """Fit the exogenous side; its outputs on the training rows."""
+        self.exogenous_side_ = None
+        if not variables:
+            return {}
+        # only fits that hold out the same rows, by equal seeds, may share a side
+        fits = any(variable.fits_transformer or variable.fits_predictor for variable in variables)
+        seed_key = seed if fits or self._held_out is not None else None
+        given = self.exogenous, self.exogenous_predictor, self.gate_input
+        key = "exogenous side", *given, seed_key, logits, self._held_out
+        parts = variables, self.gate_input, rows.raw, rows.target, seed
+        fit = partial(fit_side, *parts, logits=logits, listed=isinstance(self.exogenous, list))
+        self.exogenous_side_, outputs = shared(key, fit, owner=self)
+        return outputs
+
+    def _exogenous_outputs(self, X, *, logits):
+        """Tensors of X for the gate, and for a map that reads logits."""
+        if self.exogenous_side_ is None:
+            return {}
+        return self.exogenous_side_.outputs(X, logits=logits)
+
+    @property
+    def exogenous_(self):
+        """The frozen transformer, a list of (name, transformer), or None."""
+        if self.exogenous_side_ is None:
+            return None
+        named = [(v.name, v.transformer) for v in self.exogenous_side_.variables]
+        return named if self.exogenous_side_.listed else named[0][1]
+
+    def _build(self, way, train, sizes, seed):
+        """The module; its gate reads the exogenous side if there is one, else h_endo."""
+        gate_input = train.X.get("gate_input")
+        width = None if gate_input is None else gate_input.shape[1]
+        tree = {"depth": self.depth, "n_experts": self.n_experts}
+        module = self._build_module(seed, gate_width=width, **tree)
+        module.eraser = way.make_map(module.experts.in_features, sizes)
+        return module
+
+    def _loss(self, way, module, seed):
+        """The loss; its dispelling term keeps frozen copies of the predictors."""
+        if not self.lam > 0 or self.exogenous_side_ is None:
+            return THINLoss()
+        heads = deepcopy(self.exogenous_side_.heads)
+        with torch_seed(seed, torch.device("cpu")):
+            term = way.make_term(heads, self.exogenous_side_.sizes, module.experts.in_features)
+            return THINLoss(term, self.lam)
+
+    # ------------------------------------------------------------------ predicting
+
+    def _tensors(self, X):
+        x = self._backbone_array(X, reset=False)
+        x = self._endogenous_array(X) if x is None else x
+        frozen = self._exogenous_outputs(X, logits=self.dispelling_.reads_logits)
+        return {"x": as_tensor(x, self.module_input_shape_), **frozen}
+
+    def _logits(self, X):
+        hard = self.inference == "hard"
+        return self._infer(X, THINModule.hard_logits if hard else THINModule.logits)
+
+    # ------------------------------------------------------------------ views of the gate
+
+    def _infer_gate(self, X, function):
+        """`function(gate, its input)` over all rows of X."""
+
+        def read(module, x, gate_input=None, exogenous_logits=None):
+            if gate_input is None:
+                gate_input = module.represent(x, exogenous_logits)
+            return function(module.gate, gate_input)
+
+        return self._infer(X, read)
+
+    def gate_proba(self, X):
+        """Mixture weights g of the experts, also with `inference="hard"`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_experts), float32
+            Rows sum to 1.
+        """
+        return self._infer_gate(X, lambda gate, h: gate(h))
+
+    def apply(self, X):
+        """Index of the most probable leaf, counted from left to right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), int64
+            In [0, 2^depth).
+        """
+        return self._infer_gate(X, lambda gate, h: gate.most_probable_leaf(h))
+
+    def decision_path(self, X):
+        """Probability of going left at every node of the tree, d_n.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, 2^depth - 1), float32
+            Nodes level by level, from the root.
+        """
+        return self._infer_gate(X, lambda gate, h: gate.decisions(h))

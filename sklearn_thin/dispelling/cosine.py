@@ -1,0 +1,141 @@
+"""The paper's way to dispel, a term of the loss, which is also the base of all ways."""
+
+import torch
+from sklearn.base import BaseEstimator
+
+from sklearn_thin.losses import CosineTerm
+
+
+class Cosine(BaseEstimator):
+    """The paper's way to dispel: λ weighs |cos(c(h_exo), c(h_endo))|, and h_endo has no map.
+
+    A way to dispel has a term of the loss, weighted by λ, and a map in front of all readers of
+    h_endo. Other ways are subclasses, and override the methods that differ.
+
+    Examples
+    --------
+    >>> from sklearn_thin import THINClassifier
+    >>> from sklearn_thin.dispelling import Cosine
+    >>> THINClassifier(dispelling=Cosine()).get_params()["dispelling"]
+    Cosine()
+    """
+
+    name = "cosine"
+    reads_logits = False  # whether the map reads the predictors' logits, in predict as in fit
+
+    def asks(self, lam, target):
+        """The setting that needs a predictor of every exogenous variable, for errors; or None.
+
+        If there is one, a fit evaluates the predictors' logits on the training rows.
+
+        Parameters
+        ----------
+        lam : float
+        target : array-like or None
+            `exogenous_target`.
+        """
+        if lam > 0:
+            return f"lam={lam}"
+        return f"dispelling={self.name!r}" if self.reads_logits else None
+
+    def read_target(self, target, before, *, has_side):
+        """Encoder of the labels for the map, checked before any long work; or None.
+
+        Parameters
+        ----------
+        target : array-like or None
+            `exogenous_target`.
+        before : tuple of (encoder or None,), or None
+            The encoder of the fit that this fit continues, if any.
+        has_side : bool
+            Whether there is an exogenous side.
+        """
+        return
+
+    def check(self, width, encoder, reads):
+        """Raise for a wrong width of h_endo, before any encoder is trained.
+
+        Parameters
+        ----------
+        width : int
+            Features of h_endo.
+        encoder : result of :meth:`read_target`
+        reads : list of int
+            Features that the predictors yet to be trained will read, with λ above 0.
+        """
+        for read in reads:
+            if read != width:
+                raise ValueError(width_message(width, read))
+
+    def map_labels(self, encoder, target, side, logits):
+        """Labels for the map, and the number of labels of each variable.
+
+        Parameters
+        ----------
+        encoder : result of :meth:`read_target`
+        target : array-like or None
+            Exogenous labels of the training rows.
+        side : ExogenousSide or None
+        logits : Tensor of shape (n_samples, exogenous classes), or None
+            The predictors' logits on the training rows, if :meth:`asks` needs them.
+
+        Returns
+        -------
+        labels : Tensor of shape (n_samples, n_labels), or None
+            The map is fitted to them; without labels it is never fitted.
+        sizes : list of int
+        """
+        return None, []
+
+    def make_map(self, width, sizes):
+        """Module from (h, exogenous_logits) to h of the same shape, or None.
+
+        `refit(blocks)` of the module fits it to blocks of (h, labels) or (h, labels, weight).
+        """
+        return
+
+    def make_term(self, heads, sizes, width):
+        """Module from (exogenous_logits, h_endo) to the values of the term, (n_samples,); or None.
+
+        Parameters of the module that require a gradient are trained with the network.
+
+        Parameters
+        ----------
+        heads : list of Module
+            Frozen copies of the predictors, which the term may keep.
+        sizes : list of int
+            Exogenous classes of each predictor.
+        width : int
+            Features of h_endo.
+        """
+        for head in heads:
+            try:
+                with torch.no_grad():
+                    head(torch.zeros(2, width))
+            except RuntimeError as error:
+                raise ValueError(width_message(width, f"another number ({error})")) from error
+        return CosineTerm(heads, sizes)
+
+
+class Off(Cosine):
+    """Nothing is dispelled, whatever λ is."""
+
+    def asks(self, lam, target):
+        """Nothing."""
+        return
+
+    def check(self, width, encoder, reads):
+        """Any width will do."""
+
+    def make_term(self, heads, sizes, width):
+        """None."""
+        return
+
+
+def width_message(width, read):
+    """Error text for a predictor that cannot read h_endo."""
+    return (
+        f"dispelling feeds h_endo to the exogenous predictor, but h_endo has {width} "
+        f"features and the predictor reads {read}. Give both sides the same backbone, "
+        "choose a backbone of the predictor's width, or set lam=0."
+    )

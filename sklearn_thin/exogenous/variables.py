@@ -1,0 +1,192 @@
+"""The exogenous side as users pass it -> its variables, checked once; fitted, then frozen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
+from torch import nn
+
+from sklearn_thin._environment import set_missing_random_states
+from sklearn_thin.exogenous.heads import check_predictor, frozen_head, readable_labels
+from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
+from sklearn_thin.modules.heads import ClassLogits
+from sklearn_thin.rows.labels import encode_labels
+
+BROUGHT = "brought"  # stands for a transformer's own predictor
+
+
+@dataclass
+class Variable:
+    """One exogenous variable as the user passed it."""
+
+    name: str
+    transformer: Any  # X -> h_exo; a FrozenEstimator is used as it is
+    predictor: Any  # c: a classifier or module of h_exo, BROUGHT, or None
+    fits_transformer: bool  # whether to clone and fit the transformer
+    fits_predictor: bool  # whether to clone c and fit it on h_exo
+    needs_labels: bool
+    index: int  # place of the variable, and of its labels
+    names: list  # of all variables
+
+    def labels(self, target):
+        """Labels of the variable, or None where it has none and needs none.
+
+        A transformer that does not need labels still gets them, as in a Pipeline. Labels to erase
+        may belong to other variables.
+        """
+        place = self.index, len(self.names), self.name
+        if self.needs_labels:
+            z = target_column(target, *place)
+            encode_labels(z, len(z), name="exogenous_target")  # checks the training rows alone
+            return z
+        try:
+            return None if target is None else target_column(target, *place)
+        except ValueError:
+            return None
+
+    def fit(self, X, target, seed):
+        """Fitted transformer, predictor or None, and h_exo (n_samples, width) if computed."""
+        transformer, c, h = self.transformer, self.predictor, None
+        if not (self.fits_transformer or self.fits_predictor):
+            return transformer, c, h
+        z = self.labels(target)
+        if self.fits_transformer:
+            transformer = set_missing_random_states(clone(transformer), seed + self.index)
+            labelled = z is not None and has_fit_parameter(transformer, "y")
+            transformer.fit(X, z) if labelled else transformer.fit(X)
+        if self.fits_predictor:
+            h = h_exo_of(transformer, X)
+            c = set_missing_random_states(clone(c), seed + self.index)
+            c.fit(h.numpy(), readable_labels(c, z))
+        return transformer, c, h
+
+
+def read_variables(exogenous, predictor):
+    """List of Variable from THINClassifier's `exogenous` and `exogenous_predictor`, checked."""
+    if exogenous is None:
+        return []
+    named = exogenous if isinstance(exogenous, list) else [("exogenous", exogenous)]
+    if not named:
+        raise ValueError("exogenous must not be an empty list; pass None for no exogenous side")
+    for item in named:
+        if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
+            raise TypeError(
+                f"a list of exogenous must hold (name, transformer) tuples, got {item!r} in it"
+            )
+    names = [name for name, _ in named]
+    given = predictor if isinstance(predictor, dict) else dict.fromkeys(names, predictor)
+    if not set(given) <= set(names):
+        raise ValueError(
+            f"exogenous_predictor names {sorted(predictor)}, but exogenous has {names}"
+        )
+    variables = []
+    for index, (name, transformer) in enumerate(named):
+        if not hasattr(transformer, "transform"):
+            raise TypeError(
+                f"the exogenous side {name!r} must be a transformer (with fit and transform), "
+                f"got {transformer!r}"
+            )
+        if predictor is not None and given is not predictor and len(named) > 1:
+            raise ValueError(
+                "exogenous_predictor must be a dict from name to predictor where exogenous "
+                f"is a list of {len(named)}, got {type(predictor).__name__}"
+            )
+        inner, c = last_step(transformer), given.get(name)
+        if c is None and (hasattr(type(inner), "predictor_") or hasattr(inner, "predictor_")):
+            c = BROUGHT
+        fits = not isinstance(transformer, FrozenEstimator)
+        fits_c = not isinstance(c, (FrozenEstimator, nn.Module, str, type(None)))
+        labelled = fits_c or (fits and get_tags(inner).target_tags.required)
+        variables.append(Variable(name, transformer, c, fits, fits_c, labelled, index, names))
+    return variables
+
+
+def check_variables(variables, asked, target, *, fitted=False):
+    """Raise where a setting or the labels do not suit the variables, before any is fitted.
+
+    `asked` is a setting that needs a predictor of every variable, or None. `fitted` variables
+    need no labels.
+    """
+    for variable in variables:
+        name, c = variable.name, variable.predictor
+        if c is None and asked:
+            raise ValueError(
+                f"{asked} needs a predictor of the exogenous variable {name!r}, and "
+                f"{type(variable.transformer).__name__} brings none. Use an ExogenousEncoder, "
+                "pass exogenous_predictor, or set lam=0, gate_input='representation' and "
+                "dispelling='cosine'."
+            )
+        if c not in (None, BROUGHT):
+            check_predictor(c)
+        if fitted or not variable.needs_labels:
+            continue
+        if target is None:
+            raise ValueError(
+                f"exogenous_target is missing: the exogenous side {name!r} is to be fitted "
+                "on it. Pass fit(X, y, exogenous_target=...), or wrap a fitted encoder in "
+                "sklearn.frozen.FrozenEstimator to use it as it is."
+            )
+        _check_named(target, name, variable.names)
+        variable.labels(target)
+
+
+def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
+    """Fit and freeze the variables; the side, and its outputs on the training rows.
+
+    `listed` notes that the user passed a list of transformers.
+    """
+    frozen, hs = [], []
+    for variable in variables:
+        transformer, c, h = variable.fit(X, target, seed)
+        c = last_step(transformer).predictor_ if c is BROUGHT else c
+        reads = gate_input
+        if reads == "auto":
+            reads = "representation" if c is None else "probabilities"
+        head = None
+        if c is not None:  # modules need no conversion
+            head = ClassLogits.frozen(c) if isinstance(c, nn.Module) else frozen_head(c)
+        frozen.append(ExogenousVariable(variable.name, transformer, head, reads))
+        hs.append(h)
+    side = ExogenousSide(frozen, listed=listed)
+    return side, side.outputs(X, logits=logits, representations=hs, fit=True)
+
+
+def last_step(estimator):
+    """The estimator inside FrozenEstimators, searches and Pipelines."""
+    if isinstance(estimator, (FrozenEstimator, BaseSearchCV)):
+        return last_step(getattr(estimator, "best_estimator_", estimator.estimator))
+    if hasattr(estimator, "steps"):
+        return last_step(estimator.steps[-1][1])
+    return estimator
+
+
+def _check_named(target, name, names):
+    """Raise for a frame with columns for other variables, but none for this one."""
+    columns = list(getattr(target, "columns", ()))
+    others = [other for other in names if other in columns]
+    if others and name not in columns:
+        raise ValueError(
+            f"exogenous_target has the columns {columns}: one for {', '.join(map(repr, others))}, "
+            f"but none for {name!r}. Name a column after each exogenous variable, or none"
+        )
+
+
+def target_column(target, index, n_variables, name=None):
+    """Labels of one exogenous variable, by its name in a frame, else by its place."""
+    shape = np.shape(target)
+    if n_variables == 1 and len(shape) == 1:
+        return target
+    if name is not None and name in getattr(target, "columns", ()):
+        return target[name]
+    if len(shape) != 2 or shape[1] != n_variables:
+        hint = ". For several, pass exogenous as a list of (name, transformer)"
+        raise ValueError(
+            f"exogenous_target must have shape (n_samples, {n_variables}), a column for each "
+            f"exogenous variable, got {shape}{hint if n_variables == 1 else ''}"
+        )
+    return target.iloc[:, index] if hasattr(target, "iloc") else np.asarray(target)[:, index]

@@ -1,0 +1,29 @@
+"""Types, precision and memory layout of tensors."""
+
+import torch
+
+
+def in_full_precision(part, *inputs):
+    """What a part computes without `torch.autocast`: weights that sum to 1, information erased."""
+    device = inputs[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return part(*inputs)
+    with torch.autocast(device, enabled=False):
+        return part(*(x if x is None else widened(x) for x in inputs))
+
+
+def as_float(x):
+    """Floats as they are; uint8 from 0..255 to float32 in [0, 1]."""
+    return x.float().div_(255) if x.dtype == torch.uint8 else x
+
+
+def widened(x):
+    """Values in float32 at least."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def laid_out_as(weight, values):
+    """A gradient, or moments, in the memory layout of the weight, which fused steps rely on."""
+    if values.stride() == weight.stride():
+        return values
+    return torch.empty_like(weight).copy_(values)

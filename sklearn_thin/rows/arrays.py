@@ -1,0 +1,242 @@
+"""Arrays of rows: read, checked, converted, taken in parts; in a file if they are large."""
+
+import math
+import os
+import warnings
+from mmap import mmap
+from tempfile import TemporaryFile, gettempdir
+
+import numpy as np
+import torch
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import check_array, validate_data
+from torch.utils.data import Dataset
+
+from sklearn_thin._sharing import MEMO, Itself, shared
+
+BLOCK = 4096  # rows that are copied or transformed together
+IN_MEMORY = 2**28  # most bytes of a copy, or of outputs, in memory; more go to a file
+NUMBERS = "biuf"  # kinds of dtypes
+LEAST = 8  # rows of a block, as products of few rows round otherwise
+
+
+def read_dataset(X, y=None, *, verbose=0):
+    """Rows and labels of a torch data set, each item fetched once; other X and y as they are.
+
+    Items are x, (x,) or (x, label), with x a tensor or an array of one shape and type. The rows
+    become uint8 or float32, in a temporary file if they are large. `y` None takes the labels of
+    the data set. Sparse matrices become CSR, as other formats cannot be indexed by rows.
+    """
+    if not isinstance(X, Dataset):
+        return X.tocsr() if hasattr(X, "tocsr") else X, y
+    if not hasattr(X, "__len__"):
+        raise TypeError(
+            f"a data set must have a length, to be read in random order, got {type(X).__name__}"
+        )
+    if not len(X):
+        raise ValueError(f"the data set {type(X).__name__} has no items")
+    from tqdm.auto import tqdm  # late: a notebook loads its widgets, most rows are arrays
+
+    rows, labels = None, []
+    for i in tqdm(range(len(X)), desc="reading the data set", disable=not verbose):
+        x, label = split_item(X[i], i)
+        if rows is None:
+            kind = x.shape, x.dtype
+            dtype = np.uint8 if x.dtype == np.uint8 else np.float32
+            rows = room_for("the data set", (len(X), *x.shape), dtype)
+        if (x.shape, x.dtype) != kind:
+            raise ValueError(
+                f"items of the data set must be of one shape and type, but item {i} has shape "
+                f"{x.shape} and type {x.dtype}, and item 0 {kind[0]} and {kind[1]}"
+            )
+        rows[i] = x
+        labels.append(label)
+    if y is None and labels[0] is not None:
+        y = np.asarray(labels)
+    return rows, y
+
+
+def split_item(item, i):
+    """x as an array, and the label or None, of an item of a data set."""
+    parts = item if isinstance(item, (tuple, list)) else (item,)
+    x, label = (*parts, None, None)[:2]
+    if len(parts) > 2 or not isinstance(x, (np.ndarray, torch.Tensor)):
+        picture = type(x).__module__.startswith("PIL.")
+        hint = "; transform it by torchvision's v2.PILToTensor()" if picture else ""
+        kinds = ", ".join(type(part).__name__ for part in parts)
+        raise TypeError(
+            "items of a data set must be x, (x,) or (x, label) with x a tensor or an array, but "
+            f"item {i} is ({kinds}){hint}"
+        )
+    x = x.numpy(force=True) if isinstance(x, torch.Tensor) else x
+    if x.dtype.kind not in NUMBERS:
+        raise TypeError(f"x must hold real numbers, but that of item {i} has type {x.dtype}")
+    if isinstance(label, (torch.Tensor, np.ndarray)):
+        if np.prod(label.shape) != 1:
+            raise ValueError(
+                "labels of a data set must be single values, but that of item "
+                f"{i} has shape {tuple(label.shape)}"
+            )
+        label = label.item()
+    return x, label
+
+
+def check_rows(X, estimator, *, reset, images=False):
+    """X (n_samples, n_features) or images, as a finite array of float32; uint8 images stay uint8.
+
+    `reset` sets the estimator's `n_features_in_`, `feature_names_in_`, `input_shape_` and, for
+    images, `input_dtype_`; else X must match them. `images` are flattened rows of a 2-D X.
+    """
+    keeps_names = hasattr(X, "columns")
+    if not keeps_names and not hasattr(X, "tocsr"):  # check_array rejects sparse X
+        X = np.asarray(X)
+    shape = None
+    if getattr(X, "ndim", 2) > 2:
+        shape, images = X.shape[1:], True
+        if not reset and shape != estimator.input_shape_:
+            raise ValueError(
+                f"X has images of shape {shape}, but {type(estimator).__name__} was fitted "
+                f"on samples of shape {estimator.input_shape_}"
+            )
+        if len(shape) > 3:
+            raise ValueError(
+                "X must have shape (n_samples, n_features), (n_samples, height, width) or "
+                f"(n_samples, channels, height, width), got {X.shape}"
+            )
+    dtype, came = [np.float32, np.uint8] if images else [np.float32], getattr(X, "dtype", None)
+    X = converted(X, dtype)
+    if shape is not None:
+        X = X.reshape(len(X), -1)
+    X = validate_data(
+        estimator, X, reset=reset, dtype=dtype, order="C", ensure_min_samples=2 if reset else 1
+    )
+    if images:
+        _check_scale(came or X.dtype, X, estimator, reset=reset)
+    if reset:
+        estimator.input_shape_ = X.shape[1:] if shape is None else shape
+    elif shape is None and len(estimator.input_shape_) > 1:
+        raise ValueError(
+            f"X has flattened samples of shape {X.shape[1:]}, but {type(estimator).__name__} "
+            f"was fitted on images of shape {estimator.input_shape_}; reshape X"
+        )
+    return X.reshape(len(X), *estimator.input_shape_)
+
+
+def _check_scale(dtype, X, estimator, *, reset):
+    """Raise where images have another scale than in fit: uint8 alone is divided by 255."""
+    if reset:
+        estimator.input_dtype_ = dtype
+    fitted = estimator.input_dtype_
+    if np.uint8 not in (dtype, fitted) or dtype == fitted:
+        return
+    integers = dtype.kind in "iu" and fitted.kind in "iu"
+    if integers or (fitted == np.uint8 and X.max() > 2):  # values a little above 1 may be right
+        raise ValueError(
+            f"X has images of {dtype}, but {type(estimator).__name__} was fitted on {fitted}; "
+            "uint8 alone is divided by 255. Convert X to the type of the fit"
+        )
+
+
+def converted(X, dtypes):
+    """An array of numbers in C order, and float32 unless of `dtypes`; other X as they are.
+
+    Plans of one search share a conversion. scikit-learn's checks convert other small arrays.
+    """
+    numbers = isinstance(X, np.ndarray) and X.dtype.kind in NUMBERS
+    fits = numbers and X.dtype in dtypes
+    if not numbers or (fits and X.flags.c_contiguous):
+        return X
+    dtype = X.dtype if fits else np.dtype(np.float32)
+    if MEMO.get() is not None and MEMO.get().owner is not None:
+        return shared(("converted", Itself(X), dtype.str), lambda: _copied(X, dtype))
+    if X.size * 4 <= IN_MEMORY:
+        return X
+    return _copied(X, dtype)
+
+
+def _copied(X, dtype):
+    rows = room_for("float32 values", X.shape, dtype)
+    for start in range(0, len(X), BLOCK):
+        rows[start : start + BLOCK] = X[start : start + BLOCK]
+    return rows
+
+
+def room_for(what, shape, dtype=np.float32):
+    """An empty array for `what`; a large one lies in a temporary file as long as it exists."""
+    n_bytes = np.dtype(dtype).itemsize * int(np.prod(shape))
+    if n_bytes <= IN_MEMORY:
+        return np.empty(shape, dtype)
+    with TemporaryFile() as file:
+        if hasattr(os, "posix_fallocate"):  # a full disk is an error now, a crash later
+            try:
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            except OSError as error:
+                raise OSError(
+                    error.errno,
+                    f"no room for {what}: {shape[0]} rows need {n_bytes / 1e6:.0f} MB in "
+                    f"{gettempdir()}, but {error.strerror}. Set TMPDIR to a folder with more room",
+                ) from error
+        file.truncate(n_bytes)
+        # joblib's workers would look for an np.memmap by its name, and the file has none
+        return np.ndarray(tuple(shape), dtype, buffer=mmap(file.fileno(), n_bytes))
+
+
+def take(rows, index):
+    """Rows of an array, a frame or None, by index or mask; a large copy lies in a file."""
+    if rows is None:
+        return None
+    if not isinstance(rows, np.ndarray) or isinstance(index, slice) or rows.dtype.hasobject:
+        return _safe_indexing(rows, index)
+    index = np.asarray(index)
+    index = np.flatnonzero(index) if index.dtype == bool else index
+    taken = room_for("a copy of rows", (len(index), *rows.shape[1:]), rows.dtype)
+    for start in range(0, len(index), BLOCK):
+        part = slice(start, start + BLOCK)
+        taken[part] = rows[index[part]]
+    return taken
+
+
+def check_transformed(X, name, *, images=False):
+    """Output of the transformer `name` as an array of float32 (uint8 for images)."""
+    X = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
+    dtype = [np.float32, np.uint8] if images or X.ndim > 2 else np.float32
+    return check_array(X, dtype=dtype, order="C", allow_nd=True, input_name=f"{name} output")
+
+
+@torch.inference_mode()
+def infer_rows(function, tensors, device):
+    """`function(**block)` over blocks of the tensors, as an array; the block bounds the memory."""
+    first, whole = next(iter(tensors.values())), None
+    size = block_rows(first, device)
+    for start in range(0, len(first), size):
+        # a copy, as a module may write into its input
+        block = {n: rows[start : start + size].to(device, copy=True) for n, rows in tensors.items()}
+        n_rows = len(first[start : start + size])
+        if n_rows < LEAST:
+            index = torch.arange(LEAST, device=device)
+            index = index.where(index < n_rows, 0)
+            block = {name: rows[index] for name, rows in block.items()}
+        part = function(**block)[:n_rows].cpu().numpy()
+        if whole is None:
+            whole = np.empty((len(first), *part.shape[1:]), part.dtype)
+        whole[start : start + len(part)] = part
+    return whole
+
+
+def block_rows(rows, device):
+    """How many of the rows pass through a network at once."""
+    values = 2**18 if torch.device(device).type == "cpu" else 2**20  # what the caches hold
+    return max(1, values // max(1, math.prod(rows.shape[1:])))
+
+
+def as_tensor(array, shape=None):
+    """A read-only tensor over the array's memory, which may be a file; `shape` folds each row."""
+    if shape is not None:
+        array = array.reshape(len(array), *shape)
+    if min(array.strides, default=0) < 0:  # torch refuses them, even on an axis of length 1
+        array = array.copy()
+    if array.flags.writeable:
+        return torch.from_numpy(array)
+    with warnings.catch_warnings():  # nothing writes to the tensor
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)

@@ -1,0 +1,113 @@
+"""A data set of tensors -> batches, sliced whole instead of row by row."""
+
+import torch
+
+
+def batch_bounds(n_rows, batch_size):
+    """(start, stop) of each batch; a single row left over joins the batch before."""
+    starts = list(range(0, n_rows, batch_size))
+    if len(starts) > 1 and n_rows - starts[-1] == 1:
+        starts.pop()
+    return list(zip(starts, [*starts[1:], n_rows], strict=True))
+
+
+class TensorBatches:
+    """Iterate a :class:`skorch.dataset.Dataset` of tensors in whole batches (X, y).
+
+    skorch's default loader fetches and collates single rows; here a batch is one `index_select`
+    of each tensor. A last batch of one row joins the batch before, as BatchNorm has no variance
+    for a single row. Rows move to a GPU once if half of its free memory holds them, else batch
+    by batch. A CPU `generator` orders the rows anew in each pass; None keeps their order.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skorch.dataset import Dataset
+    >>> from sklearn_thin.training.batches import TensorBatches
+    >>> rows = Dataset({"x": torch.arange(5)}, torch.zeros(5))
+    >>> [batch["x"].tolist() for batch, _ in TensorBatches(rows, 2)]
+    [[0, 1], [2, 3, 4]]
+    """
+
+    def __init__(self, dataset, batch_size, generator=None, device="cpu"):
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.generator = generator
+        self.device = torch.device(device)
+        self._bounds = batch_bounds(len(dataset), batch_size)
+        self._rows = None
+
+    def __len__(self):
+        return len(self._bounds)
+
+    def __iter__(self):
+        X, y = self.dataset.X, self.dataset.y
+        y = next(iter(X.values())) if y is None else y  # skorch predicts without labels
+        if self.device.type == "cuda":
+            X, y = self._placed(X, y)
+        order = None
+        if self.generator is not None:
+            order = torch.randperm(len(self.dataset), generator=self.generator).to(y.device)
+        for start, stop in self._bounds:
+            part = slice(start, stop) if order is None else order[start:stop]
+            batch = {name: self._batch(rows, part) for name, rows in X.items()}
+            yield batch, self._batch(y, part)
+
+    def _batch(self, rows, part):
+        """Rows by a slice or by their index (batch,)."""
+        if isinstance(part, slice):
+            # a copy, as a module may write into its input, and the rows are the user's
+            return rows[part].to(self.device, copy=True)
+        return rows.index_select(0, part).to(self.device)
+
+    def _placed(self, X, y):
+        """All rows on the GPU, if they fit."""
+        if self._rows is None:
+            n_bytes = sum(rows.numel() * rows.element_size() for rows in (*X.values(), y))
+            if n_bytes <= torch.cuda.mem_get_info(self.device)[0] // 2:
+                X, y = {name: rows.to(self.device) for name, rows in X.items()}, y.to(self.device)
+            self._rows = X, y
+        return self._rows
+
+
+class StackedBatches:
+    """Tensors of several nets, of equal names, shapes and types; equal tensors are kept once."""
+
+    def __init__(self, datasets, batch_size, device):
+        self.device = device
+        self.n_rows = len(datasets[0])
+        self.bounds = batch_bounds(self.n_rows, batch_size)
+        self.tensors, self.owner = {}, {}
+        for name in datasets[0].X:
+            self._add(name, [dataset.X[name] for dataset in datasets])
+        self._add("y", [dataset.y for dataset in datasets])
+
+    def _add(self, name, tensors):
+        distinct, owner = [], []
+        for tensor in tensors:
+            equal = (tensor.data_ptr() == o.data_ptr() or torch.equal(tensor, o) for o in distinct)
+            found = (i for i, same in enumerate(equal) if same)
+            index = next(found, len(distinct))
+            if index == len(distinct):
+                distinct.append(tensor)
+            owner.append(index)
+        # (distinct, rows, ...); a single one is not copied, and may lie in a file
+        rows = torch.stack(distinct) if len(distinct) > 1 else distinct[0].unsqueeze(0)
+        self.tensors[name] = rows.to(self.device)
+        self.owner[name] = torch.tensor(owner, device=self.device).unsqueeze(1)  # (nets, 1)
+
+    def batches(self, generators=None):
+        """Batches (nets, batch, ...) of one epoch, their labels and their size.
+
+        Each net's generator orders its rows; None keeps their order.
+        """
+        n_nets = len(self.owner["y"])
+        if generators is None:
+            order = torch.arange(self.n_rows).expand(n_nets, -1)
+        else:
+            order = torch.stack([torch.randperm(self.n_rows, generator=g) for g in generators])
+        order = order.to(self.device)  # (nets, rows)
+        for start, stop in self.bounds:
+            index = order[:, start:stop]
+            batch = {name: rows[self.owner[name], index] for name, rows in self.tensors.items()}
+            yield batch, batch.pop("y"), stop - start

@@ -1,0 +1,44 @@
+"""The map in front of the experts, fitted to the backbone's output on the training rows."""
+
+import torch
+
+from sklearn_thin.modules.tensors import as_float
+from sklearn_thin.rows.arrays import block_rows
+
+EPOCH_ROWS = 8192  # rows for the map of an epoch; the last map is fitted to all
+
+
+def refit_map(module, plan, n_rows=EPOCH_ROWS, generator=None):
+    """Fit the map of a module to `n_rows` random training rows, or with None to all.
+
+    Rows of one class leave the map as it is.
+    """
+    labels = plan.map_labels
+    if labels is None or (labels == labels[0]).all():
+        return
+    index = torch.randperm(len(labels), generator=generator)[:n_rows]
+    parts = [labels] if plan.map_weight is None else [labels, plan.map_weight]
+    module.eval()
+    device = next(module.parameters()).device
+    module.eraser.refit(Blocks(module.backbone, plan.train.X["x"], parts, index, device))
+
+
+class Blocks:
+    """Blocks of (h, *parts) for a map, computed anew in each pass.
+
+    `x` (n_samples, ...) gives h; `parts` are labels (n_samples, n_labels), and maybe weights
+    (n_samples,). `index` holds the rows to take, in order.
+    """
+
+    def __init__(self, backbone, x, parts, index, device):
+        self.backbone = backbone
+        self.x = x
+        self.parts = parts
+        self.index = index
+        self.device = device
+
+    @torch.no_grad()
+    def __iter__(self):
+        for rows in self.index.split(block_rows(self.x, self.device)):
+            h = self.backbone(as_float(self.x[rows].to(self.device)))
+            yield h, *(part[rows].to(self.device) for part in self.parts)

@@ -1,0 +1,378 @@
+"""The training of one net on top of skorch: batches -> step -> optimizer, epoch by epoch."""
+
+import copy
+import math
+from contextlib import suppress
+from functools import partial
+from time import perf_counter
+
+import torch
+from skorch import NeuralNetClassifier
+from skorch.callbacks import Callback, PrintLog
+from skorch.helper import predefined_split
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from sklearn_thin._environment import CASTS, check_device, ends_training, noting_ctrl_c, torch_seed
+from sklearn_thin._pickling import pack, unpack
+from sklearn_thin.losses import batch_losses
+from sklearn_thin.modules.tensors import laid_out_as
+from sklearn_thin.training.batches import TensorBatches
+from sklearn_thin.training.callbacks import OWN, EpochBar, RefitMap, early_stopping
+from sklearn_thin.training.capture import CapturedNetStep
+
+OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+PROGRAMS = 64  # programs that a process compiles; torch computes further ones eagerly
+BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
+
+
+def new_net(plan):
+    """The net of a plan before its first step."""
+    settings = plan.settings
+    optimizer = {"optimizer": settings.optimizer, "optimizer__weight_decay": settings.weight_decay}
+    if isinstance(settings.optimizer, str):
+        optimizer["optimizer"] = OPTIMIZERS[settings.optimizer]
+        # callbacks may replace weights or gradients by ones of another memory layout, which a
+        # fused step would misread
+        if settings.device.type in ("cpu", "cuda") and not plan.callbacks:
+            optimizer["optimizer__fused"] = True
+    net = THINNet(
+        plan.module,
+        criterion=plan.loss,
+        lr=settings.lr,
+        lr_schedule=settings.lr_schedule,
+        max_epochs=settings.max_epochs,
+        batch_size=settings.batch_size,
+        iterator_train__generator=torch.Generator().manual_seed(plan.seed),
+        train_split=None if plan.valid is None else predefined_split(plan.valid),
+        callbacks=callbacks_of(plan),
+        augmentation=plan.augmentation,
+        record_batches=bool(plan.callbacks),
+        fast=settings.compile,
+        mixed_precision=settings.mixed_precision,
+        device=str(settings.device),
+        verbose=int(plan.verbose > 1),
+        **optimizer,
+    )
+    with torch_seed(plan.seed, settings.device):  # callbacks and optimizers may draw
+        net.initialize()
+    if plan.before is not None:
+        _carry_over(plan.before, net)
+    return net
+
+
+def callbacks_of(plan):
+    """Copies of the user's callbacks between our own, whose names start with OWN."""
+    own, last = {}, {}
+    if plan.verbose == 1:
+        own["progress_bar"] = EpochBar(plan.name, plan.settings.max_epochs)
+    if plan.verbose > 1:
+        own["print_log"] = PrintLog()
+    own |= plan.followers
+    if plan.settings.n_iter_no_change is not None:
+        own["early_stopping"] = early_stopping(plan)
+    if plan.map_labels is not None:
+        last["map"] = RefitMap(plan)  # after callbacks that restore weights
+    named = [[(OWN + name, callback) for name, callback in part.items()] for part in (own, last)]
+    return [*named[0], *copy.deepcopy(plan.callbacks), *named[1]]
+
+
+def train(net, plan):
+    """Train the net of a plan."""
+    with torch_seed(plan.seed, plan.settings.device):
+        try:
+            net.partial_fit(plan.train)
+        finally:
+            tidy(net, plan)
+
+
+def tidy(net, plan):
+    """Remove from the net all that predictions do not need, except the user's callbacks."""
+    for name, callback in net.callbacks_:
+        if name == OWN + "progress_bar":
+            callback.close()
+    net.callbacks_ = [(name, cb) for name, cb in net.callbacks_ if not name.startswith(OWN)]
+    net.callbacks = net.train_split = net.iterator_train__generator = net.augmentation = None
+    net.module_.zero_grad(set_to_none=True)
+    if not plan.keeps_optimizer:
+        net.optimizer_ = net.criterion_.term = None
+
+
+def _carry_over(before, net):
+    """Copy history, moments and a trained term into `net`; no pickle holds the latter two."""
+    net.history_ = type(before.history_)(dict(epoch) for epoch in before.history_)
+    term = getattr(before.criterion_, "term", None)
+    if term is not None and type(net.criterion_.term) is type(term):
+        net.criterion_.term.load_state_dict(term.state_dict())
+    if type(before.optimizer_) is type(net.optimizer_):
+        state = copy.deepcopy(before.optimizer_.state_dict()["state"])
+        groups = net.optimizer_.state_dict()["param_groups"]
+        known = {index for group in groups for index in group["params"]}
+        state = {index: moments for index, moments in state.items() if index in known}
+        net.optimizer_.load_state_dict({"state": state, "param_groups": groups})
+        for weight, moments in net.optimizer_.state.items():
+            for name, value in moments.items():
+                if torch.is_tensor(value) and value.shape == weight.shape:
+                    moments[name] = laid_out_as(weight, value)
+
+
+class StopTraining(Exception):  # noqa: N818 -- no error, but an early end
+    """A callback ended the training before the last epoch."""
+
+
+class THINNet(NeuralNetClassifier):
+    """skorch's net for batches of tensors with THIN's loss.
+
+    A batch is a dict of "x", and maybe "gate_input", "exogenous_logits" and "weight"; labels are
+    class codes. Unlike skorch's net
+
+    - it sums losses on the device, and reads them once an epoch;
+    - it raises Ctrl-C instead of returning a half-trained net;
+    - it raises where the loss turns NaN or infinite, and restores the last good weights.
+
+    Parameters
+    ----------
+    module : THINModule
+        An instance.
+    lr_schedule : {"constant", "cosine"}, default="constant"
+    augmentation : callable, default=None
+        Batch -> batch, in training only.
+    record_batches : bool, default=False
+        Whether the history holds every batch, as some skorch callbacks need.
+    fast : bool, default=False
+        Whether to compile or capture the training step.
+    mixed_precision : {"bf16"}, default=None
+        Type of the training step's forward pass.
+    **kwargs
+        skorch's own; `criterion` is a THINLoss.
+    """
+
+    _default_callbacks = []
+
+    def __init__(
+        self,
+        module,
+        *,
+        lr_schedule="constant",
+        augmentation=None,
+        record_batches=False,
+        fast=False,
+        mixed_precision=None,
+        **kwargs,
+    ):
+        batches = {"iterator_train": TensorBatches, "iterator_valid": TensorBatches}
+        super().__init__(module, **batches, **kwargs)
+        self.lr_schedule = lr_schedule
+        self.augmentation = augmentation
+        self.record_batches = record_batches
+        self.fast = fast
+        self.mixed_precision = mixed_precision
+        self.listeners_ = self.ctrl_c_ = None
+
+    @property
+    def lam(self):
+        """λ, which callbacks may change from epoch to epoch."""
+        return self.criterion_.lam.item()
+
+    @lam.setter
+    def lam(self, value):
+        self.criterion_.lam.fill_(value)
+
+    def set_params(self, **kwargs):
+        if "lam" in kwargs:
+            self.lam = kwargs.pop("lam")
+        return super().set_params(**kwargs)
+
+    def load_params(self, *args, checkpoint=None, **kwargs):
+        if checkpoint is not None:  # λ and the term are those of this training
+            checkpoint = copy.copy(checkpoint)
+            checkpoint.f_criterion = None
+        return super().load_params(*args, checkpoint=checkpoint, **kwargs)
+
+    def get_all_learnable_params(self):
+        # frozen weights of the module may be thawed by a callback; frozen predictors stay frozen
+        yield from self.module_.named_parameters()
+        yield from ((n, w) for n, w in self.criterion_.named_parameters() if w.requires_grad)
+
+    # ------------------------------------------------------------------ a batch
+
+    def get_iterator(self, dataset, training=False):
+        iterator = super().get_iterator(dataset, training=training)
+        iterator.device = torch.device(self.device)
+        return iterator
+
+    def infer(self, x, **fit_params):
+        # skorch cannot move a named tuple between devices
+        return tuple(self.module_(x["x"], x.get("gate_input"), x.get("exogenous_logits")))
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        terms = X.get("exogenous_logits"), X.get("weight")
+        return self.criterion_(y_pred, y_true, *terms)["loss"]
+
+    def train_step_single(self, batch, **fit_params):
+        X, y = batch
+        if self.augmentation is not None:
+            X = self.augmentation(X)
+        return self.step_(X, y)
+
+    def step(self, X, y, losses=None):
+        """Means and output of a training batch; sets the gradients of the weights."""
+        means, output = (losses or self.losses)(X, y)
+        means["loss"].backward()
+        means = {name: mean.detach() for name, mean in means.items()}
+        return {"loss": means["loss"], "y_pred": output, "means": means}
+
+    def losses(self, X, y):
+        """Means of the loss and its terms over a training batch, and the output."""
+        precision = CASTS.get(self.mixed_precision)
+        means, output = batch_losses(self.module_, self.criterion_, X, y, precision=precision)
+        return means, tuple(part.detach() for part in output)
+
+    def fast_step(self):
+        """`step` as a compiled program or a captured graph; other batch sizes stay eager."""
+        if torch.device(self.device).type == "cuda":
+            return CapturedNetStep(self)
+        # fits of equal shapes share a program, for all λ
+        options = {"dynamic": False, "recompile_limit": PROGRAMS}
+        fast = partial(self.step, losses=torch.compile(self.losses, **options))
+        return lambda X, y: (fast if len(y) == self.batch_size else self.step)(X, y)
+
+    @torch.no_grad()
+    def validation_step(self, batch, **fit_params):
+        means, output = batch_losses(self.module_, self.criterion_, *batch, dispelled=False)
+        return {"loss": means["loss"], "y_pred": output, "means": means}
+
+    # ------------------------------------------------------------------ an epoch
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        if iterator is None:
+            return
+        self._set_training(training)
+        self.listeners_ = self._listeners()
+        if training:
+            self.epoch_start_ = perf_counter()
+        if training and self.schedule_ is not None:
+            self.history.record("event_lr", self.schedule_.get_last_lr()[0])
+        sizes, terms = [], {"loss": [], "dispelling": []}
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=training)
+            step = step_fn(batch)
+            sizes.append(len(batch[1]))
+            for name in terms.keys() & step["means"].keys():
+                terms[name].append(step["means"][name])
+            if training and self.schedule_ is not None:
+                self.schedule_.step()
+            if self.record_batches:
+                self.history.record_batch(f"{prefix}_loss", step["loss"].item())
+                self.history.record_batch(f"{prefix}_batch_size", sizes[-1])
+            self.notify("on_batch_end", batch=batch, training=training, **step)
+        means = {}
+        for name, values in terms.items():
+            if values:  # read once; each counts as often as its batch has rows
+                weight = values[0].new_tensor(sizes)
+                means[name] = float(torch.stack(values) @ weight / weight.sum())
+        finite = all(bool(weight.isfinite().all()) for weight in self.module_.parameters())
+        record(self.history, prefix, means, len(iterator), finite=finite, lr=self.lr)
+
+    def notify(self, method_name, **cb_kwargs):
+        if method_name in BATCH_EVENTS and not self.record_batches:
+            for method in self.listeners_[method_name]:
+                method(self, **cb_kwargs)
+        elif method_name != "on_epoch_end":
+            super().notify(method_name, **cb_kwargs)
+        elif ends_training(partial(super().notify, method_name, **cb_kwargs), self.ctrl_c_):
+            raise StopTraining
+
+    def _listeners(self):
+        """Methods that callbacks override, by event; calling all of them would slow batches."""
+        methods = {
+            name: [getattr(callback, name) for _, callback in self.callbacks_]
+            for name in BATCH_EVENTS
+        }
+        return {
+            name: [m for m in own if getattr(m, "__func__", None) is not getattr(Callback, name)]
+            for name, own in methods.items()
+        }
+
+    # ------------------------------------------------------------------ a training
+
+    def partial_fit(self, X, y=None, classes=None, **fit_params):
+        if not self.initialized_:
+            self.initialize()
+        self._keep_weights()
+        self.step_ = self.fast_step() if self.fast else self.step
+        self.schedule_ = None
+        if self.lr_schedule == "cosine":
+            n_batches = len(self.get_iterator(X, training=True))
+            self.schedule_ = cosine_schedule(self.optimizer_, self.max_epochs, n_batches)
+        try:
+            with noting_ctrl_c() as self.ctrl_c_:
+                self.notify("on_train_begin", X=X, y=y)
+                with suppress(StopTraining):
+                    self.fit_loop(X, y)
+                self.notify("on_train_end", X=X, y=y)
+        except BaseException as error:
+            if self.history and "dur" not in self.history[-1]:
+                self.history.pop()  # the unfinished epoch
+            if isinstance(error, FloatingPointError):
+                self.module_.load_state_dict(self.good_weights_)
+                self.optimizer_.state.clear()  # its moments are not finite either
+            raise
+        finally:
+            self.good_weights_ = self.listeners_ = self.step_ = self.schedule_ = None
+            self._set_training(False)
+        return self
+
+    def on_epoch_end(self, net, **kwargs):
+        self.history.record("dur", perf_counter() - self.epoch_start_)
+        self._keep_weights()
+
+    def _keep_weights(self):
+        """Keep weights to restore if the loss of the next epoch is not finite."""
+        state = self.module_.state_dict()
+        self.good_weights_ = {name: tensor.clone() for name, tensor in state.items()}
+
+    # ------------------------------------------------------------------ a pickle
+
+    def __getstate__(self):
+        # the optimizer refers to tensors, which are not pickled; nor are programs
+        names = ("module", "module_", "optimizer_", "criterion", "criterion_", "step_", "schedule_")
+        return {**vars(self), **dict.fromkeys(names), "packed_module_": pack(self.module_)}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        skeleton, arrays = state.pop("packed_module_")
+        try:
+            device = check_device(state["device"])
+        except ValueError:  # this machine lacks the device of the training
+            device = torch.device("cpu")
+        vars(self).update(state, device=str(device))
+        module = unpack(skeleton, arrays, device)
+        vars(self).update(module=module, module_=module)
+
+
+def cosine_schedule(optimizer, max_epochs, n_batches):
+    """A rate that falls along a cosine to 0 over the fit, with a step after each batch.
+
+    Steps of batches also let short fits over many rows end slowly. skorch's LRScheduler would
+    need every batch in the history for them.
+    """
+    return CosineAnnealingLR(optimizer, max_epochs * n_batches)
+
+
+def record(history, prefix, means, n_batches, *, finite, lr):
+    """Write the means of an epoch into the history, and whether its loss is the best so far.
+
+    Raises FloatingPointError where the loss or, by `finite`, the weights are not finite.
+    """
+    name, loss = f"{prefix}_loss", means["loss"]
+    if not (finite and math.isfinite(loss)):
+        raise FloatingPointError(
+            f"the {name} became {loss} at epoch {history[-1, 'epoch']}; the weights of the epoch "
+            f"before are kept. Try a lower lr (got {lr}), or bring the columns of X to a common "
+            "scale."
+        )
+    best = all(loss < epoch[name] for epoch in history if name in epoch)
+    for term, mean in means.items():
+        history.record(f"{prefix}_{term}", mean)
+    history.record(f"{name}_best", best)
+    history.record(f"{prefix}_batch_count", n_batches)

@@ -1,0 +1,88 @@
+"""The plan of one training, with all that `training` needs."""
+
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from skorch.dataset import Dataset
+from torch import nn
+
+from sklearn_thin._sharing import Itself, identity, shared, structure
+from sklearn_thin.losses import THINLoss
+from sklearn_thin.rows.arrays import IN_MEMORY
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a training."""
+
+    optimizer: Any  # a name of OPTIMIZERS, or a callable
+    lr: float
+    lr_schedule: str  # "cosine" or "constant"
+    weight_decay: float
+    batch_size: int
+    max_epochs: int
+    n_iter_no_change: int | None  # patience of early stopping; None trains to the end
+    device: torch.device
+    compile: bool
+    mixed_precision: str | None  # a name of CASTS
+
+
+@dataclass
+class FitPlan:
+    """The start of one training, independent of the estimator that made it.
+
+    Plans of one :attr:`shape_key` train together, except plans with a reason in :attr:`why_alone`.
+    """
+
+    module: nn.Module  # a THINModule; to continue a training, a copy of its module
+    loss: THINLoss
+    train: Dataset
+    valid: Dataset | None
+    settings: Settings
+    seed: int
+    architecture: Hashable = None  # if equal, modules of equal shapes compute the same
+    term_source: tuple = ()  # if equal, the losses have terms of one structure
+    map_labels: torch.Tensor | None = None  # labels for the module's map, (n, n_labels)
+    map_weight: torch.Tensor | None = None  # (n,)
+    before: Any = None  # the net to continue
+    keeps_optimizer: bool = False
+    augmentation: Any = None  # batch -> batch
+    callbacks: list = field(default_factory=list)  # the user's
+    followers: dict = field(default_factory=dict)  # scikit-learn's callbacks, by name
+    verbose: int = 0
+    name: str = ""  # the estimator's, for the progress bar
+
+    @property
+    def why_alone(self):
+        """The reason that keeps this training out of stacks, or None."""
+        if self.callbacks or self.followers:
+            return "callbacks follow a single fit"
+        if self.augmentation is not None:
+            return "augment takes one batch of images"
+        if self.keeps_optimizer:
+            return "warm_start keeps the optimizer"
+        if not isinstance(self.settings.optimizer, str):
+            return "a custom optimizer may mix the nets"
+        return None
+
+    @property
+    def shape_key(self):
+        """Key of equal shapes and equal numbers of steps; plans of one key can be stacked."""
+        # the optimizer has a group for each rate, so that rates may differ
+        settings = asdict(replace(self.settings, lr=None, weight_decay=None))
+        stops = settings.pop("n_iter_no_change") is not None
+        shapes = [(name, tuple(t.shape)) for name, t in self.module.state_dict().items()]
+        parts = [part for part in (self.train, self.valid) if part is not None]
+        # large rows are not copied for each net, so that all nets must read the same
+        data = [
+            (name, rows.dtype, tuple(rows.shape), rows.nbytes > IN_MEMORY and rows.data_ptr())
+            for part in parts
+            for name, rows in part.X.items()
+        ]
+        term = self.loss.term
+        if term is not None:
+            source = self.term_source or (Itself(term),)
+            term = shared(("term", *source), lambda: structure(self.loss.term))
+        return self.architecture, identity([settings, stops, shapes, data]), term

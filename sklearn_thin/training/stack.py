@@ -1,0 +1,219 @@
+"""One stack: nets of equal shape -> trained together, each as it would train alone.
+
+The parameters and buffers of the modules are stacked (torch.func), and their steps are one batched
+program (torch.vmap). The optimizer of a single fit steps the stacked tensors: it works element by
+element, so that the nets stay independent.
+"""
+
+from operator import attrgetter
+from time import perf_counter
+
+import torch
+from torch.func import functional_call, stack_module_state
+
+from sklearn_thin._environment import CASTS, ends_training
+from sklearn_thin.losses import batch_losses
+from sklearn_thin.modules.tensors import laid_out_as
+from sklearn_thin.training.batches import StackedBatches
+from sklearn_thin.training.callbacks import early_stopping
+from sklearn_thin.training.capture import CapturedStep
+from sklearn_thin.training.maps import EPOCH_ROWS, refit_map
+from sklearn_thin.training.net import cosine_schedule, new_net, record
+
+_rate = attrgetter("settings.lr", "settings.weight_decay")  # differ between the optimizer's groups
+
+
+class Stack:
+    """Nets that train together, from plans of one shape key.
+
+    Weights, rows, seeds, rates, weight decays, λ and patience may differ.
+    """
+
+    def __init__(self, plans):
+        # the optimizer steps neighbours of one rate as one tensor
+        self.order = sorted(range(len(plans)), key=lambda i: _rate(plans[i]))
+        self.plans = [plans[i] for i in self.order]
+        self.nets = [new_net(plan) for plan in self.plans]
+        self.settings = settings = self.plans[0].settings
+        given = settings.batch_size, settings.device
+        self.train = StackedBatches([plan.train for plan in self.plans], *given)
+        self.valid = None
+        if plans[0].valid is not None:
+            self.valid = StackedBatches([plan.valid for plan in self.plans], *given)
+        # only the structure of these two is used, never their tensors
+        self.module, self.loss = self.nets[0].module_, self.nets[0].criterion_
+        self.state = stack_module_state([net.module_ for net in self.nets])
+        self.loss_state = stack_module_state([net.criterion_ for net in self.nets])
+        weights = [*self.state[0].values(), *self.loss_state[0].values()]
+        self.trained = [weight for weight in weights if weight.requires_grad]
+        self.optimizer, self.groups = self._optimizer()
+        self.schedule = None
+        if settings.lr_schedule == "cosine":
+            lengths = settings.max_epochs, len(self.train.bounds)
+            self.schedule = cosine_schedule(self.optimizer, *lengths)
+        self.orders = [net.iterator_train__generator for net in self.nets]
+        self.map_orders = [torch.Generator().manual_seed(plan.seed) for plan in self.plans]
+        self.stoppers = {}
+        if settings.n_iter_no_change is not None:
+            self.stoppers = {i: early_stopping(plan) for i, plan in enumerate(self.plans)}
+        self.step = self._step
+        if settings.compile and settings.device.type == "cuda":
+            self.step = CapturedStep(self._step, (len(plans), settings.batch_size))
+        self.active = set(range(len(plans)))  # nets that neither stopped nor failed
+        self.errors = {}
+
+    def fit(self, ctrl_c):
+        """Train all nets; for each plan its net, or a FloatingPointError of its loss.
+
+        `ctrl_c` is the list of :func:`noting_ctrl_c`.
+        """
+        for index, stopper in self.stoppers.items():
+            stopper.on_train_begin(self.nets[index])
+        try:
+            for epoch in range(self.settings.max_epochs):
+                self._run_epoch(epoch, ctrl_c)
+                if not self.active:
+                    break
+        finally:
+            self.step = None  # a graph keeps memory, and the stack
+        self._give_back()
+        results = {place: self.errors.get(i, self.nets[i]) for i, place in enumerate(self.order)}
+        return [results[place] for place in range(len(results))]
+
+    # ------------------------------------------------------------------ a step
+
+    def _optimizer(self):
+        """The optimizer, with a group of slices of the stacked tensors for each rate."""
+        groups, slices, start = [], [], 0
+        for stop in range(1, len(self.plans) + 1):
+            if stop < len(self.plans) and _rate(self.plans[stop]) == _rate(self.plans[start]):
+                continue
+            tensors = [tensor.detach()[start:stop] for tensor in self.trained]
+            lr, weight_decay = _rate(self.plans[start])
+            groups.append({"params": tensors, "lr": lr, "weight_decay": weight_decay})
+            slices.append((slice(start, stop), tensors))
+            start = stop
+        net = self.nets[0]
+        _, kwargs = net.get_params_for_optimizer("optimizer", net.module_.named_parameters())
+        return net.optimizer(groups, **kwargs), slices
+
+    def _losses(self, batch, y, **how):
+        """Means of the loss and its terms, (nets,) each."""
+
+        def of_net(state, loss_state, X, y):
+            return batch_losses(
+                lambda *inputs: functional_call(self.module, state, inputs),
+                lambda *inputs: functional_call(self.loss, loss_state, inputs),
+                X,
+                y,
+                **how,
+            )[0]
+
+        states = self.state, self.loss_state
+        return torch.vmap(of_net, randomness="different")(*states, batch, y)
+
+    def _step(self, batch, y):
+        """Means of a training batch, (nets,), and the gradients of the loss."""
+        means = self._losses(batch, y, precision=CASTS.get(self.settings.mixed_precision))
+        # the gate of a single expert is unused, and gets zeros
+        total = means["loss"].sum()
+        gradients = torch.autograd.grad(total, self.trained, materialize_grads=True)
+        return {name: mean.detach() for name, mean in means.items()}, gradients
+
+    def _train_epoch(self):
+        """One pass over the training rows: means of the loss and its terms, (nets,) each."""
+        self.module.train()
+        self.loss.train()
+        sums = {}
+        for batch, y, size in self.train.batches(self.orders):
+            means, gradients = self.step(batch, y)
+            for part, tensors in self.groups:
+                for tensor, gradient in zip(tensors, gradients, strict=True):
+                    tensor.grad = laid_out_as(tensor, gradient[part])
+            self.optimizer.step()
+            if self.schedule:
+                self.schedule.step()
+            for name, values in means.items():
+                sums[name] = sums.get(name, 0.0) + values * size
+        del sums["cross_entropy"]
+        return {name: total / self.train.n_rows for name, total in sums.items()}
+
+    @torch.no_grad()
+    def _validate(self):
+        """Mean cross-entropy on the held-out rows, (nets,)."""
+        self.module.eval()
+        batches = self.valid.batches()
+        total = sum(self._losses(X, y, dispelled=False)["loss"] * size for X, y, size in batches)
+        return {"loss": total / self.valid.n_rows}
+
+    # ------------------------------------------------------------------ an epoch
+
+    def _run_epoch(self, epoch, ctrl_c):
+        start = perf_counter()
+        rates = [0.0] * len(self.nets)
+        for (part, _), group in zip(self.groups, self.optimizer.param_groups, strict=True):
+            rates[part] = [group["lr"]] * len(rates[part])
+        if epoch and self.plans[0].map_labels is not None:
+            self._refit_maps()
+        means = {"train": self._train_epoch()}
+        if self.valid is not None:
+            means["valid"] = self._validate()
+        means = {part: {k: v.tolist() for k, v in of.items()} for part, of in means.items()}
+        finite = [w.detach().flatten(1).isfinite().all(1) for w in self.state[0].values()]
+        finite = torch.stack(finite).all(0).tolist()  # weights of each net
+        seconds = (perf_counter() - start) / len(self.nets)
+        for index in sorted(self.active):
+            own = {part: {k: v[index] for k, v in of.items()} for part, of in means.items()}
+            epoch = {"means": own, "finite": finite[index], "rate": rates[index], "dur": seconds}
+            if self._ends(index, epoch, ctrl_c):
+                self.active.remove(index)
+
+    def _ends(self, index, epoch, ctrl_c):
+        """Write the epoch into a net's history; whether the training of the net ends."""
+        net, batches = self.nets[index], {"train": self.train, "valid": self.valid}
+        net.history.new_epoch()
+        net.history.record("epoch", len(net.history))
+        if self.schedule:
+            net.history.record("event_lr", epoch["rate"])
+        try:
+            for part, means in epoch["means"].items():
+                known = {"finite": epoch["finite"], "lr": net.lr}
+                record(net.history, part, means, len(batches[part].bounds), **known)
+        except FloatingPointError as error:
+            self.errors[index] = error.with_traceback(None)  # which holds the stack
+            return True
+        net.history.record("dur", epoch["dur"])
+        if index not in self.stoppers:
+            return False
+        self._load(index)  # early stopping keeps the best weights
+        return ends_training(lambda: self.stoppers[index].on_epoch_end(net), ctrl_c)
+
+    @torch.no_grad()
+    def _load(self, index):
+        """Copy the present weights and statistics of a net into its module."""
+        module = self.nets[index].module_
+        # a state dict would leave out buffers that are not persistent
+        own = dict([*module.named_parameters(), *module.named_buffers()])
+        for stacked in self.state:
+            for name, tensor in stacked.items():
+                own[name].copy_(tensor[index])
+
+    def _refit_maps(self):
+        """Fit the map of each net to its own representation."""
+        for index in self.active:
+            plan, module = self.plans[index], self.nets[index].module_
+            self._load(index)
+            refit_map(module, plan, EPOCH_ROWS, self.map_orders[index])
+            for name, fitted in module.eraser.named_buffers():
+                self.state[1][f"eraser.{name}"][index].copy_(fitted)
+
+    def _give_back(self):
+        """Copy the weights into the nets: the last, or with early stopping the best."""
+        for index, net in enumerate(self.nets):
+            if index in self.errors:
+                continue
+            self._load(index)
+            if index in self.stoppers:
+                self.stoppers[index].on_train_end(net)
+            if self.plans[index].map_labels is not None:
+                refit_map(net.module_, self.plans[index], None, self.map_orders[index])

@@ -13,7 +13,7 @@ from torch import nn
 
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._sharing import MEMO, Itself, shared
-from sklearn_thin.rows.arrays import BLOCK, IN_MEMORY, as_tensor, room_for, take
+from sklearn_thin.rows.arrays import BLOCK, IN_MEMORY, as_tensor, infer_rows, room_for, take
 
 OUTPUTS = "the exogenous side's outputs"
 
@@ -38,12 +38,10 @@ class ExogenousVariable:
         if self.head is not None:
             self.head = unpack(*self.head, torch.device("cpu"))
 
-    @torch.inference_mode()
     def logits(self, h):
         """c(h_exo): (n_samples, exogenous classes)."""
         try:
-            # a copy, as h may be the user's own rows, and a module may write into its input
-            return self.head(h.clone())
+            return torch.from_numpy(infer_rows(lambda h: self.head(h), {"h": h}, h.device))
         except RuntimeError as error:
             raise ValueError(
                 f"the exogenous predictor of {self.name!r} does not read the "

@@ -17,7 +17,6 @@ from sklearn_thin._sharing import MEMO, Itself, shared
 BLOCK = 4096  # rows that are copied or transformed together
 IN_MEMORY = 2**28  # most bytes of a copy, or of outputs, in memory; more go to a file
 NUMBERS = "biuf"  # kinds of dtypes
-LEAST = 8  # rows of a block, as products of few rows round otherwise
 
 
 def read_dataset(X, y=None, *, verbose=0):
@@ -209,14 +208,13 @@ def infer_rows(function, tensors, device):
     first, whole = next(iter(tensors.values())), None
     size = block_rows(first, device)
     for start in range(0, len(first), size):
-        # a copy, as a module may write into its input
-        block = {n: rows[start : start + size].to(device, copy=True) for n, rows in tensors.items()}
-        n_rows = len(first[start : start + size])
-        if n_rows < LEAST:
-            index = torch.arange(LEAST, device=device)
-            index = index.where(index < n_rows, 0)
-            block = {name: rows[index] for name, rows in block.items()}
-        part = function(**block)[:n_rows].cpu().numpy()
+        rows = {name: tensor[start : start + size] for name, tensor in tensors.items()}
+        try:
+            part = function(**{name: _block(part, size, device) for name, part in rows.items()})
+        except RuntimeError:  # a user's module may need rows without gaps, for a view of them
+            blocks = {name: _block(part, size, device) for name, part in rows.items()}
+            part = function(**{name: block.contiguous() for name, block in blocks.items()})
+        part = part[: len(first) - start].cpu().numpy()
         if whole is None:
             whole = np.empty((len(first), *part.shape[1:]), part.dtype)
         whole[start : start + len(part)] = part
@@ -224,9 +222,29 @@ def infer_rows(function, tensors, device):
 
 
 def block_rows(rows, device):
-    """How many of the rows pass through a network at once."""
-    values = 2**18 if torch.device(device).type == "cpu" else 2**20  # what the caches hold
-    return max(1, values // max(1, math.prod(rows.shape[1:])))
+    """Rows of every block, by the width of the rows and never by their number.
+
+    Libraries choose kernels, and deal rows to threads, by the shape of a matrix product. Kernels
+    round differently. In products of one shape a row gets the same bits beside any other rows. A
+    power of two leaves no rows over for other kernels.
+    """
+    values, most = (2**16, 128) if torch.device(device).type == "cpu" else (2**20, 4096)
+    size = min(most, max(16, values // max(1, math.prod(rows.shape[1:]))))
+    return 1 << (size.bit_length() - 1)
+
+
+def _block(rows, size, device):
+    """A copy of the rows, as modules may write into their input, filled up with its first row.
+
+    Rows of a table start at multiples of 64 bytes: products with few outputs round by the address
+    of a row, which depends on its place in the block.
+    """
+    width, *sides = rows.shape[1:]
+    room = width if sides else -(-width // 16) * 16
+    block = rows.new_empty((size, room, *sides), device=device)[:, :width]
+    block[: len(rows)] = rows
+    block[len(rows) :] = block[:1]
+    return block
 
 
 def as_tensor(array, shape=None):

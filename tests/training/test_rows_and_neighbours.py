@@ -1,0 +1,166 @@
+"""Rows do not see each other: a row's outputs are the same bits beside any other rows."""
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
+
+SIZES = (1, 3, 11, 40, 129)  # below and above the rows that a kernel, a thread or a block takes
+N_ROWS = 300
+SMALL = MLPBackbone((16,))
+EXPERTS = {"depth": 5, "n_experts": 32, "hidden_units": 128, "inference": "hard"}
+GATED = {"depth": 3, "hidden_units": 64}
+
+
+def first_columns(X):
+    return X[:, :7]
+
+
+CASES = {  # shape of a sample, parameters
+    "1 column": ((1,), {}),
+    "4 columns": ((4,), {"backbone": SMALL}),
+    "30 columns, few outputs": ((30,), {"backbone": MLPBackbone((4,))}),
+    "64 columns, 8 experts": ((64,), {"backbone": SMALL, "depth": 3, "hidden_units": 64}),
+    "64 columns, 32 experts": ((64,), EXPERTS),
+    "64 columns, linear experts": ((64,), {"depth": 3, "hidden_units": 0, "inference": "hard"}),
+    "64 columns, 43 units an expert": ((64,), {"depth": 3, "n_experts": 6, "hidden_units": 256}),
+    "784 columns": ((784,), {}),
+    "5000 columns": ((5000,), {"backbone": SMALL, "depth": 3, "hidden_units": 0}),
+    "small images": ((8, 8), {"backbone": ConvNetBackbone(hidden_layer_sizes=()), **EXPERTS}),
+    "images": ((28, 28), {"depth": 2, "hidden_units": 32}),
+}
+SIDES = {  # what the gate reads, of rows of 30 columns
+    "encoder's probabilities": lambda: ExogenousEncoder(SMALL, max_epochs=1, random_state=0),
+    "odd width": lambda: FunctionTransformer(first_columns),
+}
+SETTINGS = {  # of an environment variable, and what /proc/cpuinfo calls the ability it needs
+    "ATEN_CPU_CAPABILITY=default": "",
+    "ATEN_CPU_CAPABILITY=avx2": "avx2",
+    "ATEN_CPU_CAPABILITY=avx512": "avx512dq",
+    "MKL_ENABLE_INSTRUCTIONS=SSE4_2": "sse4_2",  # AMD's processors do not heed these two
+    "MKL_ENABLE_INSTRUCTIONS=AVX2": "avx2",
+    "MKL_CBWR=COMPATIBLE": "",  # kernels that all processors have
+}
+
+
+@cache
+def data(shape):
+    random = np.random.RandomState(0)
+    X = random.standard_normal((N_ROWS, *shape)).astype(np.float32)
+    return X, np.arange(N_ROWS) % 10, np.arange(N_ROWS) % 5
+
+
+@cache
+def fitted(name):
+    """Not to be changed."""
+    shape, params = CASES[name]
+    X, y, _ = data(shape)
+    return THINClassifier(**params, max_epochs=1, batch_size=100, random_state=0).fit(X, y)
+
+
+@cache
+def gated(side):
+    """Gated by a frozen transformer; not to be changed."""
+    X, y, z = data((30,))
+    frozen = FrozenEstimator(SIDES[side]().fit(X, z))
+    return THINClassifier(frozen, **GATED, max_epochs=1, batch_size=100, random_state=0).fit(X, y)
+
+
+def methods(model):
+    names = ["predict_proba", "transform"]
+    if getattr(model, "depth", 0):
+        names += ["gate_proba", "expert_proba"]
+    return [getattr(model, name) for name in names]
+
+
+def assert_rows_do_not_see_each_other(call, X):
+    together = call(X)
+    last_first = call(X[::-1])[::-1]
+    np.testing.assert_array_equal(last_first, together, "in the other order")
+    some = np.sort(np.random.RandomState(0).permutation(len(X))[:101])
+    np.testing.assert_array_equal(call(X[some]), together[some], "some of the rows")
+    for size in SIZES:
+        for start in (1, 150):
+            rows = slice(start, start + size)
+            np.testing.assert_array_equal(call(X[rows]), together[rows], f"{rows}")
+
+
+@pytest.fixture(params=[1, 2], ids=["1 thread", "2 threads"])
+def threads(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rows_do_not_see_each_other(name, threads):
+    for call in methods(fitted(name)):
+        assert_rows_do_not_see_each_other(call, data(CASES[name][0])[0])
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_rows_on_the_exogenous_side_do_not_see_each_other(side, threads):
+    for call in methods(gated(side)):
+        assert_rows_do_not_see_each_other(call, data((30,))[0])
+
+
+def test_rows_of_an_encoder_do_not_see_each_other(threads):
+    X, _, z = data((30,))
+    for call in methods(ExogenousEncoder(max_epochs=1, random_state=0).fit(X, z)):
+        assert_rows_do_not_see_each_other(call, X)
+
+
+def test_how_an_array_lies_in_memory_makes_no_difference(threads):
+    model, X = fitted("64 columns, 8 experts"), data((64,))[0]
+    expected = model.predict_proba(X)
+    wide = np.zeros((N_ROWS, 65), np.float32)
+    wide[:, 1:] = X
+    np.testing.assert_array_equal(model.predict_proba(np.asfortranarray(X)), expected)
+    np.testing.assert_array_equal(model.predict_proba(wide[:, 1:]), expected)
+
+
+def test_many_rows_are_the_same_bits_as_few():
+    model = fitted("4 columns")
+    X = np.random.RandomState(1).standard_normal((10_001, 4)).astype(np.float32)
+    together = model.predict_proba(X)
+    for rows in (slice(9_990, None), slice(5_000, 5_001), slice(0, 1_000)):
+        np.testing.assert_array_equal(model.predict_proba(X[rows]), together[rows])
+
+
+def has(ability):
+    """Whether the processor has it, as Linux says."""
+    cpu = Path("/proc/cpuinfo")
+    return not ability or (cpu.exists() and ability in cpu.read_text().split())
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_no_setting_of_the_processor_lets_rows_see_each_other(setting):
+    if not has(SETTINGS[setting]):
+        pytest.skip(f"the processor has no {SETTINGS[setting]}")
+    name, value = setting.split("=")
+    package = Path(__file__).parents[2]
+    env = {**os.environ, name: value, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "2"}
+    env["OMP_WAIT_POLICY"] = "PASSIVE"  # else threads spin for a core that another test has
+    done = subprocess.run([sys.executable, __file__], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+if __name__ == "__main__":  # the core of it, in a process that has such a setting
+    names = ["64 columns, 32 experts", "784 columns", "4 columns", "small images"]
+    for n_threads, n_names in ((1, 4), (2, 2)):
+        torch.set_num_threads(n_threads)
+        for name in names[:n_names]:
+            for call in methods(fitted(name)):
+                assert_rows_do_not_see_each_other(call, data(CASES[name][0])[0])
+        for call in methods(gated("odd width")):
+            assert_rows_do_not_see_each_other(call, data((30,))[0])

@@ -140,15 +140,12 @@ class StackedSearch:
         finally:
             vars(self).update(before)
             del self._run
-            self._take_back()
+            # a failed refit, or a scorer, may still hold the stand-in
+            if isinstance(getattr(self, "best_estimator_", None), HandedOut):
+                self.best_estimator_ = self.best_estimator_.estimator
+            if self.scoring is None and hasattr(self, "scorer_"):
+                self.scorer_ = check_scoring(self.estimator)
         return self
-
-    def _take_back(self):
-        """Replace the stand-in, which a failed refit or a scorer may still hold."""
-        if isinstance(getattr(self, "best_estimator_", None), HandedOut):
-            self.best_estimator_ = self.best_estimator_.estimator
-        if self.scoring is None and hasattr(self, "scorer_"):
-            self.scorer_ = check_scoring(self.estimator)
 
     def _get_routed_params_for_fit(self, params):
         self._run.routed = super()._get_routed_params_for_fit(params)

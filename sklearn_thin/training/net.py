@@ -248,10 +248,6 @@ class THINNet(NeuralNetClassifier):
             return
         self._set_training(training)
         self.listeners_ = self._listeners()
-        if training:
-            self.epoch_start_ = perf_counter()
-        if training and self.schedule_ is not None:
-            self.history.record("event_lr", self.schedule_.get_last_lr()[0])
         sizes, terms = [], {"loss": [], "dispelling": []}
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
@@ -321,6 +317,12 @@ class THINNet(NeuralNetClassifier):
             self.good_weights_ = self.listeners_ = self.step_ = self.schedule_ = None
             self._set_training(False)
         return self
+
+    def on_epoch_begin(self, net, **kwargs):
+        super().on_epoch_begin(net, **kwargs)
+        self.epoch_start_ = perf_counter()
+        if self.schedule_ is not None:
+            self.history.record("event_lr", self.schedule_.get_last_lr()[0])
 
     def on_epoch_end(self, net, **kwargs):
         self.history.record("dur", perf_counter() - self.epoch_start_)

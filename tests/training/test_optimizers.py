@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import log_loss
-from skorch.callbacks import (
-    Callback,
-)
+from skorch.callbacks import Callback
 from torch import nn
 
 from tests.helpers import small
 
 
 class LearningRates(Callback):
-    """Remembers the rate of every batch as the optimizer has it."""
+    """Remembers the rate of every batch as the optimizer has it, and of every epoch's begin."""
 
     def on_train_begin(self, net, **kwargs):
-        self.rates_ = []
+        self.rates_, self.first_ = [], []
+
+    def on_epoch_begin(self, net, **kwargs):
+        self.first_.append(net.history[-1].get("event_lr"))
 
     def on_batch_begin(self, net, **kwargs):
         self.rates_.append(net.optimizer_.param_groups[0]["lr"])
@@ -29,14 +30,16 @@ def learning_rates(**params):
     X, y = rng.rand(40, 3).astype(np.float32), np.arange(40) % 2
     clf = small(lr=0.1, max_epochs=4, batch_size=20, callbacks=[LearningRates()], **params)
     clf.fit(X, y)
-    return dict(clf.net_.callbacks_)["LearningRates"].rates_, clf.history_
+    callback = dict(clf.net_.callbacks_)["LearningRates"]
+    return callback.rates_, callback.first_, clf.history_
 
 
 def test_the_rate_falls_along_a_cosine_from_batch_to_batch_or_stays():
-    rates, history = learning_rates()
+    rates, first, history = learning_rates()
     expected = 0.05 * (1 + np.cos(np.pi * np.arange(8) / 8))
     np.testing.assert_allclose(rates, expected, rtol=1e-6)
     np.testing.assert_allclose(history[:, "event_lr"], expected[::2], rtol=1e-6)
+    assert first == history[:, "event_lr"]
     np.testing.assert_allclose(learning_rates(lr_schedule="constant")[0], 0.1)
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from tempfile import gettempdir
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,9 @@ from tests.helpers import small, small_encoder
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # pytest has a worker for each core
+if "ATEN_CPU_CAPABILITY" in os.environ:  # torch's cache of programs does not know the setting
+    cache = Path(gettempdir()) / f"inductor_{os.environ['ATEN_CPU_CAPABILITY']}"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
 torch.set_num_threads(1)
 
 

@@ -5,6 +5,7 @@ launches all of them at once.
 """
 
 from functools import cache
+from weakref import WeakMethod
 
 import torch
 
@@ -12,28 +13,28 @@ from sklearn_thin.modules.tensors import laid_out_as
 
 
 class CapturedStep:
-    """A function of a batch (dict of tensors, tensor) as one CUDA graph.
+    """A method of a batch (dict of tensors, tensor) as one CUDA graph; its owner holds this step.
 
-    The first call is eager, the second captures, or raises RuntimeError. The function must not
+    The first call is eager, the second captures, or raises RuntimeError. The method must not
     wait for the GPU, as `.item()` does. Its Python code runs once; random numbers of the GPU
     continue as without a graph. Results may lie in the graph's memory, which the next call
     overwrites: copy them. Batches whose y has another `shape` are computed without the graph.
     """
 
-    def __init__(self, function, shape):
-        self.function = function
+    def __init__(self, method, shape):
+        self.method = WeakMethod(method)  # memory of a GPU must not wait for a garbage collection
         self.shape = shape
         self.key = self.graph = None
 
     def __call__(self, X, y, key=()):
-        """The function of a batch; captures anew where `key` has changed, as of other weights."""
+        """The method of a batch; captures anew where `key` has changed, as of other weights."""
         if tuple(y.shape) != self.shape:
-            return self.function(X, y)
+            return self.method()(X, y)
         key = key, tuple(rows.shape for rows in X.values())
         if key != self.key:
             # cuBLAS and cuDNN set themselves up in a first run, outside of any graph
             self.key, self.graph = key, None
-            return self.function(X, y)
+            return self.method()(X, y)
         if self.graph is None:
             self._capture(X, y)
         for name, rows in X.items():
@@ -52,7 +53,7 @@ class CapturedStep:
         try:
             with torch.cuda.device(y.device), torch.cuda.graph(graph, **options):
                 try:
-                    self.result = self.function(self.X, self.y)
+                    self.result = self.method()(self.X, self.y)
                 except Exception as error:  # clearer than the error of the broken capture
                     refusal = error
                     raise

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from _cache import memory
 
-from sklearn_thin._compat import import_torchvision
 from sklearn_thin._environment import torch_seed
 from sklearn_thin.datasets import (
     ImageAugmentation,
@@ -18,6 +18,7 @@ from sklearn_thin.datasets import (
     make_sprites,
     split_by_subject,
 )
+from sklearn_thin.datasets._mnist import read_mnist
 
 SPRITE_SIDE = 32  # pixels
 SPRITES_BY = ("scale", "orientation", "tilt")
@@ -80,8 +81,7 @@ class Part(NamedTuple):
 @lru_cache(maxsize=2)
 def upright(data, train):
     """MNIST as it is: images and digits."""
-    mnist = import_torchvision().datasets.MNIST(data, train=train)
-    return mnist.data.numpy(), mnist.targets.numpy()
+    return read_mnist(Path(data).expanduser(), "train" if train else "test")
 
 
 def mnist_r(data, train, rows=None, **rotation):

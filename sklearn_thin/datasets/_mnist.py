@@ -2,9 +2,12 @@
 
 import os
 import zlib
+from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
+from time import time
 
 import numpy as np
 from sklearn.datasets import get_data_home
@@ -16,11 +19,20 @@ from sklearn_thin.datasets._rotated import ROTATION, check_range, make_rotated
 
 SUBSETS = {"train": ("train", 60_000), "test": ("t10k", 10_000)}  # name in files, images
 SIDE = 28
+DIGESTS = {  # SHA-256 of MNIST's own files, unpacked
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+DOWNLOADS = ".mnist-"  # begin of the name of a temporary folder
+ABANDONED = 24 * 3600  # seconds after which a download has been killed
 FETCHING = {
     **ROTATION,
     "data_home": [str, os.PathLike, None],
     "subset": [StrOptions(set(SUBSETS))],
     "download_if_missing": ["boolean"],
+    "own_files": ["boolean"],
     "return_X_y": ["boolean"],
 }
 HOW = (
@@ -48,6 +60,7 @@ def fetch_mnist_r(
     n_bins=18,
     n_copies=1,
     download_if_missing=True,
+    own_files=False,
     random_state=0,
     return_X_y=False,
 ):
@@ -65,6 +78,10 @@ def fetch_mnist_r(
     download_if_missing : bool, default=True
         Whether to download missing files, checked by torchvision's MD5 sums. False raises an
         OSError instead.
+    own_files : bool, default=False
+        Whether the files are your own, in MNIST's format and under its names, as those of
+        Fashion-MNIST. Such files are never downloaded. False checks that the files are
+        MNIST's, by their SHA-256 digests.
     random_state : int, RandomState instance or None, default=0
         Draws the angles.
     return_X_y : bool, default=False
@@ -82,11 +99,12 @@ def fetch_mnist_r(
     Raises
     ------
     OSError
-        For missing files with `download_if_missing=False`, or for a download that fails.
+        For missing files with `download_if_missing=False` or `own_files=True`, or for a
+        download that fails.
     ValueError
-        For a file that is truncated or corrupt, or an argument out of range.
+        For a file that is truncated, corrupt or not MNIST's, or an argument out of range.
     ImportError
-        Without torchvision, a part of the extra `vision`.
+        For a download without torchvision, a part of the extra `vision`.
 
     Examples
     --------
@@ -106,6 +124,7 @@ def fetch_mnist_r(
         scale=None,
         n_copies=n_copies,
         download_if_missing=download_if_missing,
+        own_files=own_files,
         random_state=random_state,
         return_X_y=return_X_y,
     )
@@ -124,6 +143,7 @@ def fetch_mnist_rs(
     n_scale_bins=10,
     n_copies=1,
     download_if_missing=True,
+    own_files=False,
     random_state=0,
     return_X_y=False,
 ):
@@ -133,7 +153,7 @@ def fetch_mnist_rs(
 
     Parameters
     ----------
-    data_home, subset, download_if_missing, random_state, return_X_y
+    data_home, subset, download_if_missing, own_files, random_state, return_X_y
         As in :func:`fetch_mnist_r`.
     angles, interpolation, max_angle, n_bins, scale, n_scale_bins, n_copies
         As in :func:`make_rotated`.
@@ -161,8 +181,8 @@ def fetch_mnist_rs(
     """
     check_range("scale", scale)  # before a download
     root = Path(get_data_home() if data_home is None else data_home).expanduser()
-    require_files(root, subset, download_if_missing)
-    images, target = read_mnist(root, subset)
+    require_files(root, subset, download_if_missing and not own_files)
+    images, target = read_mnist(root, subset, own_files)
     # equal rows of the subsets must not turn alike
     seeds = check_random_state(random_state).randint(2**31 - 1, size=len(SUBSETS))
     rotated = make_rotated(
@@ -214,7 +234,8 @@ def download(root, missing):
     whole. It would never notice a download that was cut off.
     """
     root.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".mnist-", dir=root) as folder:
+    remove_abandoned(root)
+    with TemporaryDirectory(prefix=DOWNLOADS, dir=root) as folder:
         try:
             import_torchvision().datasets.MNIST(folder, download=True)
         # half an archive raises the last three
@@ -225,20 +246,31 @@ def download(root, missing):
             ) from error
         (root / "MNIST" / "raw").mkdir(parents=True, exist_ok=True)
         for name in missing:
-            (Path(folder) / "MNIST" / "raw" / name).replace(root / "MNIST" / "raw" / name)
+            file = Path(folder) / "MNIST" / "raw" / name
+            with file.open("rb+") as content:
+                os.fsync(content.fileno())  # or a crash could leave the name without the content
+            os.replace(file, root / "MNIST" / "raw" / name)
 
 
-def read_mnist(root, subset):
+def remove_abandoned(root):
+    """Remove the temporary folders of killed downloads; a younger folder may be in use."""
+    for folder in root.glob(f"{DOWNLOADS}*"):
+        try:
+            abandoned = time() - folder.stat().st_mtime > ABANDONED
+        except FileNotFoundError:  # its download has ended meanwhile
+            continue
+        if abandoned:
+            rmtree(folder, ignore_errors=True)
+
+
+def read_mnist(root, subset, own_files=False):
     """Images (n, 28, 28) of uint8 and digits (n,) of a subset, from checked files."""
     n_images = SUBSETS[subset][1]
     shapes = (n_images, SIDE, SIDE), (n_images,)
     files = [root / "MNIST" / "raw" / name for name in file_names([subset])]
-    for file, shape in zip(files, shapes, strict=True):
-        check_idx(file, shape)
-    # datasets.MNIST would prefer files of older versions to the checked files
-    reader = import_torchvision().datasets.mnist
-    images = reader.read_image_file(files[0]).numpy()
-    target = reader.read_label_file(files[1]).numpy()
+    images, target = (
+        read_idx(file, shape, own_files) for file, shape in zip(files, shapes, strict=True)
+    )
     blank = int((images.reshape(n_images, -1).max(1) == 0).sum())
     if blank:
         raise ValueError(
@@ -250,11 +282,11 @@ def read_mnist(root, subset):
             f"{files[1]} is corrupt: expected all digits of 0 to 9 and no other, got "
             f"{', '.join(map(str, found))}; delete it and fetch anew"
         )
-    return images, target
+    return images, target.astype(np.int64)
 
 
-def check_idx(file, shape):
-    """Refuse a file unless it is a whole IDX file of uint8 of this shape."""
+def read_idx(file, shape, own_files):
+    """The array in an IDX file of uint8 of this shape; other files are refused."""
     header = np.array([0x800 + len(shape), *shape], dtype=">i4").tobytes()  # 8 is uint8
     expected, size = len(header) + int(np.prod(shape)), file.stat().st_size
     if size != expected:
@@ -262,10 +294,17 @@ def check_idx(file, shape):
             f"{file} is truncated or corrupt: expected {expected} bytes, got {size}; delete it "
             "and fetch anew"
         )
-    with file.open("rb") as content:
-        start = content.read(len(header))
+    content = file.read_bytes()
+    start = content[: len(header)]
     if start != header:
         raise ValueError(
             f"{file} is corrupt: expected it to begin with {header.hex(' ', 4)}, got "
             f"{start.hex(' ', 4)}; delete it and fetch anew"
         )
+    digest = sha256(content).hexdigest()
+    if not own_files and digest != DIGESTS[file.name]:
+        raise ValueError(
+            f"{file} is not MNIST's: expected the SHA-256 digest {DIGESTS[file.name]}, got "
+            f"{digest}; delete it and fetch anew, or pass own_files=True for files of your own"
+        )
+    return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)

@@ -2,7 +2,11 @@
 
 import gzip
 import hashlib
+import os
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -11,11 +15,12 @@ import pytest
 from sklearn.utils import check_random_state
 
 from sklearn_thin._compat import import_torchvision
-from sklearn_thin.datasets import fetch_mnist_r, fetch_mnist_rs
+from sklearn_thin.datasets import _mnist, fetch_mnist_r, fetch_mnist_rs
 from sklearn_thin.datasets._rotated import rotate
 
 MNIST = import_torchvision().datasets.MNIST
 SIZES = {"train": 60_000, "t10k": 10_000}
+REAL = _mnist.DIGESTS
 
 
 def idx(array):
@@ -26,7 +31,10 @@ def idx(array):
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """A folder with files of MNIST's size: image i shows a bar, its digit is i % 10."""
+    """A folder with files of MNIST's size, taken for MNIST's own.
+
+    Image i shows a bar, its digit is i % 10.
+    """
     root = tmp_path_factory.mktemp("data")
     raw = root / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -35,7 +43,10 @@ def root(tmp_path_factory):
         images[:, 10:14, 4:24] = 100 + np.arange(n_images)[:, None, None] % 10
         (raw / f"{prefix}-images-idx3-ubyte").write_bytes(idx(images))
         (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(np.arange(n_images) % 10))
-    return root
+    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in raw.iterdir()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_mnist, "DIGESTS", digests)
+        yield root
 
 
 @pytest.fixture
@@ -174,7 +185,9 @@ def test_scikit_learns_data_home_is_the_default(root, turned, monkeypatch):
     np.testing.assert_array_equal(data.images, turned.images)
 
 
-def test_the_real_digits(data_dir):
+def test_the_real_digits(data_dir, monkeypatch):
+    monkeypatch.setattr(_mnist, "DIGESTS", REAL)
+    fetch_mnist_r(data_home=data_dir, download_if_missing=False)
     data = fetch_mnist_rs(data_home=data_dir, subset="test", download_if_missing=False)
     assert data.target[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
     plain = MNIST(data_dir, train=False).data.numpy()
@@ -233,7 +246,7 @@ def test_a_label_that_is_no_digit_is_named(linked):
     name = "t10k-labels-idx1-ubyte"
     replace(linked, name, idx(np.r_[np.arange(9_999) % 10, 10]))
     with pytest.raises(ValueError, match=rf"{name} is corrupt: .* got 0, .*, 9, 10; delete"):
-        fetch_mnist_r(data_home=linked, subset="test")
+        fetch_mnist_r(data_home=linked, subset="test", own_files=True)
 
 
 def test_files_of_the_right_size_that_are_half_zeros_are_named(linked):
@@ -241,10 +254,51 @@ def test_files_of_the_right_size_that_are_half_zeros_are_named(linked):
     whole = (linked / "MNIST" / "raw" / images).read_bytes()
     replace(linked, labels, idx(np.zeros(10_000)))
     with pytest.raises(ValueError, match=rf"{labels} is corrupt: .* got 0; delete"):
-        fetch_mnist_r(data_home=linked, subset="test")
+        fetch_mnist_r(data_home=linked, subset="test", own_files=True)
     replace(linked, images, whole[: 16 + 784 * 5_000] + bytes(784 * 5_000))
     with pytest.raises(ValueError, match=rf"{images} is corrupt: 5000 images are blank; delete"):
-        fetch_mnist_r(data_home=linked, subset="test")
+        fetch_mnist_r(data_home=linked, subset="test", own_files=True)
+
+
+def swapped(content):
+    """An IDX file with its last two rows of 784 bytes exchanged."""
+    return content[:-1568] + content[-784:] + content[-1568:-784]
+
+
+OTHERS = {
+    "another pixel": ("t10k-images-idx3-ubyte", lambda content: content[:-300] + b"\1" * 300),
+    "another order": ("t10k-images-idx3-ubyte", swapped),
+    "other labels": ("t10k-labels-idx1-ubyte", lambda content: content[:8] + content[:7:-1]),
+}
+
+
+@pytest.mark.parametrize("how", OTHERS)
+def test_files_that_are_not_mnists_are_named_unless_they_are_ones_own(linked, how):
+    name, change = OTHERS[how]
+    file = linked / "MNIST" / "raw" / name
+    replace(linked, name, change(file.read_bytes()))
+    expected = rf"{name} is not MNIST's: expected the SHA-256 digest \w{{64}}, got \w{{64}}; delete"
+    for fetch in (fetch_mnist_r, fetch_mnist_rs):
+        with pytest.raises(ValueError, match=f"{expected} it .*own_files=True"):
+            fetch(data_home=linked, subset="test")
+        assert len(fetch(data_home=linked, subset="test", own_files=True).images) == 10_000
+
+
+def test_ones_own_files_are_never_completed_by_mnists(mirror, linked):
+    (linked / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").unlink()
+    with pytest.raises(FileNotFoundError, match="expected t10k-labels-idx1-ubyte in"):
+        fetch_mnist_r(data_home=linked, subset="test", own_files=True)
+    assert not mirror.served
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_header_that_announces_more_than_the_file_holds_is_named(linked, axis):
+    name = "t10k-images-idx3-ubyte"
+    content = bytearray((linked / "MNIST" / "raw" / name).read_bytes())
+    content[4 + 4 * axis : 8 + 4 * axis] = b"\x7f\xff\xff\xff"
+    replace(linked, name, bytes(content))
+    with pytest.raises(ValueError, match=f"{name} is corrupt: expected it to begin with 00000803"):
+        fetch_mnist_r(data_home=linked, subset="test", own_files=True)
 
 
 @pytest.mark.parametrize(
@@ -313,3 +367,44 @@ def test_no_mirror_within_reach_is_an_oserror(monkeypatch, tmp_path):
     with pytest.raises(OSError, match=r"(?s)the download to .* failed.*put MNIST's four files"):
         fetch_mnist_r(data_home=tmp_path)
     assert not any(tmp_path.iterdir())
+
+
+KILLED = """
+import os, sys
+import sklearn_thin.datasets._mnist as mnist
+from sklearn_thin._compat import import_torchvision
+
+home, mirror, *resources = sys.argv[1:]
+reader = import_torchvision().datasets.MNIST
+reader.mirrors, reader.resources = [mirror], [pair.split(":") for pair in resources]
+replace, calls = os.replace, []
+os.replace = lambda *paths: os._exit(9) if calls else calls.append(replace(*paths))
+mnist.fetch_mnist_r(data_home=home)
+"""
+
+
+def test_a_killed_download_is_completed_and_its_remains_are_removed(mirror, tmp_path, turned):
+    resources = [":".join(pair) for pair in MNIST.resources]
+    command = [sys.executable, "-c", KILLED, str(tmp_path), MNIST.mirrors[0], *resources]
+    assert subprocess.run(command, check=False).returncode == 9
+    (remains,) = tmp_path.glob(".mnist-*")
+    with pytest.raises(FileNotFoundError, match=r"MNIST: expected t10k-.*-ubyte in"):
+        fetch_mnist_r(data_home=tmp_path, subset="test", download_if_missing=False)
+    os.utime(remains, (0, 0))
+    data = fetch_mnist_r(data_home=tmp_path, subset="test")
+    np.testing.assert_array_equal(data.images, turned.images)
+    assert [path.name for path in tmp_path.iterdir()] == ["MNIST"]
+
+
+def test_the_folder_of_a_running_download_is_left_alone(mirror, tmp_path):
+    (tmp_path / ".mnist-running").mkdir()
+    fetch_mnist_r(data_home=tmp_path, subset="test")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".mnist-running", "MNIST"]
+
+
+def test_two_downloads_at_once_are_both_whole(mirror, tmp_path, turned):
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(fetch_mnist_r, data_home=tmp_path, subset="test") for _ in range(2)]
+        for call in calls:
+            np.testing.assert_array_equal(call.result().images, turned.images)
+    assert [path.name for path in tmp_path.iterdir()] == ["MNIST"]

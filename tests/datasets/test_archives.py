@@ -2,13 +2,14 @@
 
 import os
 import re
+import tracemalloc
 import zipfile
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from sklearn_thin.datasets import load_dsprites, load_expressions
+from sklearn_thin.datasets import _files, load_dsprites, load_expressions
 
 
 def expressions():
@@ -106,13 +107,75 @@ def test_an_archive_of_python_objects_says_how_to_save_texts(archive):
         archive.load(archive.file)
 
 
-def test_an_archive_without_room_in_memory_is_not_called_corrupt(archive):
-    """Its first array would fill a petabyte."""
-    first = next(iter(archive.arrays))
-    with zipfile.ZipFile(archive.file, "w") as whole, whole.open(f"{first}.npy", "w") as content:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (2**50,)}
-        np.lib.format.write_array_header_1_0(content, header)
+def test_an_archive_without_room_in_memory_is_not_called_corrupt(archive, monkeypatch):
+    def read_array(*args, **options):
+        raise MemoryError("Unable to allocate")
+
+    monkeypatch.setattr(np.lib.format, "read_array", read_array)
     with pytest.raises(MemoryError, match="Unable to allocate"):
+        archive.load(archive.file)
+
+
+def write_members(file, arrays, packing=zipfile.ZIP_DEFLATED):
+    """Write an archive of headers, each with as many bytes as given: (shape, type, bytes)."""
+    with zipfile.ZipFile(file, "w", packing, compresslevel=1) as whole:
+        for name, (shape, dtype, n_bytes) in arrays.items():
+            with whole.open(f"{name}.npy", "w") as content:
+                header = {"descr": dtype, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(content, header)
+                for start in range(0, n_bytes, 2**20):
+                    content.write(bytes(min(2**20, n_bytes - start)))
+
+
+@pytest.fixture
+def little_memory():
+    """Fails a test that allocates 32 MB."""
+    tracemalloc.start()
+    yield
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**25
+
+
+@pytest.mark.parametrize(
+    "shape", [(2**50,), (2**20, 2**10, 2**10), (2**34, 2**34), (10**4000,), (-1,), (-2, -(2**40))]
+)
+def test_a_header_that_announces_more_than_the_archive_holds_is_named(
+    archive, shape, little_memory
+):
+    first = next(iter(archive.arrays))
+    write_members(archive.file, {first: (shape, "|u1", 0)})
+    match = rf"{re.escape(str(archive.file))} is truncated or corrupt \(.*{archive.anew}"
+    with pytest.raises(ValueError, match=match):
+        archive.load(archive.file)
+
+
+def test_arrays_that_unpack_to_other_shapes_are_not_unpacked(archive, little_memory):
+    """Each takes 200 MB, and 1 MB in the archive."""
+    first = next(iter(archive.arrays))
+    write_members(archive.file, dict.fromkeys(archive.arrays, ((2 * 10**8,), "|u1", 2 * 10**8)))
+    match = rf"{archive.name} holds {first} \(200000000,\) of uint8, .*{archive.how}"
+    with pytest.raises(ValueError, match=match):
+        archive.load(archive.file)
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_named(archive, little_memory, monkeypatch):
+    """The limit is lowered to 0.1 GB, as packing gigabytes takes half a minute."""
+    monkeypatch.setattr(_files, "LARGEST_ARRAYS", 10**8)
+    arrays = {}
+    for name, array in archive.arrays.items():
+        shape = (len(array) * 10**5, *array.shape[1:])
+        arrays[name] = (shape, array.dtype.str, int(np.prod(shape)) * array.dtype.itemsize)
+    write_members(archive.file, arrays)
+    match = rf"{archive.name} unpacks to \d\.\d GB, expected at most 0\.1 GB\. {archive.how}"
+    with pytest.raises(ValueError, match=match):
+        archive.load(archive.file)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_packing_that_numpy_does_not_use_is_refused(archive, packing):
+    write_members(archive.file, dict.fromkeys(archive.arrays, ((8,), "|u1", 8)), packing)
+    with pytest.raises(ValueError, match=rf"{archive.name} is truncated or corrupt \(.*packed"):
         archive.load(archive.file)
 
 

@@ -15,6 +15,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_thin.datasets._files import parse_entries
 
+FORMATS = ("BMP", "JPEG", "PNG", "TIFF")  # of images in the releases
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")  # 8 bits at most
+LONGEST_EDGE = 2**16  # pixels; no photograph is as wide
 N_SHOWN = 5  # entries that a message names; it only counts the others
 STACKLEVEL = 5  # warn <- report <- its caller <- loader <- validate_params <- the user's call
 SHARED = {  # constraints of the parameters that all readers of folders have
@@ -110,25 +113,28 @@ class Source:
         """
         from tqdm import tqdm
 
-        import_pillow()  # raises before any work if Pillow is absent
+        pillow = import_pillow()  # raises before any work if Pillow is absent
         if self.on_error == "raise":  # a missing file is noticed before the others are read
-            gone = [face for face in faces if not face.path.is_file()]
+            gone = [face for face in faces if not os.path.isfile(face.path)]
             gone = [f"{face.name}: No such file: {face.path}" for face in gone]
             self.report(gone, len(faces))
         shape = (3, self.side, self.side) if self.color else (self.side, self.side)
         images = np.empty((len(faces), *shape), dtype=np.uint8)
-        # threads suffice: Pillow decodes and resizes outside the interpreter's lock
-        results = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(
-            delayed(read_image)(face.path, face.box, self.side, self.color) for face in faces
-        )
-        progress = tqdm(results, total=len(faces), disable=not self.verbose, unit=" images")
         read, problems = [], []
-        for face, result in zip(faces, progress, strict=True):
-            if isinstance(result, str):
-                problems.append(f"{face.name}: {result}")
-            else:
-                images[len(read)] = result  # without gaps, which would cost a copy
-                read.append(face)
+        with warnings.catch_warnings():
+            # Pillow warns of huge images without the file's name; read_image refuses them
+            warnings.simplefilter("ignore", pillow.DecompressionBombWarning)
+            # threads suffice: Pillow decodes and resizes outside the interpreter's lock
+            results = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")(
+                delayed(read_image)(face.path, face.box, self.side, self.color) for face in faces
+            )
+            progress = tqdm(results, total=len(faces), disable=not self.verbose, unit=" images")
+            for face, result in zip(faces, progress, strict=True):
+                if isinstance(result, str):
+                    problems.append(f"{face.name}: {result}")
+                else:
+                    images[len(read)] = result  # without gaps, which would cost a copy
+                    read.append(face)
         return images[: len(read)], read, problems
 
     def read_faces(self, faces, target_names, description, **more):
@@ -164,12 +170,33 @@ def import_pillow():
 
 def pixel_box(box, size):
     """A box rounded to pixels; a ValueError if it is empty or outside an image of `size`."""
+    if not max(map(abs, box)) <= LONGEST_EDGE:
+        raise ValueError(f"the box of the face reaches more than {LONGEST_EDGE} pixels far")
     left, top, right, bottom = (round(edge) for edge in box)
     if left >= right or top >= bottom:
         raise ValueError(f"the box {left, top, right, bottom} of the face is empty")
     if left >= size[0] or top >= size[1] or right <= 0 or bottom <= 0:
         raise ValueError(f"the box {left, top, right, bottom} is outside the image of {size}")
     return left, top, right, bottom
+
+
+def check_pixels(part, size, most):
+    """Refuse a `part` whose size, width and height, has more pixels than Pillow's limit."""
+    if most is not None and size[0] * size[1] > most:
+        raise ValueError(
+            f"{part} has {size[0]} x {size[1]} pixels, more than the {most} of Pillow's "
+            "Image.MAX_IMAGE_PIXELS"
+        )
+
+
+def check_image(file, most):
+    """Refuse a huge image, other pixels than `MODES`, and frames; no pixel is read yet."""
+    check_pixels("the image", file.size, most)
+    if file.mode not in MODES:  # convert cuts 16 bits off at 255, and mistakes LAB for RGB
+        raise ValueError(f"its pixels are of mode {file.mode}, not of 8 bits; convert them to RGB")
+    # cameras store previews behind the photograph as further frames
+    if getattr(file, "is_animated", False) and file.format != "MPO":
+        raise ValueError("it holds more than one image; save a single one")
 
 
 def read_image(path, box, side, color):
@@ -179,16 +206,21 @@ def read_image(path, box, side, color):
     antialiasing resizes it to a square, whatever its own proportions.
     """
     pillow = import_pillow()
+    if not os.path.isfile(path):  # a pipe would block
+        return f"No such file: {path}"
     try:
-        with pillow.open(path) as file:
-            if file.mode.startswith(("I", "F")):  # convert would cut these off at 255
-                return f"its pixels are of mode {file.mode}, not of 8 bits; convert them"
+        with pillow.open(path, formats=FORMATS) as file:
+            check_image(file, pillow.MAX_IMAGE_PIXELS)
             image = file.convert("RGB" if color else "L")
         if box is not None:
-            image = image.crop(pixel_box(box, image.size))
+            left, top, right, bottom = box = pixel_box(box, image.size)
+            check_pixels("the face's box", (right - left, bottom - top), pillow.MAX_IMAGE_PIXELS)
+            image = image.crop(box)
         image = image.resize((side, side), pillow.Resampling.BILINEAR)
     except MemoryError:  # the file may be whole
         raise
+    except pillow.UnidentifiedImageError:
+        return f"cannot identify image file as {', '.join(FORMATS)}"
     except Exception as error:  # decoders raise any type on a broken file
         return str(error) or type(error).__name__
     array = np.asarray(image)  # (H, W) or (H, W, 3)

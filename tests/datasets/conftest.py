@@ -16,7 +16,8 @@ class Release:
     """The folder of a data set in small: its list, its images, and their reader.
 
     `row` is the row in the list of a face whose class has other faces. `name` is this face's
-    name in messages, `file` its image, and `lost` the rows of `load()` that need the image.
+    name in messages, `file` its image, and `lost` the rows of `load()` that need the image. Of
+    LFW's last pair they are the second image's.
     """
 
     def __init__(self, root, reader, list_file, *, columns=(), separator=" ", **options):
@@ -169,7 +170,7 @@ def lfw(tmp_path):
 
     `images` (12, 3, 50, 50) are in the order of `faces`, of names and numbers.
     """
-    lfw = Release(tmp_path, load_lfw_pairs, "pairs.txt", side=50, color=True)
+    lfw = Release(tmp_path, load_lfw_pairs, "pairs.txt", separator="\t", side=50, color=True)
     lfw.header = ["2\t2"]
     lfw.lines = [
         "Abel_Pacheco\t1\t4",
@@ -189,9 +190,16 @@ def lfw(tmp_path):
     ]
     lfw.files = [f"lfw_funneled/{name}/{name}_{number:04d}.jpg" for name, number in lfw.faces]
     pixels = [lfw.write_image(file, noise(seed, 50, 50)) for seed, file in enumerate(lfw.files)]
+    lfw.row, lfw.file = 7, lfw.files[-1]
+    lfw.name = Path(lfw.file).name
     lfw.images = np.stack(pixels).transpose(0, 3, 1, 2)
     lfw.write_list()
     return lfw
+
+
+@pytest.fixture(params=["rafdb", "affectnet", "expw", "lfw"])
+def any_release(request):
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")

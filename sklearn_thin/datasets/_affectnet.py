@@ -1,6 +1,7 @@
 """AffectNet: faces from the web, labelled with expressions, valence and arousal."""
 
 import csv
+import re
 from collections import Counter
 from numbers import Real
 
@@ -8,7 +9,7 @@ import numpy as np
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_thin.datasets._faces import SHARED, Face, Source
-from sklearn_thin.datasets._files import find
+from sklearn_thin.datasets._files import find, inside, numbered_lines
 
 AFFECTNET_NAMES = (
     *("neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt"),
@@ -127,22 +128,17 @@ def read_rows(path):
     """Yield the place of each row, as "line 2 (image)", and its columns and fields."""
     columns = None
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip():
+        for number, line in numbered_lines(path):
+            fields = next(csv.reader([line]))  # alone: an open quote would swallow others
+            if columns is None:
+                columns = column_names(fields, path)
+                if fields == columns:
                     continue
-                fields = next(csv.reader([line]))  # alone: an open quote would swallow others
-                if columns is None:
-                    columns = column_names(fields, path)
-                    if fields == columns:
-                        continue
-                whole = len(fields) == len(columns)
-                name = fields[columns.index(COLUMNS[0])] if whole else "cut off or too long"
-                yield f"line {number} ({name})", (columns, fields)
-    except (UnicodeDecodeError, csv.Error) as error:
+            whole = len(fields) == len(columns)
+            name = fields[columns.index(COLUMNS[0])] if whole else "cut off or too long"
+            yield f"line {number} ({name[:80]})", (columns, fields)
+    except csv.Error as error:
         raise ValueError(f"{path} is no table ({error}); download or unpack it anew") from error
-    if columns is None:
-        raise ValueError(f"{path} is empty; download or unpack it anew")
 
 
 def column_names(first, path):
@@ -168,16 +164,16 @@ def parse_face(row, folder, n_classes, crop, margin):
         )
     row = dict(zip(columns, fields, strict=True))
     name, label = row[COLUMNS[0]], row["expression"]
-    if not label.isdecimal() or int(label) >= len(AFFECTNET_NAMES):
-        raise ValueError(f"expected an expression of 0 to 10, got {label!r}")
+    if not re.fullmatch(r"\d{1,2}", label) or int(label) >= len(AFFECTNET_NAMES):
+        raise ValueError(f"expected an expression of 0 to 10, got {label[:80]!r}")
     if not name.strip():
-        raise ValueError(f"expected the path of an image as {COLUMNS[0]}, got {name!r}")
-    label = int(label)
+        raise ValueError(f"expected the path of an image as {COLUMNS[0]}, got {name[:80]!r}")
+    label, path = int(label), inside(folder, name)
     if label >= n_classes:
-        return Face(name, folder / name, label)
+        return Face(name, path, label)
     # the release writes -2 if a face has no ratings
     extra = {column: parse_number(row, column, 1) for column in ("valence", "arousal")}
-    return Face(name, folder / name, label, parse_box(row, crop, margin), extra)
+    return Face(name, path, label, parse_box(row, crop, margin), extra)
 
 
 def parse_number(row, column, bound=np.inf):
@@ -189,7 +185,7 @@ def parse_number(row, column, bound=np.inf):
     if np.isfinite(value) and abs(value) <= bound:
         return value
     span = f" of -{bound} to {bound}" if np.isfinite(value) else ""
-    raise ValueError(f"expected a number{span} as {column}, got {row[column]!r}")
+    raise ValueError(f"expected a number{span} as {column}, got {row[column][:80]!r}")
 
 
 def parse_box(row, crop, margin):

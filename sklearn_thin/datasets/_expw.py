@@ -1,5 +1,6 @@
 """ExpW: faces in photographs from the web, labelled with the basic expressions."""
 
+import re
 from collections import Counter
 from numbers import Integral, Real
 
@@ -8,7 +9,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils._param_validation import Interval, RealNotInt, StrOptions, validate_params
 
 from sklearn_thin.datasets._faces import SHARED, Face, Source
-from sklearn_thin.datasets._files import find, read_lines
+from sklearn_thin.datasets._files import find, inside, read_lines
 
 EXPW_NAMES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 N_TRAIN, N_TEST = 26_701, 6_673  # the paper's split
@@ -115,7 +116,8 @@ def parse_line(line, folder):
     try:
         name, face_id, *numbers, label = line.split()
         top, left, right, bottom, confidence = numbers = [float(number) for number in numbers]
-        right_line = face_id.isdecimal() and np.isfinite(numbers).all() and label in set("0123456")
+        right_line = re.fullmatch(r"\d{1,9}", face_id) and re.fullmatch("[0-6]", label)
+        right_line = right_line and np.isfinite(numbers).all()
     except ValueError:
         right_line = False
     if not right_line:
@@ -125,7 +127,7 @@ def parse_line(line, folder):
         )
     extra = {"face_id": int(face_id), "confidence": confidence}
     box = (left, top, right, bottom)
-    return Face(f"{name}, face {int(face_id)}", folder / name, int(label), box, extra)
+    return Face(f"{name}, face {int(face_id)}", inside(folder, name), int(label), box, extra)
 
 
 def split(faces, source, test_size, random_state):

@@ -9,7 +9,7 @@ from sklearn.utils import Bunch
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from sklearn_thin.datasets._faces import SHARED, Face, Source
-from sklearn_thin.datasets._files import find, parse_entries, read_lines
+from sklearn_thin.datasets._files import find, inside, parse_entries, read_lines
 
 LFW_FOLDERS = {
     "original": ("lfw",),
@@ -134,11 +134,11 @@ class Pair(NamedTuple):
 def parse_pairs(source, folder):
     """Pairs of a list; reports wrong lines and repeated pairs."""
     (_, first), *lines = read_lines(source.path)
-    numbers = re.fullmatch(r"(?:(\d+)\s+)?(\d+)", first)  # a number alone: one fold
+    numbers = re.fullmatch(r"(?:(\d{1,9})\s+)?(\d{1,9})", first)  # a number alone: one fold
     if not numbers:
         raise ValueError(
             f"{source.path} is no list of LFW's pairs: its first line should hold the numbers of "
-            f"folds and of pairs of each kind, as '10 300', got {first!r}"
+            f"folds and of pairs of each kind, as '10 300', got {first[:80]!r}"
         )
     n_folds, n_each = int(numbers[1] or 1), int(numbers[2])
     total = 2 * n_folds * n_each
@@ -172,13 +172,13 @@ def parse_images(line, same, folder):
     expected = "expected 'name number number'" if same else "expected 'name number name number'"
     if same:
         fields[2:2] = fields[:1]
-    if len(fields) != 4 or not (fields[1].isdecimal() and fields[3].isdecimal()):
+    if len(fields) != 4 or not all(re.fullmatch(r"\d{1,9}", number) for number in fields[1::2]):
         raise ValueError(f"{expected}, got {line[:80]!r}")
     persons, numbers = fields[::2], map(int, fields[1::2])
     if not same and persons[0] == persons[1]:
         raise ValueError(f"expected two persons, got {line[:80]!r}")
     images = [
-        folder / person / f"{person}_{number:04d}.jpg"
+        inside(folder, f"{person}/{person}_{number:04d}.jpg")
         for person, number in zip(persons, numbers, strict=True)
     ]
     if images[0] == images[1]:

@@ -5,7 +5,7 @@ import re
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from sklearn_thin.datasets._faces import SHARED, Face, Source
-from sklearn_thin.datasets._files import find, read_lines
+from sklearn_thin.datasets._files import find, inside, read_lines
 
 RAFDB_NAMES = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
 LABELS = "EmoLabel/list_patition_label.txt"  # the owners' spelling
@@ -109,7 +109,7 @@ def parse_line(line, folder):
             f"{line[:80]!r}"
         )
     name, label = match.groups()
-    return Face(name, folder / f"{name}_aligned.jpg", int(label) - 1)
+    return Face(name, inside(folder, f"{name}_aligned.jpg"), int(label) - 1)
 
 
 def missing(lines, folder):

@@ -222,7 +222,7 @@ def read_image(path, box, side, color):
     except pillow.UnidentifiedImageError:
         return f"cannot identify image file as {', '.join(FORMATS)}"
     except Exception as error:  # decoders raise any type on a broken file
-        return str(error) or type(error).__name__
+        return str(error)[:200] or type(error).__name__
     array = np.asarray(image)  # (H, W) or (H, W, 3)
     return array.transpose(2, 0, 1) if color else array
 

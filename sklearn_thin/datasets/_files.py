@@ -132,7 +132,8 @@ def named_if_broken(file, anew):
     except MemoryError:
         raise
     except Exception as error:  # NumPy and zipfile raise a dozen types on a broken file
-        raise ValueError(f"{file} is truncated or corrupt ({error}); {anew}") from error
+        reason = str(error)[:200]  # zipfile quotes up to 64 KB of the file
+        raise ValueError(f"{file} is truncated or corrupt ({reason}); {anew}") from error
 
 
 def announced(archive, name):

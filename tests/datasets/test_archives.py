@@ -100,6 +100,16 @@ def test_a_broken_archive_is_named(archive, how):
         archive.load(archive.file)
 
 
+def test_an_error_does_not_quote_the_archive(archive):
+    """Byte 27 makes the data a part of a member's name, which zipfile quotes."""
+    data = bytearray(archive.file.read_bytes())
+    data[27] = 0x08
+    archive.file.write_bytes(bytes(data))
+    with pytest.raises(ValueError, match=r"is truncated or corrupt \(File name in") as caught:
+        archive.load(archive.file)
+    assert len(str(caught.value)) < 1_000
+
+
 def test_an_archive_of_python_objects_says_how_to_save_texts(archive):
     arrays = {name: array.astype(object) for name, array in archive.arrays.items()}
     np.savez(archive.file, **arrays)

@@ -7,7 +7,6 @@ The specifications are estimators only because of `get_params`: a grid search ca
 import copy
 import difflib
 import math
-import pickle
 from numbers import Integral
 from pathlib import Path
 
@@ -309,13 +308,16 @@ def _load_weights(network, file):
     """Load the weights of a torchvision network from a file, or name the file's fault."""
     if not Path(file).is_file():
         raise FileNotFoundError(f"weights of the backbone: there is no file {str(file)!r}")
-    try:
-        network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-    except (RuntimeError, EOFError, pickle.UnpicklingError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"weights of the backbone: {str(file)!r} does not hold a state dict of "
-            f"torchvision's {type(network).__name__}: {error}"
-        ) from error
+    with open(file, "rb") as content:  # outside of the try: a forbidden file is not broken
+        try:
+            network.load_state_dict(torch.load(content, map_location="cpu", weights_only=True))
+        except MemoryError:
+            raise
+        except Exception as error:  # torch.load raises a dozen types on a broken file
+            raise ValueError(
+                f"weights of the backbone: {str(file)!r} does not hold a state dict of "
+                f"torchvision's {type(network).__name__} ({type(error).__name__}: {error})"
+            ) from error
 
 
 def _unknown_name(name, known):

@@ -1,6 +1,7 @@
 """Backbones: their networks, and the ways to name, give or configure one."""
 
 import copy
+import pickle
 import re
 from pathlib import Path
 
@@ -170,8 +171,15 @@ def test_torchvision_weights_that_are_not_there_are_named(kind, tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"no weights", {"other.weight": torch.zeros(2)}, [1, 2]],
-    ids=["bytes", "dict", "list"],
+    [
+        *(b"", b"no weights", b"\x80\x02h\xff.", b"\x80\x02.", b"\x80\x02X\1\0\0\0\xff."),
+        pickle.dumps(print, protocol=2),
+        *({"other.weight": torch.zeros(2)}, {1: torch.zeros(2)}, [1, 2]),
+    ],
+    ids=[
+        *("empty", "text", "key", "index", "encoding", "function"),
+        *("dict", "numbered", "list"),
+    ],
 )
 def test_a_file_without_the_weights_is_named(content, tmp_path):
     file = tmp_path / "weights.pt"

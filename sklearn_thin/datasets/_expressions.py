@@ -74,9 +74,9 @@ def load_expressions(
     FileNotFoundError
         For a missing file; the error explains how to get it.
     ValueError
-        For a file that is truncated or corrupt, or lacks an array. Also for unknown
-        expressions, blank images, repeated rows, images with two expressions, and empty
-        classes; the error names and counts the rows.
+        For a file that is truncated or corrupt, lacks an array, or unpacks to more than
+        4.3 GB. Also for unknown expressions, blank images, repeated rows, images with two
+        expressions, and empty classes; the error names and counts the rows.
 
     Examples
     --------

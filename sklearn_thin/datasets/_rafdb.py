@@ -53,9 +53,10 @@ def load_rafdb(
         RGB instead of gray.
     on_error : {"raise", "warn"}, default="raise"
         For lines and images that cannot be read, and for images that the list repeats or
-        lacks. "warn" leaves these entries out; of repeated entries the first stays. The
-        warning counts them and names five; `unusable` of the Bunch names all. An empty class
-        is an error or a warning too.
+        lacks. Images are BMP, JPEG, PNG or TIFF files in the folder, whatever their names; a
+        symbolic link out of the folder cannot be read. "warn" leaves these entries out; of
+        repeated entries the first stays. The warning counts them and names five; `unusable`
+        of the Bunch names all. An empty class is an error or a warning too.
     n_jobs : int or None, default=None
         Number of threads that read images, in joblib's sense.
     verbose : bool, default=False

@@ -133,7 +133,7 @@ class BaseNet(
         self._validate_params()
         goes_on = self.warm_start or epochs is not None
         before = self._net_before() if goes_on and hasattr(self, "net_") else None
-        with all_or_nothing(self, keep_progress=goes_on):
+        with all_or_nothing(self):
             plan = self._plan(X, y, before=before, epochs=epochs, **given)
             self.net_ = new_net(plan)
             train(self.net_, plan)
@@ -322,6 +322,11 @@ class BaseNet(
     def n_iter_(self):
         """Epochs trained."""
         return len(self.net_.history)
+
+    @property
+    def interrupted_(self):
+        """Whether Ctrl-C or a diverging loss ended the last fit early."""
+        return self.net_.interrupted_
 
     @property
     def _n_features_out(self):

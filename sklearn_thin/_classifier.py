@@ -110,7 +110,9 @@ class THINClassifier(BaseTHIN):
         LRScheduler set `lr_schedule` to "constant", as the rates would multiply.
     warm_start : bool, default=False
         Whether `fit` starts from the weights and transformers of the fit before. A pickled copy
-        starts without the optimizer's moments.
+        starts without the optimizer's moments. Ctrl-C then keeps the whole epochs, with the
+        best weights of early stopping, and sets `interrupted_`. Without `warm_start`, or before
+        the end of the first epoch, Ctrl-C leaves the estimator as it was.
     device : str or torch.device, default="auto"
         "auto" is the GPU if there is one, else the CPU.
     compile : bool, default=False
@@ -146,6 +148,9 @@ class THINClassifier(BaseTHIN):
         Losses, dispelling term, learning rate and seconds of every epoch.
     n_iter_ : int
         Epochs trained.
+    interrupted_ : bool
+        Whether Ctrl-C or a diverging loss ended the last fit early. The last whole epoch then has
+        "interrupted" in `history_`.
     n_features_in_ : int
         Columns of X, or values in one image.
     feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -47,7 +47,7 @@ class ExogenousEncoder(BaseNet):
         LRScheduler set `lr_schedule` to "constant", as the rates would multiply.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the fit before. A pickled copy starts without
-        the optimizer's moments.
+        the optimizer's moments. Ctrl-C acts as in :class:`THINClassifier`.
     device : str or torch.device, default="auto"
         "auto" is the GPU if there is one, else the CPU.
     compile : bool, default=False
@@ -82,6 +82,9 @@ class ExogenousEncoder(BaseNet):
         Losses of every epoch.
     n_iter_ : int
         Epochs trained.
+    interrupted_ : bool
+        Whether Ctrl-C or a diverging loss ended the last fit early. The last whole epoch then has
+        "interrupted" in `history_`.
     n_features_in_ : int
         Values in one sample.
     feature_names_in_ : ndarray of shape (n_features_in_,)

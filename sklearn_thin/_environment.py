@@ -62,20 +62,14 @@ def set_missing_random_states(estimator, seed):
 
 
 @contextmanager
-def all_or_nothing(estimator, *, keep_progress=False):
-    """A fit that fails restores the fitted attributes of before.
-
-    Two failures keep the progress of the training: a loss that turns NaN (the last good
-    weights), and Ctrl-C with `keep_progress`, for fits that are continued anyway.
-    """
+def all_or_nothing(estimator, errors=BaseException):
+    """A fit that fails restores the fitted attributes of before, except for a marked new net."""
     before = fitted_attributes(estimator)
     try:
         yield
-    except BaseException as error:
+    except errors:
         net = vars(estimator).get("net_")
-        learnt = net is not before.get("net_") and len(net.history) > 0
-        stopped = isinstance(error, KeyboardInterrupt) and keep_progress
-        if not (learnt and (stopped or isinstance(error, FloatingPointError))):
+        if net is before.get("net_") or not net.interrupted_:
             for name in fitted_attributes(estimator):
                 delattr(estimator, name)
             vars(estimator).update(before)

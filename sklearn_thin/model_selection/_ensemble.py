@@ -120,6 +120,8 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         ------
         Exception
             The error of a member's fit.
+        KeyboardInterrupt
+            After Ctrl-C. After any error the ensemble is as before.
         """
         self._validate_params()
         if _routing_enabled():

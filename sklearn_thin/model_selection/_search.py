@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklearn_thin._environment import all_or_nothing
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import (
     Preparation,
@@ -120,6 +121,8 @@ class StackedSearch:
         ------
         ValueError
             For an empty grid, or for splits or a `stack_size` that are not valid.
+        KeyboardInterrupt
+            After Ctrl-C, which leaves the search as it was.
         """
         if not get_config()["skip_parameter_validation"]:
             self._validate_params()  # first, as in scikit-learn's fit
@@ -135,7 +138,9 @@ class StackedSearch:
             searched = clone(self.estimator)
             self.estimator = HandedOut(searched, self._run.fitted, self._run.jobs)
             self.n_jobs, self.cv = 1, splitter
-            with parallel_config(backend="sequential"), sharing():
+            # other errors leave what they leave in scikit-learn's search
+            whole = all_or_nothing(self, errors=KeyboardInterrupt)
+            with whole, parallel_config(backend="sequential"), sharing():
                 super().fit(X, y, **params)
         finally:
             vars(self).update(before)

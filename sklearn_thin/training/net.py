@@ -77,10 +77,16 @@ def callbacks_of(plan):
 
 
 def train(net, plan):
-    """Train the net of a plan."""
+    """Train the net; a loss that diverges, or Ctrl-C if it can go on, leaves whole epochs."""
+    n_before = len(net.history)
     with torch_seed(plan.seed, plan.settings.device):
         try:
             net.partial_fit(plan.train)
+        except (KeyboardInterrupt, FloatingPointError) as error:
+            kept = plan.keeps_optimizer or isinstance(error, FloatingPointError)
+            if kept and len(net.history) > n_before:
+                net.end_early()
+            raise
         finally:
             tidy(net, plan)
 
@@ -126,8 +132,8 @@ class THINNet(NeuralNetClassifier):
     class codes. Unlike skorch's net
 
     - it sums losses on the device, and reads them once an epoch;
-    - it raises Ctrl-C instead of returning a half-trained net;
-    - it raises where the loss turns NaN or infinite, and restores the last good weights.
+    - it raises Ctrl-C, and raises where the loss turns NaN or infinite;
+    - after both it has the weights of the last whole epoch.
 
     Parameters
     ----------
@@ -167,6 +173,7 @@ class THINNet(NeuralNetClassifier):
         self.fast = fast
         self.mixed_precision = mixed_precision
         self.listeners_ = self.ctrl_c_ = None
+        self.interrupted_ = False
 
     @property
     def lam(self):
@@ -309,14 +316,24 @@ class THINNet(NeuralNetClassifier):
         except BaseException as error:
             if self.history and "dur" not in self.history[-1]:
                 self.history.pop()  # the unfinished epoch
-            if isinstance(error, FloatingPointError):
+            if isinstance(error, (KeyboardInterrupt, FloatingPointError)):
                 self.module_.load_state_dict(self.good_weights_)
+            if isinstance(error, FloatingPointError):
                 self.optimizer_.state.clear()  # its moments are not finite either
             raise
         finally:
             self.good_weights_ = self.listeners_ = self.step_ = self.schedule_ = None
             self._set_training(False)
         return self
+
+    def end_early(self):
+        """Restore the best weights and fit the map, as at the end of a training; mark the net."""
+        for name, callback in self.callbacks_:
+            if name in (OWN + "early_stopping", OWN + "map"):
+                callback.on_train_end(self)
+        self._set_training(False)
+        self.history.record("interrupted", True)
+        self.interrupted_ = True
 
     def on_epoch_begin(self, net, **kwargs):
         super().on_epoch_begin(net, **kwargs)
@@ -325,11 +342,11 @@ class THINNet(NeuralNetClassifier):
             self.history.record("event_lr", self.schedule_.get_last_lr()[0])
 
     def on_epoch_end(self, net, **kwargs):
-        self.history.record("dur", perf_counter() - self.epoch_start_)
         self._keep_weights()
+        self.history.record("dur", perf_counter() - self.epoch_start_)  # the epoch is whole
 
     def _keep_weights(self):
-        """Keep weights to restore if the loss of the next epoch is not finite."""
+        """Keep weights to restore if the next epoch does not end well."""
         state = self.module_.state_dict()
         self.good_weights_ = {name: tensor.clone() for name, tensor in state.items()}
 

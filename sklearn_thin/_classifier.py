@@ -102,7 +102,9 @@ class THINClassifier(BaseTHIN):
         True holds out a tenth, a float a fraction, an int a number of rows. The best weights
         are restored. The exogenous side is fitted on the other rows. With `groups` whole groups
         are held out, as one of k about equal parts. k is 1 / fraction, rounded, at least 2
-        and at most the number of groups.
+        and at most the number of groups. A warm start holds out the same rows if X is as long as
+        in the fit before, whatever the fraction. Otherwise it holds out new rows, and warns, as
+        the fit before may have trained on them.
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None
@@ -148,6 +150,8 @@ class THINClassifier(BaseTHIN):
         Losses, dispelling term, learning rate and seconds of every epoch.
     n_iter_ : int
         Epochs trained.
+    validation_mask_ : ndarray of bool of shape (n_samples,), or None
+        Rows of X that `early_stopping` held out.
     interrupted_ : bool
         Whether Ctrl-C or a diverging loss ended the last fit early. The last whole epoch then has
         "interrupted" in `history_`.

@@ -82,6 +82,8 @@ class ExogenousEncoder(BaseNet):
         Losses of every epoch.
     n_iter_ : int
         Epochs trained.
+    validation_mask_ : ndarray of bool of shape (n_samples,), or None
+        Rows of X that `early_stopping` held out.
     interrupted_ : bool
         Whether Ctrl-C or a diverging loss ended the last fit early. The last whole epoch then has
         "interrupted" in `history_`.

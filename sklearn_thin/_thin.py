@@ -28,7 +28,7 @@ from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
 from sklearn_thin.exogenous.variables import check_variables, fit_side, read_variables
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
-from sklearn_thin.rows.arrays import as_tensor, check_transformed, take
+from sklearn_thin.rows.arrays import as_numpy, as_tensor, check_transformed, take
 from sklearn_thin.rows.labels import check_target
 
 
@@ -153,6 +153,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
     def _plan(self, X, y, *, before, epochs, target, **given):
         """The plan of a training; fits both sides. `before` is the net to continue, or None."""
         warm, settings = before is not None, self._settings(epochs)
+        target = as_numpy(target)
         if target is not None:
             check_target(target, X)
         way, variables = self._check_sides(target, warm)

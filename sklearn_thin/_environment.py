@@ -1,5 +1,6 @@
 """What surrounds a fit: seeds from one `random_state`, torch's generators, devices, Ctrl-C."""
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -11,6 +12,16 @@ from sklearn.utils import check_random_state
 
 CASTS = {"bf16": torch.bfloat16}  # mixed precision by name
 _GENERATORS = threading.RLock()  # guards torch's global generators
+
+
+def _new_lock():
+    """A lock of a forked process, which lacks the thread that may hold the old lock."""
+    global _GENERATORS
+    _GENERATORS = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 class Seeds(NamedTuple):

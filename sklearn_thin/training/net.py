@@ -8,7 +8,7 @@ from time import perf_counter
 
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, PrintLog
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -17,11 +17,13 @@ from sklearn_thin._pickling import pack, unpack
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
 from sklearn_thin.training.batches import TensorBatches
-from sklearn_thin.training.callbacks import OWN, EpochBar, RefitMap, early_stopping
+from sklearn_thin.training.callbacks import OWN, callbacks_of, users_callbacks
 from sklearn_thin.training.capture import CapturedNetStep
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 PROGRAMS = 64  # programs that a process compiles; torch computes further ones eagerly
+# parameters of a net that hold rows, or that predictions do not need
+OF_TRAINING = ("callbacks", "train_split", "iterator_train__generator", "augmentation")
 BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
 
 
@@ -60,22 +62,6 @@ def new_net(plan):
     return net
 
 
-def callbacks_of(plan):
-    """Copies of the user's callbacks between our own, whose names start with OWN."""
-    own, last = {}, {}
-    if plan.verbose == 1:
-        own["progress_bar"] = EpochBar(plan.name, plan.settings.max_epochs)
-    if plan.verbose > 1:
-        own["print_log"] = PrintLog()
-    own |= plan.followers
-    if plan.settings.n_iter_no_change is not None:
-        own["early_stopping"] = early_stopping(plan)
-    if plan.map_labels is not None:
-        last["map"] = RefitMap(plan)  # after callbacks that restore weights
-    named = [[(OWN + name, callback) for name, callback in part.items()] for part in (own, last)]
-    return [*named[0], *copy.deepcopy(plan.callbacks), *named[1]]
-
-
 def train(net, plan):
     """Train the net; a loss that diverges, or Ctrl-C if it can go on, leaves whole epochs."""
     n_before = len(net.history)
@@ -96,8 +82,7 @@ def tidy(net, plan):
     for name, callback in net.callbacks_:
         if name == OWN + "progress_bar":
             callback.close()
-    net.callbacks_ = [(name, cb) for name, cb in net.callbacks_ if not name.startswith(OWN)]
-    net.callbacks = net.train_split = net.iterator_train__generator = net.augmentation = None
+    vars(net).update(dict.fromkeys(OF_TRAINING), callbacks_=users_callbacks(net))
     net.module_.zero_grad(set_to_none=True)
     if not plan.keeps_optimizer:
         net.optimizer_ = net.criterion_.term = None
@@ -353,9 +338,12 @@ class THINNet(NeuralNetClassifier):
     # ------------------------------------------------------------------ a pickle
 
     def __getstate__(self):
-        # the optimizer refers to tensors, which are not pickled; nor are programs
+        # the optimizer refers to tensors, which are not pickled; nor are programs, or what
+        # `tidy` has not yet removed where a callback pickles
         names = ("module", "module_", "optimizer_", "criterion", "criterion_", "step_", "schedule_")
-        return {**vars(self), **dict.fromkeys(names), "packed_module_": pack(self.module_)}
+        state = dict.fromkeys((*names, *OF_TRAINING, "listeners_", "good_weights_", "ctrl_c_"))
+        kept = {"callbacks_": users_callbacks(self), "packed_module_": pack(self.module_)}
+        return {**vars(self), **state, **kept}
 
     def __setstate__(self, state):
         state = dict(state)

@@ -109,7 +109,8 @@ class THINClassifier(BaseTHIN):
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None
         Copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
-        LRScheduler set `lr_schedule` to "constant", as the rates would multiply.
+        LRScheduler set `lr_schedule` to "constant", as the rates would multiply. A grid holds
+        whole lists. The parameters of a callback cannot be set by `callbacks__name__parameter`.
     warm_start : bool, default=False
         Whether `fit` starts from the weights and transformers of the fit before. A pickled copy
         starts without the optimizer's moments. Ctrl-C then keeps the whole epochs, with the

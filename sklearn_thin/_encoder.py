@@ -167,7 +167,8 @@ class ExogenousEncoder(BaseNet):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group are held out together by `early_stopping`.
+            Rows of one group are held out together by `early_stopping`. A search passes groups
+            to `fit` only with metadata routing and `set_fit_request(groups=True)`.
         X_val, y_val : array-like, default=None
             Held-out rows and labels, instead of a part of X. Without `early_stopping` the fit
             only records their loss.

@@ -24,7 +24,8 @@ class Increasing:
         return np.array(self.array, dtype)
 
     def __getitem__(self, rows):
-        if not isinstance(rows, (slice, tuple)) and np.any(np.diff(np.atleast_1d(rows)) <= 0):
+        first = rows[0] if isinstance(rows, tuple) else rows
+        if not isinstance(first, slice) and np.any(np.diff(np.atleast_1d(first)) <= 0):
             raise TypeError("Indexing elements must be in increasing order")
         return self.array[rows]
 

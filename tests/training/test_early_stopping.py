@@ -125,12 +125,11 @@ def test_classes_rarer_than_folds_are_trained_on(kind, n_rare, few):
 
 
 def test_a_fold_that_leaves_every_class_in_training_is_preferred(few):
-    X, y = few[0], (np.arange(100) >= 4).astype(int)
-    groups = np.arange(100) // 2  # class 0 has two groups
-    for seed in range(8):
-        clf = small(early_stopping=0.5, max_epochs=1, random_state=seed)
+    X, y, groups = few[0][:60], np.arange(60) // 4, np.arange(60) // 2  # two groups a class
+    for seed in range(20):
+        clf = small(early_stopping=True, max_epochs=1, random_state=seed)
         clf.fit(X, y, groups=groups)
-        assert 0 in y[~clf.validation_mask_]
+        assert set(y[~clf.validation_mask_]) == set(y)
 
 
 def test_groups_that_are_classes_lose_a_class_and_say_which(few):

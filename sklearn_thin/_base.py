@@ -13,7 +13,6 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.callbacks import Callback
@@ -34,7 +33,7 @@ from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, read_dataset
 from sklearn_thin.rows.labels import check_weights, encode_labels, known_classes, row_weights
 from sklearn_thin.rows.rows import Rows
-from sklearn_thin.rows.split import held_out_indices
+from sklearn_thin.rows.split import encode_groups, hold_out
 from sklearn_thin.training.callbacks import SklearnCallbacks
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
@@ -133,7 +132,7 @@ class BaseNet(
         self._validate_params()
         goes_on = self.warm_start or epochs is not None
         before = self._net_before() if goes_on and hasattr(self, "net_") else None
-        with all_or_nothing(self, keep_progress=goes_on):
+        with all_or_nothing(self):
             plan = self._plan(X, y, before=before, epochs=epochs, **given)
             self.net_ = new_net(plan)
             train(self.net_, plan)
@@ -172,6 +171,7 @@ class BaseNet(
     def _read_parts(self, X, y, seed, *, warm, X_val=None, y_val=None, whole=True, **given):
         """Training rows, and rows held out for early stopping or None."""
         rows = self._read(X, y, reset=not warm, **given)
+        before, self.validation_mask_ = self.validation_mask_ if warm else None, None
         X_val, y_val = read_dataset(X_val, y_val, verbose=self.verbose)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be passed together, got only one of them")
@@ -179,10 +179,10 @@ class BaseNet(
             return rows, self._read(X_val, y_val, reset=False)
         if self._held_out is None or not whole:
             return rows, None
-        train, held_out = held_out_indices(
-            self._held_out, rows.codes, rows.groups, seed, self.early_stopping
-        )
-        return rows[train], rows[held_out]
+        size = self._held_out, seed, self.early_stopping
+        how = {"before": before, "goes_on": warm, "classes": self.classes_}
+        *parts, self.validation_mask_ = hold_out(rows, _num_samples(X), *size, **how)
+        return parts
 
     @property
     def _held_out(self):
@@ -205,9 +205,9 @@ class BaseNet(
         if classes is not None or not reset:
             known = known_classes(classes, None if reset else self.classes_)
         self.classes_, codes = encode_labels(y, _num_samples(X), known=known)
-        check_consistent_length(codes, groups)
         weight = None if sample_weight is None else check_weights(sample_weight, codes)
-        rows = Rows(X, x, codes, weight, groups, target)
+        given = weight, encode_groups(groups, codes), target
+        rows = Rows(X, x, codes, *given, index=np.arange(len(codes)))
         if rows.weight is None or rows.weight.all():
             return rows
         # rows of weight zero must not count in BatchNorm's statistics either
@@ -322,6 +322,11 @@ class BaseNet(
     def n_iter_(self):
         """Epochs trained."""
         return len(self.net_.history)
+
+    @property
+    def interrupted_(self):
+        """Whether Ctrl-C or a diverging loss ended the last fit early."""
+        return self.net_.interrupted_
 
     @property
     def _n_features_out(self):

@@ -102,15 +102,20 @@ class THINClassifier(BaseTHIN):
         True holds out a tenth, a float a fraction, an int a number of rows. The best weights
         are restored. The exogenous side is fitted on the other rows. With `groups` whole groups
         are held out, as one of k about equal parts. k is 1 / fraction, rounded, at least 2
-        and at most the number of groups.
+        and at most the number of groups. A warm start holds out the same rows if X is as long as
+        in the fit before, whatever the fraction. Otherwise it holds out new rows, and warns, as
+        the fit before may have trained on them.
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None
         Copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
-        LRScheduler set `lr_schedule` to "constant", as the rates would multiply.
+        LRScheduler set `lr_schedule` to "constant", as the rates would multiply. A grid holds
+        whole lists. The parameters of a callback cannot be set by `callbacks__name__parameter`.
     warm_start : bool, default=False
         Whether `fit` starts from the weights and transformers of the fit before. A pickled copy
-        starts without the optimizer's moments.
+        starts without the optimizer's moments. Ctrl-C then keeps the whole epochs, with the
+        best weights of early stopping, and sets `interrupted_`. Without `warm_start`, or before
+        the end of the first epoch, Ctrl-C leaves the estimator as it was.
     device : str or torch.device, default="auto"
         "auto" is the GPU if there is one, else the CPU.
     compile : bool, default=False
@@ -146,6 +151,11 @@ class THINClassifier(BaseTHIN):
         Losses, dispelling term, learning rate and seconds of every epoch.
     n_iter_ : int
         Epochs trained.
+    validation_mask_ : ndarray of bool of shape (n_samples,), or None
+        Rows of X that `early_stopping` held out.
+    interrupted_ : bool
+        Whether Ctrl-C or a diverging loss ended the last fit early. The last whole epoch then has
+        "interrupted" in `history_`.
     n_features_in_ : int
         Columns of X, or values in one image.
     feature_names_in_ : ndarray of shape (n_features_in_,)

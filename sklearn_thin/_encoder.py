@@ -47,7 +47,7 @@ class ExogenousEncoder(BaseNet):
         LRScheduler set `lr_schedule` to "constant", as the rates would multiply.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the fit before. A pickled copy starts without
-        the optimizer's moments.
+        the optimizer's moments. Ctrl-C acts as in :class:`THINClassifier`.
     device : str or torch.device, default="auto"
         "auto" is the GPU if there is one, else the CPU.
     compile : bool, default=False
@@ -82,6 +82,11 @@ class ExogenousEncoder(BaseNet):
         Losses of every epoch.
     n_iter_ : int
         Epochs trained.
+    validation_mask_ : ndarray of bool of shape (n_samples,), or None
+        Rows of X that `early_stopping` held out.
+    interrupted_ : bool
+        Whether Ctrl-C or a diverging loss ended the last fit early. The last whole epoch then has
+        "interrupted" in `history_`.
     n_features_in_ : int
         Values in one sample.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -162,7 +167,8 @@ class ExogenousEncoder(BaseNet):
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group are held out together by `early_stopping`.
+            Rows of one group are held out together by `early_stopping`. A search passes groups
+            to `fit` only with metadata routing and `set_fit_request(groups=True)`.
         X_val, y_val : array-like, default=None
             Held-out rows and labels, instead of a part of X. Without `early_stopping` the fit
             only records their loss.

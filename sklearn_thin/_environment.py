@@ -1,5 +1,6 @@
 """What surrounds a fit: seeds from one `random_state`, torch's generators, devices, Ctrl-C."""
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -11,6 +12,16 @@ from sklearn.utils import check_random_state
 
 CASTS = {"bf16": torch.bfloat16}  # mixed precision by name
 _GENERATORS = threading.RLock()  # guards torch's global generators
+
+
+def _new_lock():
+    """A lock of a forked process, which lacks the thread that may hold the old lock."""
+    global _GENERATORS
+    _GENERATORS = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 class Seeds(NamedTuple):
@@ -62,20 +73,14 @@ def set_missing_random_states(estimator, seed):
 
 
 @contextmanager
-def all_or_nothing(estimator, *, keep_progress=False):
-    """A fit that fails restores the fitted attributes of before.
-
-    Two failures keep the progress of the training: a loss that turns NaN (the last good
-    weights), and Ctrl-C with `keep_progress`, for fits that are continued anyway.
-    """
+def all_or_nothing(estimator, errors=BaseException):
+    """A fit that fails restores the fitted attributes of before, except for a marked new net."""
     before = fitted_attributes(estimator)
     try:
         yield
-    except BaseException as error:
+    except errors:
         net = vars(estimator).get("net_")
-        learnt = net is not before.get("net_") and len(net.history) > 0
-        stopped = isinstance(error, KeyboardInterrupt) and keep_progress
-        if not (learnt and (stopped or isinstance(error, FloatingPointError))):
+        if net is before.get("net_") or not net.interrupted_:
             for name in fitted_attributes(estimator):
                 delattr(estimator, name)
             vars(estimator).update(before)

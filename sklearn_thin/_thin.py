@@ -28,7 +28,7 @@ from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
 from sklearn_thin.exogenous.variables import check_variables, fit_side, read_variables
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
-from sklearn_thin.rows.arrays import as_tensor, check_transformed, take
+from sklearn_thin.rows.arrays import as_numpy, as_tensor, check_transformed, take
 from sklearn_thin.rows.labels import check_target
 
 
@@ -102,7 +102,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
             Non-negative weights. Rows of weight 0 are left out. Transformers and encoders that
             are fitted here get neither weights nor `groups`: fit and freeze them beforehand.
         groups : array-like of shape (n_samples,), default=None
-            Rows of one group are held out together by `early_stopping`.
+            Rows of one group are held out together by `early_stopping`. A search passes groups
+            to `fit` only with metadata routing and `set_fit_request(groups=True)`.
         X_val, y_val : array-like, default=None
             Held-out rows and labels, instead of a part of X. Without `early_stopping` the fit
             only records their loss.
@@ -152,7 +153,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def _plan(self, X, y, *, before, epochs, target, **given):
         """The plan of a training; fits both sides. `before` is the net to continue, or None."""
-        warm, settings = before is not None, self._settings(epochs)
+        warm, settings, target = before is not None, self._settings(epochs), as_numpy(target)
         if target is not None:
             check_target(target, X)
         way, variables = self._check_sides(target, warm)

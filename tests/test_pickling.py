@@ -1,5 +1,6 @@
 """Modules travel as NumPy arrays, and predict the same where they arrive."""
 
+import copy
 import io
 import pickle
 from types import SimpleNamespace
@@ -9,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from sklearn.frozen import FrozenEstimator
+from skorch.callbacks import Callback, Checkpoint
 from skorch.dataset import Dataset
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin.modules import MLP, ConvNet, ExpertEnsemble, TreeGate
-from tests.helpers import run_python
+from tests.helpers import assert_bit_equal, run_python, small
 
 
 class Tied(nn.Module):
@@ -216,3 +218,63 @@ def test_a_net_iterates_where_it_is_loaded(fitted, digits):
     net.device = "meta"
     X, _ = next(iter(net.get_iterator(Dataset({"x": torch.from_numpy(digits.X[:4])}, None))))
     assert X["x"].device.type == "meta"
+
+
+def pickled(net):
+    return pickle.loads(pickle.dumps(net))
+
+
+class Copies(Callback):
+    """Copies the net in the middle of its training."""
+
+    def __init__(self, copied, event):
+        self.copied, self.event = copied, event
+
+    def on_batch_end(self, net, **kwargs):
+        self.copy(net, "on_batch_end")
+
+    def on_epoch_end(self, net, **kwargs):
+        self.copy(net, "on_epoch_end")
+
+    def on_train_end(self, net, **kwargs):
+        self.copy(net, "on_train_end")
+
+    def copy(self, net, event):
+        if event == self.event and not hasattr(self, "copy_"):
+            weights = {name: t.clone() for name, t in net.module_.state_dict().items()}
+            self.size_ = len(pickle.dumps(net))
+            self.copy_, self.weights_ = self.copied(net), weights
+
+
+@pytest.mark.parametrize("copied", [pickled, copy.deepcopy])
+@pytest.mark.parametrize("event", ["on_batch_end", "on_epoch_end", "on_train_end"])
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_a_callback_may_copy_the_net_that_is_trained(copied, event, verbose, rows, encoder, capsys):
+    X, y, _ = rows
+    clf = small(FrozenEstimator(encoder), dispelling="alignment", lam=0.1, early_stopping=True)
+    clf.set_params(callbacks=[("copies", Copies(copied, event))], verbose=verbose).fit(X, y)
+    copies = dict(clf.net_.callbacks_)["copies"]
+    assert_bit_equal(copies.copy_.module_.state_dict(), copies.weights_)
+    assert [name for name, _ in copies.copy_.callbacks_] == ["copies"]
+    assert copies.copy_.history[0]["epoch"] == 1
+    assert clf.predict(X).shape == (200,)
+
+
+def test_a_net_that_is_pickled_in_training_holds_no_rows(rows, encoder):
+    X, y, _ = rows
+    sizes = []
+    for times in (1, 8):
+        clf = small(FrozenEstimator(encoder), dispelling="alignment", early_stopping=True)
+        clf.set_params(callbacks=[("copies", Copies(copy.deepcopy, "on_epoch_end"))])
+        clf.fit(np.repeat(X, times, 0), np.repeat(y, times))
+        sizes.append(dict(clf.net_.callbacks_)["copies"].size_)
+    assert abs(sizes[1] - sizes[0]) < X.nbytes / 4  # the history of more batches
+
+
+def test_skorchs_checkpoint_may_pickle_the_net(rows, tmp_path):
+    X, y, _ = rows
+    names = {"f_params": None, "f_optimizer": None, "f_criterion": None, "f_history": None}
+    kept = Checkpoint(dirname=tmp_path, monitor=None, f_pickle="net.pkl", **names)
+    clf = small(callbacks=[kept], early_stopping=True, verbose=1).fit(X, y)
+    net = pickle.loads((tmp_path / "net.pkl").read_bytes())
+    assert net.history[-1]["valid_loss"] == clf.net_.history[-1]["valid_loss"]

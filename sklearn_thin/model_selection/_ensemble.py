@@ -1,14 +1,17 @@
 """Several seeds of one classifier -> trained together -> their mean probabilities."""
 
+import math
 from numbers import Integral
 
 import numpy as np
 from joblib import Parallel
+from scipy.special import log_softmax, logsumexp
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metadata_routing import (
+    UNUSED,
     MetadataRouter,
     MethodMapping,
     _routing_enabled,
@@ -21,6 +24,8 @@ from sklearn_thin._environment import set_missing_random_states
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation, bar, raise_first, train_all
 from sklearn_thin.rows.arrays import read_dataset
+
+FIT_PARAMETERS = ("exogenous_target", "sample_weight", "groups", "X_val", "y_val")
 
 
 class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
@@ -100,7 +105,21 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def fit(self, X, y=None, **params):
+    # these go to the estimator; the ensemble itself uses none of them
+    __metadata_request__fit = dict.fromkeys(FIT_PARAMETERS, UNUSED)
+
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        exogenous_target=None,
+        sample_weight=None,
+        groups=None,
+        X_val=None,
+        y_val=None,
+        **params,
+    ):
         """Train a member for each seed.
 
         Parameters
@@ -109,8 +128,10 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
             Or a torch data set of (x, label), which is read once for all members.
         y : array-like of shape (n_samples,), default=None
             Class labels; None takes the labels of a data set.
+        exogenous_target, sample_weight, groups, X_val, y_val : array-like, default=None
+            As in the estimator's fit. None is not passed on.
         **params : dict
-            Parameters of the estimator's fit, such as `exogenous_target` and `sample_weight`.
+            Further parameters of the estimator's fit, such as those of a Pipeline's steps.
 
         Returns
         -------
@@ -120,8 +141,13 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         ------
         Exception
             The error of a member's fit.
+        KeyboardInterrupt
+            After Ctrl-C. After any error the ensemble is as before.
         """
         self._validate_params()
+        given = exogenous_target, sample_weight, groups, X_val, y_val
+        given = zip(FIT_PARAMETERS, given, strict=True)
+        params |= {name: value for name, value in given if value is not None}
         if _routing_enabled():
             params = process_routing(self, "fit", **params).estimator.fit
         X, y = read_dataset(X, y, verbose=self.verbose)
@@ -175,6 +201,27 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         X, _ = read_dataset(X, verbose=self.verbose)
         with sharing():  # the members share the frozen side's outputs
             return np.mean([member.predict_proba(X) for member in self.estimators_], axis=0)
+
+    def decision_function(self, X):
+        """Logarithm of the members' mean probabilities; its difference for two classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Finite, also where a mean probability rounds to 0.
+        """
+        check_is_fitted(self)
+        X, _ = read_dataset(X, verbose=self.verbose)
+        with sharing():
+            logits = np.stack([member.decision_function(X) for member in self.estimators_])
+        if logits.ndim == 2:  # two classes: (members, n) -> (members, n, 2)
+            logits = np.stack([np.zeros_like(logits), logits], axis=2)
+        log_mean = logsumexp(log_softmax(logits, axis=2), axis=0) - math.log(len(logits))
+        return log_mean[:, 1] - log_mean[:, 0] if log_mean.shape[1] == 2 else log_mean
 
     def get_metadata_routing(self):
         """Parameters of `fit` go to the estimator's."""

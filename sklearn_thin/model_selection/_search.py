@@ -1,5 +1,6 @@
 """scikit-learn's searches, with candidates that train together."""
 
+import warnings
 from collections import deque
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -14,7 +15,9 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metadata_routing import _routing_enabled
 
+from sklearn_thin._environment import all_or_nothing
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import (
     Preparation,
@@ -120,6 +123,8 @@ class StackedSearch:
         ------
         ValueError
             For an empty grid, or for splits or a `stack_size` that are not valid.
+        KeyboardInterrupt
+            After Ctrl-C, which leaves the search as it was.
         """
         if not get_config()["skip_parameter_validation"]:
             self._validate_params()  # first, as in scikit-learn's fit
@@ -135,7 +140,9 @@ class StackedSearch:
             searched = clone(self.estimator)
             self.estimator = HandedOut(searched, self._run.fitted, self._run.jobs)
             self.n_jobs, self.cv = 1, splitter
-            with parallel_config(backend="sequential"), sharing():
+            # other errors leave what they leave in scikit-learn's search
+            whole = all_or_nothing(self, errors=KeyboardInterrupt)
+            with whole, parallel_config(backend="sequential"), sharing():
                 super().fit(X, y, **params)
         finally:
             vars(self).update(before)
@@ -186,11 +193,27 @@ class StackedSearch:
             ]
             if self.error_score == "raise":
                 raise_first(members)
+            self._warn_of_groups(members)
             how = {"stack_size": self.stack_size, "verbose": self.verbose}
             members = train_all(members, self._run.parallel, **how)
         if self.error_score == "raise":
             raise_first(members)
         return members
+
+    def _warn_of_groups(self, members):
+        """Warn where fits stop early, and lack the groups that the splitter reads."""
+        routed = self._run.routed
+        lacks = routed.splitter.split.get("groups") is not None and not _routing_enabled()
+        stops = any(getattr(member.thin, "early_stopping", False) for member in members)
+        if lacks and stops and not {"groups", "X_val"} & routed.estimator.fit.keys():
+            warnings.warn(
+                "the splitter gets groups, but the fits, which stop early, do not: they may hold "
+                "out rows of groups that they train on. Turn metadata routing on, "
+                "sklearn.set_config(enable_metadata_routing=True), and ask for groups by the "
+                "estimator's set_fit_request(groups=True).",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 CONSTRAINTS = {"stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]}

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from sklearn_thin._sharing import MEMO, Itself, shared
 
 BLOCK = 4096  # rows that are copied or transformed together
+BLOCK_BYTES = 2**24  # bytes that are read together from arrays of other libraries
 IN_MEMORY = 2**28  # most bytes of a copy, or of outputs, in memory; more go to a file
 NUMBERS = "biuf"  # kinds of dtypes
 
@@ -24,10 +25,11 @@ def read_dataset(X, y=None, *, verbose=0):
 
     Items are x, (x,) or (x, label), with x a tensor or an array of one shape and type. The rows
     become uint8 or float32, in a temporary file if they are large. `y` None takes the labels of
-    the data set. Sparse matrices become CSR, as other formats cannot be indexed by rows.
+    the data set. Sparse matrices become CSR, as other formats cannot be indexed by rows. Arrays of
+    other libraries become NumPy's.
     """
     if not isinstance(X, Dataset):
-        return X.tocsr() if hasattr(X, "tocsr") else X, y
+        return X.tocsr() if hasattr(X, "tocsr") else as_numpy(X), as_numpy(y)
     if not hasattr(X, "__len__"):
         raise TypeError(
             f"a data set must have a length, to be read in random order, got {type(X).__name__}"
@@ -53,6 +55,24 @@ def read_dataset(X, y=None, *, verbose=0):
     if y is None and labels[0] is not None:
         y = np.asarray(labels)
     return rows, y
+
+
+def as_numpy(array):
+    """An array of a library such as h5py, read in blocks into one of NumPy; others as they are.
+
+    HDF5 takes rows in increasing order alone. A large array goes into a temporary file.
+    """
+    dtype, shape = getattr(array, "dtype", None), getattr(array, "shape", ())
+    known = isinstance(array, (np.ndarray, np.generic)) or not isinstance(dtype, np.dtype)
+    if known or not shape or hasattr(array, "to_numpy") or hasattr(array, "tocsr"):
+        return array
+    if dtype.hasobject or not all(isinstance(length, int) for length in shape):
+        return np.asarray(array)
+    rows = room_for("a copy of rows", shape, dtype)
+    step = max(1, BLOCK_BYTES // max(1, dtype.itemsize * math.prod(shape[1:])))
+    for start in range(0, shape[0], step):
+        rows[start : start + step] = array[start : start + step]
+    return rows
 
 
 def split_item(item, i):

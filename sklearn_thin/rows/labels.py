@@ -37,7 +37,7 @@ def encode_labels(y, n_samples, *, known=None, name="y"):
 def check_labels(y, name="y"):
     """Labels as a vector; ValueError where some are missing, infinite or continuous."""
     y = column_or_1d(y, warn=True)
-    missing = [_is_missing(label) for label in y] if y.dtype == object else y != y
+    missing = [is_missing(label) for label in y] if y.dtype == object else y != y
     if np.any(missing):
         raise ValueError(
             f"{name} must have a label for each row, but {np.sum(missing)} of {len(y)} are missing "
@@ -51,7 +51,8 @@ def check_labels(y, name="y"):
     return y
 
 
-def _is_missing(label):
+def is_missing(label):
+    """Whether a label is None, NaN or NA."""
     return label is None or is_pandas_na(label) or label != label
 
 

@@ -16,8 +16,9 @@ class Rows:
     x: np.ndarray | None  # the backbone's input; None until `endogenous` is fitted
     codes: np.ndarray  # class codes, (n,)
     weight: np.ndarray | None = None  # sample weights, (n,)
-    groups: Any = None  # rows that early stopping holds out together, (n,)
+    groups: np.ndarray | None = None  # rows that early stopping holds out together, (n,)
     target: Any = None  # exogenous labels, (n,) or (n, n_exogenous)
+    index: np.ndarray | None = None  # places among all rows of X, (n,)
 
     def __getitem__(self, index):
         parts = {f.name: take(getattr(self, f.name), index) for f in fields(self) if f.name != "x"}

@@ -1,14 +1,53 @@
 """The rows that early stopping holds out."""
 
+import warnings
+
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.utils import check_consistent_length
+
+from sklearn_thin.rows.labels import is_missing
+
+
+def hold_out(rows, n_samples, size, seed, shown, *, before, goes_on, classes):
+    """Training rows, held-out rows, and the mask of the latter over all rows of X.
+
+    `size` is a fraction or a number of rows, from `early_stopping`, which errors show. `before`
+    is the mask of the fit before, or None. A fit that goes on holds out the same rows of an X of
+    the same length.
+    """
+    if before is not None and len(before) == n_samples:
+        held = before[rows.index]
+        if held.any() and not held.all():  # weights may leave out one part
+            return rows[np.flatnonzero(~held)], rows[np.flatnonzero(held)], before
+    if goes_on:
+        had = "no rows" if before is None else f"rows of an X of {len(before)} rows"
+        warnings.warn(
+            f"early_stopping holds out new rows of {n_samples}, but the fit before held out {had}. "
+            "The fit before may have trained on the new rows, whose loss then stops too late. "
+            "Pass X_val and y_val, or the rows of the fit before.",
+            UserWarning,
+            stacklevel=2,
+        )
+    train, held = held_out_indices(size, rows.codes, rows.groups, seed, shown)
+    lost = np.setdiff1d(rows.codes, rows.codes[train])
+    if len(lost):
+        warnings.warn(
+            f"early_stopping={shown!r} holds out all rows of the classes "
+            f"{classes[lost].tolist()}, as each of their groups is held out. The network cannot "
+            "learn these classes. Pass X_val and y_val, or no groups.",
+            UserWarning,
+            stacklevel=2,
+        )
+    mask = np.zeros(n_samples, dtype=bool)
+    mask[rows.index[held]] = True
+    return rows[train], rows[held], mask
 
 
 def held_out_indices(size, codes, groups, seed, early_stopping):
     """Indices of the training and of the held-out rows, in equal proportions of the classes.
 
-    `size` is a fraction or a number of rows, from `early_stopping`, which errors show. Rows of one
-    group stay together; the size is then met approximately.
+    Rows of one group stay together; the size is then met approximately.
     """
     n_rows = len(codes)
     fraction = size if size < 1 else size / n_rows
@@ -22,8 +61,7 @@ def held_out_indices(size, codes, groups, seed, early_stopping):
                 "only one. Pass X_val and y_val, or no groups."
             )
         n_folds = min(max(2, round(1 / fraction)), n_groups)
-        folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-        return next(folds.split(codes, codes, groups))
+        return _grouped(codes, groups, n_folds, seed)
     try:
         return train_test_split(
             np.arange(n_rows), test_size=size, stratify=codes, random_state=seed
@@ -33,3 +71,43 @@ def held_out_indices(size, codes, groups, seed, early_stopping):
             f"early_stopping={early_stopping!r} cannot hold out rows of every class: {error} "
             "Hold out another number of rows, or pass X_val and y_val."
         ) from error
+
+
+def _grouped(codes, groups, n_folds, seed):
+    """The first of `n_folds` splits that trains on every class, or else the first split."""
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    splits = list(folds.split(codes, _common(codes, n_folds), groups))
+    n_classes = len(np.unique(codes))
+    whole = (split for split in splits if len(np.unique(codes[split[0]])) == n_classes)
+    return next(whole, splits[0])
+
+
+def _common(codes, n_folds):
+    """Codes in which each class has a row for each fold; rare classes share a code."""
+    counts = np.bincount(codes)
+    rare = counts < n_folds
+    n_rare = counts[rare].sum()
+    shared = len(counts) if n_rare >= n_folds else counts.argmax()
+    return np.where(rare[codes], shared, codes)
+
+
+def encode_groups(groups, codes):
+    """Numbers of the groups (n_samples,), of group labels of any one type; None for None."""
+    if groups is None:
+        return None
+    check_consistent_length(codes, groups)
+    groups = np.asarray(groups)
+    groups = groups.reshape(len(groups)) if groups.size == len(groups) else groups
+    if groups.ndim != 1:
+        raise ValueError(f"groups must have shape (n_samples,), got {groups.shape}")
+    missing = [is_missing(g) for g in groups] if groups.dtype == object else groups != groups
+    if np.any(missing):
+        raise ValueError(
+            f"groups must have a group for each row, but {np.sum(missing)} of {len(groups)} are "
+            "missing (NaN, None or NA). Give each of these rows a group of its own"
+        )
+    try:
+        return np.unique(groups, return_inverse=True)[1]
+    except TypeError as error:
+        kinds = sorted({type(group).__name__ for group in groups})
+        raise TypeError(f"groups must be of one type, got {', '.join(kinds)}") from error

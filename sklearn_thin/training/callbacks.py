@@ -1,10 +1,33 @@
 """skorch callbacks of our own: the progress bar, the map's refits, the bridge to scikit-learn's."""
 
-from skorch.callbacks import Callback, EarlyStopping
+import copy
+
+from skorch.callbacks import Callback, EarlyStopping, PrintLog
 
 from sklearn_thin.training.maps import refit_map
 
 OWN = "sklearn_thin."  # starts the names of our own callbacks; users' may have any other
+
+
+def callbacks_of(plan):
+    """Copies of the user's callbacks between our own, whose names start with OWN."""
+    own, last = {}, {}
+    if plan.verbose == 1:
+        own["progress_bar"] = EpochBar(plan.name, plan.settings.max_epochs)
+    if plan.verbose > 1:
+        own["print_log"] = PrintLog()
+    own |= plan.followers
+    if plan.settings.n_iter_no_change is not None:
+        own["early_stopping"] = early_stopping(plan)
+    if plan.map_labels is not None:
+        last["map"] = RefitMap(plan)  # after callbacks that restore weights
+    named = [[(OWN + name, callback) for name, callback in part.items()] for part in (own, last)]
+    return [*named[0], *copy.deepcopy(plan.callbacks), *named[1]]
+
+
+def users_callbacks(net):
+    """The callbacks of a net without our own."""
+    return [(name, cb) for name, cb in net.callbacks_ if not name.startswith(OWN)]
 
 
 class RefitMap(Callback):

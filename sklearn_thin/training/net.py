@@ -8,7 +8,7 @@ from time import perf_counter
 
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, PrintLog
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -17,11 +17,13 @@ from sklearn_thin._pickling import pack, unpack
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
 from sklearn_thin.training.batches import TensorBatches
-from sklearn_thin.training.callbacks import OWN, EpochBar, RefitMap, early_stopping
+from sklearn_thin.training.callbacks import OWN, callbacks_of, users_callbacks
 from sklearn_thin.training.capture import CapturedNetStep
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 PROGRAMS = 64  # programs that a process compiles; torch computes further ones eagerly
+# parameters of a net that hold rows, or that predictions do not need
+OF_TRAINING = ("callbacks", "train_split", "iterator_train__generator", "augmentation")
 BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
 
 
@@ -60,27 +62,17 @@ def new_net(plan):
     return net
 
 
-def callbacks_of(plan):
-    """Copies of the user's callbacks between our own, whose names start with OWN."""
-    own, last = {}, {}
-    if plan.verbose == 1:
-        own["progress_bar"] = EpochBar(plan.name, plan.settings.max_epochs)
-    if plan.verbose > 1:
-        own["print_log"] = PrintLog()
-    own |= plan.followers
-    if plan.settings.n_iter_no_change is not None:
-        own["early_stopping"] = early_stopping(plan)
-    if plan.map_labels is not None:
-        last["map"] = RefitMap(plan)  # after callbacks that restore weights
-    named = [[(OWN + name, callback) for name, callback in part.items()] for part in (own, last)]
-    return [*named[0], *copy.deepcopy(plan.callbacks), *named[1]]
-
-
 def train(net, plan):
-    """Train the net of a plan."""
+    """Train the net; a loss that diverges, or Ctrl-C if it can go on, leaves whole epochs."""
+    n_before = len(net.history)
     with torch_seed(plan.seed, plan.settings.device):
         try:
             net.partial_fit(plan.train)
+        except (KeyboardInterrupt, FloatingPointError) as error:
+            kept = plan.keeps_optimizer or isinstance(error, FloatingPointError)
+            if kept and len(net.history) > n_before:
+                net.end_early()
+            raise
         finally:
             tidy(net, plan)
 
@@ -90,8 +82,7 @@ def tidy(net, plan):
     for name, callback in net.callbacks_:
         if name == OWN + "progress_bar":
             callback.close()
-    net.callbacks_ = [(name, cb) for name, cb in net.callbacks_ if not name.startswith(OWN)]
-    net.callbacks = net.train_split = net.iterator_train__generator = net.augmentation = None
+    vars(net).update(dict.fromkeys(OF_TRAINING), callbacks_=users_callbacks(net))
     net.module_.zero_grad(set_to_none=True)
     if not plan.keeps_optimizer:
         net.optimizer_ = net.criterion_.term = None
@@ -126,8 +117,8 @@ class THINNet(NeuralNetClassifier):
     class codes. Unlike skorch's net
 
     - it sums losses on the device, and reads them once an epoch;
-    - it raises Ctrl-C instead of returning a half-trained net;
-    - it raises where the loss turns NaN or infinite, and restores the last good weights.
+    - it raises Ctrl-C, and raises where the loss turns NaN or infinite;
+    - after both it has the weights of the last whole epoch.
 
     Parameters
     ----------
@@ -167,6 +158,7 @@ class THINNet(NeuralNetClassifier):
         self.fast = fast
         self.mixed_precision = mixed_precision
         self.listeners_ = self.ctrl_c_ = None
+        self.interrupted_ = False
 
     @property
     def lam(self):
@@ -309,14 +301,24 @@ class THINNet(NeuralNetClassifier):
         except BaseException as error:
             if self.history and "dur" not in self.history[-1]:
                 self.history.pop()  # the unfinished epoch
-            if isinstance(error, FloatingPointError):
+            if isinstance(error, (KeyboardInterrupt, FloatingPointError)):
                 self.module_.load_state_dict(self.good_weights_)
+            if isinstance(error, FloatingPointError):
                 self.optimizer_.state.clear()  # its moments are not finite either
             raise
         finally:
             self.good_weights_ = self.listeners_ = self.step_ = self.schedule_ = None
             self._set_training(False)
         return self
+
+    def end_early(self):
+        """Restore the best weights and fit the map, as at the end of a training; mark the net."""
+        for name, callback in self.callbacks_:
+            if name in (OWN + "early_stopping", OWN + "map"):
+                callback.on_train_end(self)
+        self._set_training(False)
+        self.history.record("interrupted", True)
+        self.interrupted_ = True
 
     def on_epoch_begin(self, net, **kwargs):
         super().on_epoch_begin(net, **kwargs)
@@ -325,20 +327,23 @@ class THINNet(NeuralNetClassifier):
             self.history.record("event_lr", self.schedule_.get_last_lr()[0])
 
     def on_epoch_end(self, net, **kwargs):
-        self.history.record("dur", perf_counter() - self.epoch_start_)
         self._keep_weights()
+        self.history.record("dur", perf_counter() - self.epoch_start_)  # the epoch is whole
 
     def _keep_weights(self):
-        """Keep weights to restore if the loss of the next epoch is not finite."""
+        """Keep weights to restore if the next epoch does not end well."""
         state = self.module_.state_dict()
         self.good_weights_ = {name: tensor.clone() for name, tensor in state.items()}
 
     # ------------------------------------------------------------------ a pickle
 
     def __getstate__(self):
-        # the optimizer refers to tensors, which are not pickled; nor are programs
+        # the optimizer refers to tensors, which are not pickled; nor are programs, or what
+        # `tidy` has not yet removed where a callback pickles
         names = ("module", "module_", "optimizer_", "criterion", "criterion_", "step_", "schedule_")
-        return {**vars(self), **dict.fromkeys(names), "packed_module_": pack(self.module_)}
+        state = dict.fromkeys((*names, *OF_TRAINING, "listeners_", "good_weights_", "ctrl_c_"))
+        kept = {"callbacks_": users_callbacks(self), "packed_module_": pack(self.module_)}
+        return {**vars(self), **state, **kept}
 
     def __setstate__(self, state):
         state = dict(state)

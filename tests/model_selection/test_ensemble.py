@@ -2,6 +2,7 @@
 
 import functools
 import pickle
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -9,16 +10,17 @@ import pytest
 import torch
 from sklearn import config_context
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.ensemble import AdaBoostClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.random_projection import GaussianRandomProjection
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from torch.utils.data import TensorDataset
 
-from sklearn_thin import ExogenousEncoder
+from sklearn_thin import ExogenousEncoder, THINClassifier
 from sklearn_thin.model_selection import SeedEnsembleClassifier
 from tests import helpers
 from tests.helpers import SMALL
@@ -180,3 +182,70 @@ def test_errors_are_those_of_the_fit_and_leave_it_unfitted(rows):
         SeedEnsembleClassifier(small(), 0).fit(X, y)
     with pytest.raises(FloatingPointError, match="train_loss became"):
         SeedEnsembleClassifier(small(lr=1e30, optimizer="sgd"), 2).fit(X, y)
+
+
+# ------------------------------------------------------------------ what the classifier takes too
+
+
+def test_fit_names_all_that_the_classifiers_fit_takes():
+    names = signature(THINClassifier().fit).parameters.keys()
+    assert all(has_fit_parameter(SeedEnsembleClassifier(small()), name) for name in names)
+
+
+def test_a_boosting_weighs_its_rows(rows):
+    X, y, _ = rows
+    boosting = AdaBoostClassifier(SeedEnsembleClassifier(small(), 2), n_estimators=2)
+    boosting.set_params(random_state=0).fit(X, y)
+    first, second = boosting.estimators_
+    assert np.abs(first.predict_proba(X) - second.predict_proba(X)).max() > 0.01
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_all_that_fit_takes_reaches_every_member(routing, rows, more):
+    (X, y, z), (X_val, y_val, _) = rows, more
+    weight = (np.arange(200) % 2).astype(float)
+    given = {"exogenous_target": z, "sample_weight": weight, "groups": np.arange(200) // 4}
+    clf = small(dispelling="erasure", early_stopping=0.3, lr=1e-2)
+    names = dict.fromkeys(["sample_weight", "groups", "X_val", "y_val"], True)
+    for params in (given, {**given, "X_val": X_val, "y_val": y_val}):
+        with config_context(enable_metadata_routing=routing):
+            thin = clone(clf).set_fit_request(**names) if routing else clf
+            ensemble = SeedEnsembleClassifier(thin, 2, random_state=0).fit(X, y, **params)
+        for member in ensemble.estimators_:
+            expected = clone(clf).set_params(random_state=member.random_state).fit(X, y, **params)
+            np.testing.assert_allclose(
+                member.predict_proba(X), expected.predict_proba(X), atol=0.02
+            )
+            np.testing.assert_array_equal(member.validation_mask_, expected.validation_mask_)
+
+
+def test_a_search_routes_to_the_members(rows):
+    X, y, z = rows
+    groups = np.arange(200) // 4
+    with config_context(enable_metadata_routing=True):
+        thin = small(early_stopping=0.3).set_fit_request(groups=True, sample_weight=True)
+        ensemble = SeedEnsembleClassifier(thin, 2).set_score_request(sample_weight=False)
+        search = GridSearchCV(ensemble, {"n_seeds": [1]}, cv=GroupKFold(2))
+        search.fit(X, y, groups=groups, sample_weight=np.ones(200), exogenous_target=z)
+    (member,) = search.best_estimator_.estimators_
+    held_out = member.validation_mask_
+    assert not set(groups[held_out]) & set(groups[~held_out])
+
+
+@pytest.mark.parametrize("n_classes", [2, 10])
+def test_decision_values_are_logarithms_of_the_mean(n_classes, rows):
+    X, y = rows[0], rows[1] % n_classes
+    for estimator in (small(), make_pipeline(StandardScaler(), small())):
+        ensemble = SeedEnsembleClassifier(estimator, 2, random_state=0).fit(X, y)
+        log_proba = ensemble.predict_log_proba(X)
+        expected = log_proba if n_classes > 2 else log_proba[:, 1] - log_proba[:, 0]
+        np.testing.assert_allclose(ensemble.decision_function(X), expected, rtol=1e-4, atol=1e-5)
+        far = ensemble.decision_function(X * 1e4)  # where probabilities round to 0
+        assert np.isfinite(far).all()
+        best = far.argmax(1) if n_classes > 2 else far > 0
+        np.testing.assert_array_equal(
+            ensemble.classes_[best.astype(int)], ensemble.predict(X * 1e4)
+        )
+    assert ensemble.decision_function(X).dtype == np.float32
+    with pytest.raises(NotFittedError):
+        clone(ensemble).decision_function(X)

@@ -31,7 +31,7 @@ def test_a_data_set_is_read_once_and_learned_like_its_arrays(dtype, convert, row
     X, y = (255 * rows[0]).astype(dtype).reshape(-1, 8, 8), rows[1]
     clf = small(max_epochs=3).fit(X, y)
     files = in_files()
-    pairs = Pairs(X, torch.from_numpy(y), convert)
+    pairs = Pairs(X, torch.tensor(y), convert)
     other = small(max_epochs=3).fit(pairs)
     assert pairs.asked == len(X)
     assert files.called

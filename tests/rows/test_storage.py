@@ -136,8 +136,8 @@ def test_held_out_rows_lie_in_files(rows, encoder, monkeypatch, in_files):
     np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
     with_held_out = files.call_count
     clf.set_params(early_stopping=False).fit(X, y).predict_proba(X)
-    # rows and codes of both parts, and what the gate reads of the held-out one
-    assert with_held_out - (files.call_count - with_held_out) == 2 * 2 + 1
+    # rows, codes and places of both parts, and what the gate reads of the held-out one
+    assert with_held_out - (files.call_count - with_held_out) == 3 * 2 + 1
 
 
 @pytest.mark.parametrize("params", [{"early_stopping": 50}, {"dispelling": "erasure"}])

@@ -1,6 +1,7 @@
 """Held-out rows: their number, their proportions, and the weights that they select."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.decomposition import PCA
@@ -104,13 +105,86 @@ def test_groups_of_the_wrong_length_are_refused(few):
     assert_refused(clf, ValueError, r"100, 99", *few[:2], groups=np.arange(99))
 
 
-# StratifiedGroupKFold counts the groups of a class where there are fewer than folds
-@pytest.mark.filterwarnings("ignore:The least populated class:UserWarning")
 @pytest.mark.parametrize("n_groups", [2, 3, 5])
 def test_few_groups_are_held_out_whole_all_the_same(n_groups, few):
     X, y = few[0], few[1] % 2
     clf = small(early_stopping=True).fit(X, y, groups=np.arange(100) % n_groups)
     assert np.isfinite(clf.history_[-1]["valid_loss"])
+
+
+@pytest.mark.parametrize("kind", [small, lambda **params: ExogenousEncoder(SMALL, **params)])
+@pytest.mark.parametrize("n_rare", [1, 3, 10])
+def test_classes_rarer_than_folds_are_trained_on(kind, n_rare, few):
+    X, groups = few[0], np.arange(100) // 2
+    y = np.where(np.arange(100) < 7 * n_rare, np.arange(100) // 7, 99)
+    clf = kind(early_stopping=True, max_epochs=1).fit(X, y, groups=groups)
+    held_out = clf.validation_mask_
+    assert 4 <= held_out.sum() <= 20
+    assert not set(groups[held_out]) & set(groups[~held_out])
+    np.testing.assert_array_equal(np.unique(y[~held_out]), clf.classes_)
+
+
+def test_a_fold_that_leaves_every_class_in_training_is_preferred(few):
+    X, y, groups = few[0][:60], np.arange(60) // 4, np.arange(60) // 2  # two groups a class
+    for seed in range(20):
+        clf = small(early_stopping=True, max_epochs=1, random_state=seed)
+        clf.fit(X, y, groups=groups)
+        assert set(y[~clf.validation_mask_]) == set(y)
+
+
+def test_groups_that_are_classes_lose_a_class_and_say_which(few):
+    X, y = few[0], np.array(list("abcde"))[np.arange(100) % 5]
+    with pytest.warns(UserWarning, match=r"all rows of the classes \['[a-e]'\]"):
+        clf = small(early_stopping=True, max_epochs=1).fit(X, y, groups=y)
+    (lost,) = set(y) - set(y[~clf.validation_mask_])
+    assert (y[clf.validation_mask_] == lost).all()
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda g: g,
+        lambda g: g.tolist(),
+        lambda g: pd.Series(g, dtype="category"),
+        lambda g: pd.Series(g, dtype="Int64"),
+        lambda g: np.char.add("site ", g.astype(str)),
+        lambda g: np.datetime64("2020-01-01") + g,
+        lambda g: g[:, None],
+    ],
+)
+def test_groups_may_have_labels_of_any_type(convert, few):
+    X, y = few[0], few[1] % 2
+    groups = np.arange(100) // 5 + 10
+    masks = [
+        small(early_stopping=0.2, max_epochs=1).fit(X, y, groups=of).validation_mask_
+        for of in (groups, convert(groups))
+    ]
+    np.testing.assert_array_equal(*masks)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "match"),
+    [
+        (None, ValueError, "groups must have a group for each row, but 1 of 100 are missing"),
+        (np.nan, ValueError, "groups must have a group .* 1 of 100 are missing"),
+        (pd.NA, ValueError, "groups must have a group .* 1 of 100 are missing"),
+        ("text", TypeError, "groups must be of one type, got int, str"),
+    ],
+)
+def test_groups_that_are_missing_or_mixed_are_refused(value, error, match, few):
+    groups = (np.arange(100) // 5).astype(object)
+    groups[3] = value
+    assert_refused(small(early_stopping=True), error, match, *few[:2], groups=groups)
+    if value is np.nan:
+        groups = groups.astype(float)
+        assert_refused(small(early_stopping=True), error, match, *few[:2], groups=groups)
+
+
+def test_groups_of_two_columns_are_refused(few):
+    groups = np.zeros((100, 2))
+    assert_refused(
+        small(), ValueError, r"groups must have shape \(n_samples,\)", *few[:2], groups=groups
+    )
 
 
 def test_a_single_group_cannot_be_held_out(few):

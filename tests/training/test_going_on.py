@@ -5,12 +5,14 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone
@@ -185,3 +187,82 @@ def test_a_fit_that_goes_on_needs_the_predictor_too(rows):
     for go_on in (clf.fit, clf.partial_fit):
         with pytest.raises(ValueError, match=r"lam=1.0 needs a predictor"):
             go_on(X, y)
+
+
+# ------------------------------------------------------------------ held-out rows
+
+
+@pytest.mark.parametrize("kind", [small, lambda **params: ExogenousEncoder(SMALL, **params)])
+@pytest.mark.parametrize("random_state", [0, None, "generator"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_warm_start_holds_out_the_same_rows(kind, random_state, grouped, rows):
+    X, y, _ = rows
+    if random_state == "generator":
+        random_state = np.random.RandomState(0)
+    given = {"groups": np.arange(200) // 4} if grouped else {}
+    params = {"random_state": random_state, "max_epochs": 1}
+    clf = kind(early_stopping=0.2, warm_start=True, **params)
+    parts = []
+    for labels in (y, y, np.where(np.arange(200) < 9, 0, y)):  # labels are mended in between
+        clf.set_params(callbacks=[Rows()]).fit(X, labels, **given)
+        parts.append(dict(clf.net_.callbacks_)["Rows"])
+    for part in parts:
+        np.testing.assert_array_equal(part.held_out_, parts[0].held_out_)
+        np.testing.assert_array_equal(part.training_, parts[0].training_)
+    np.testing.assert_array_equal(np.unique(X[clf.validation_mask_], axis=0), parts[0].held_out_)
+
+
+class Rows(Callback):
+    """Keeps the distinct rows that a fit trained and validated on."""
+
+    def on_train_begin(self, net, X=None, **kwargs):
+        valid = net.get_split_datasets(X)[1]
+        self.training_ = np.unique(X.X["x"].numpy(), axis=0)
+        self.held_out_ = np.unique(valid.X["x"].numpy(), axis=0)
+
+
+def test_rows_of_weight_zero_do_not_shift_the_held_out_rows(rows):
+    X, y, _ = rows
+    clf = small(early_stopping=0.3, warm_start=True, max_epochs=1)
+    mask = clf.fit(X, y, sample_weight=np.arange(200) % 5 > 0).validation_mask_
+    assert not mask[::5].any()
+    clf.set_params(callbacks=[Rows()]).fit(X, y, sample_weight=np.arange(200) % 7 > 0)
+    held_out = X[mask & (np.arange(200) % 7 > 0)]
+    seen = dict(clf.net_.callbacks_)["Rows"].held_out_
+    np.testing.assert_array_equal(seen, np.unique(held_out, axis=0))
+
+
+@pytest.mark.parametrize("before", ["other length", "no early stopping", "X_val", "partial_fit"])
+def test_new_held_out_rows_in_a_fit_that_goes_on_are_warned_of(before, rows):
+    X, y, _ = rows
+    clf = small(early_stopping=True, warm_start=True, max_epochs=1)
+    if before == "other length":
+        clf.fit(X[:150], y[:150])
+    elif before == "no early stopping":
+        clf.set_params(early_stopping=False).fit(X, y).set_params(early_stopping=True)
+    elif before == "X_val":
+        clf.fit(X, y, X_val=X, y_val=y)
+    else:
+        clf.fit(X, y).partial_fit(X, y)
+    held_out = "an X of 150 rows" if before == "other length" else "no rows"
+    with pytest.warns(UserWarning, match=f"new rows of 200, but the fit before .*{held_out}"):
+        clf.fit(X, y)
+    mask = clf.validation_mask_
+    np.testing.assert_array_equal(clf.fit(X, y).validation_mask_, mask)  # silent again
+
+
+def test_a_fit_that_begins_anew_holds_out_rows_of_its_own(rows):
+    X, y, _ = rows
+    clf = small(early_stopping=True, max_epochs=1, random_state=None)
+    masks = [clf.fit(X, y).validation_mask_ for _ in range(2)]
+    assert (masks[0] != masks[1]).any()
+    assert clf.set_params(early_stopping=False).fit(X, y).validation_mask_ is None
+
+
+def test_fits_that_go_on_are_deterministic_and_survive_a_pickle(rows):
+    X, y, _ = rows
+    clf = small(early_stopping=True, warm_start=True)
+    one, other = clone(clf).fit(X, y).fit(X, y), clone(clf).fit(X, y).fit(X, y)
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+    mask = one.validation_mask_
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(one)).fit(X, y).validation_mask_, mask)

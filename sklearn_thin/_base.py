@@ -13,7 +13,6 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.callbacks import Callback
@@ -31,8 +30,15 @@ from sklearn_thin._environment import (
 )
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
-from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, read_dataset
-from sklearn_thin.rows.labels import check_weights, encode_labels, known_classes, row_weights
+from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, naming, read_dataset
+from sklearn_thin.rows.labels import (
+    agreement,
+    check_weights,
+    encode_groups,
+    encode_labels,
+    known_classes,
+    row_weights,
+)
 from sklearn_thin.rows.rows import Rows
 from sklearn_thin.rows.split import held_out_indices
 from sklearn_thin.training.callbacks import SklearnCallbacks
@@ -58,7 +64,7 @@ class ClassOutputs(ClassifierMixin):
         float
         """
         X, y = read_dataset(X, y, verbose=self.verbose)
-        return super().score(X, y, sample_weight)
+        return agreement(self.classes_, y, self.predict(X), sample_weight)
 
     def predict_log_proba(self, X):
         """Logarithm of `predict_proba`.
@@ -176,7 +182,7 @@ class BaseNet(
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be passed together, got only one of them")
         if X_val is not None:
-            return rows, self._read(X_val, y_val, reset=False)
+            return rows, self._read(X_val, y_val, reset=False, part="_val")
         if self._held_out is None or not whole:
             return rows, None
         train, held_out = held_out_indices(
@@ -192,11 +198,24 @@ class BaseNet(
         return self.early_stopping
 
     def _read(
-        self, X, y, *, sample_weight=None, groups=None, target=None, reset=True, classes=None
+        self,
+        X,
+        y,
+        *,
+        sample_weight=None,
+        groups=None,
+        target=None,
+        reset=True,
+        classes=None,
+        part="",
     ):
-        """Checked rows; `reset` sets `classes_` and the input's shape and names."""
+        """Checked rows; `reset` sets `classes_` and the input's shape and names.
+
+        `part` ends the names of X and y in errors.
+        """
         X, y = read_dataset(X, y, verbose=self.verbose)
-        x = self._backbone_array(X, reset=reset)
+        with naming(f"X{part}" if part else None):
+            x = self._backbone_array(X, reset=reset)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -204,8 +223,9 @@ class BaseNet(
         known = classes
         if classes is not None or not reset:
             known = known_classes(classes, None if reset else self.classes_)
-        self.classes_, codes = encode_labels(y, _num_samples(X), known=known)
-        check_consistent_length(codes, groups)
+        names = {"name": f"y{part}", "rows": f"X{part}"}
+        self.classes_, codes = encode_labels(y, _num_samples(X), known=known, **names)
+        groups = encode_groups(groups, len(codes))
         weight = None if sample_weight is None else check_weights(sample_weight, codes)
         rows = Rows(X, x, codes, weight, groups, target)
         if rows.weight is None or rows.weight.all():

@@ -29,7 +29,7 @@ from sklearn_thin.exogenous.variables import check_variables, fit_side, read_var
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import as_tensor, check_transformed, take
-from sklearn_thin.rows.labels import check_target
+from sklearn_thin.rows.labels import read_target
 
 
 class BaseTHIN(BaseNet, _BaseComposition):
@@ -154,7 +154,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """The plan of a training; fits both sides. `before` is the net to continue, or None."""
         warm, settings = before is not None, self._settings(epochs)
         if target is not None:
-            check_target(target, X)
+            target = read_target(target, X)
         way, variables = self._check_sides(target, warm)
         seeds = draw_seeds(self.random_state)
         given |= {"target": target, "whole": epochs is None}

@@ -7,8 +7,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import get_tags
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.validation import _num_samples, has_fit_parameter
 from torch import nn
 
 from sklearn_thin._environment import set_missing_random_states
@@ -42,8 +42,9 @@ class Variable:
         place = self.index, len(self.names), self.name
         if self.needs_labels:
             z = target_column(target, *place)
-            encode_labels(z, len(z), name="exogenous_target")  # checks the training rows alone
-            return z
+            # of the training rows alone
+            classes, codes = encode_labels(z, _num_samples(z), name="exogenous_target")
+            return classes[codes]
         try:
             return None if target is None else target_column(target, *place)
         except ValueError:
@@ -189,4 +190,4 @@ def target_column(target, index, n_variables, name=None):
             f"exogenous_target must have shape (n_samples, {n_variables}), a column for each "
             f"exogenous variable, got {shape}{hint if n_variables == 1 else ''}"
         )
-    return target.iloc[:, index] if hasattr(target, "iloc") else np.asarray(target)[:, index]
+    return _safe_indexing(target, index, axis=1)

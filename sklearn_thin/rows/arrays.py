@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+from contextlib import contextmanager
 from mmap import mmap
 from tempfile import TemporaryFile, gettempdir
 
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_array, validate_data
 from torch.utils.data import Dataset
 
 from sklearn_thin._sharing import MEMO, Itself, shared
+from sklearn_thin.rows.labels import as_array
 
 BLOCK = 4096  # rows that are copied or transformed together
 IN_MEMORY = 2**28  # most bytes of a copy, or of outputs, in memory; more go to a file
@@ -51,7 +53,7 @@ def read_dataset(X, y=None, *, verbose=0):
         rows[i] = x
         labels.append(label)
     if y is None and labels[0] is not None:
-        y = np.asarray(labels)
+        y = as_array(labels, "y")
     return rows, y
 
 
@@ -119,6 +121,17 @@ def check_rows(X, estimator, *, reset, images=False):
             f"was fitted on images of shape {estimator.input_shape_}; reshape X"
         )
     return X.reshape(len(X), *estimator.input_shape_)
+
+
+@contextmanager
+def naming(name):
+    """Put a name in front of a ValueError in the block; None changes nothing."""
+    try:
+        yield
+    except ValueError as error:
+        if name is None:
+            raise
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _check_scale(dtype, X, estimator, *, reset):

@@ -1,5 +1,6 @@
 """BaseNet, one network as an estimator: read -> plan -> train -> keep; inference in blocks."""
 
+from contextlib import nullcontext
 from dataclasses import fields
 from functools import partial
 from numbers import Integral, Real
@@ -9,7 +10,6 @@ import torch
 from scipy.special import softmax
 from sklearn.base import (
     BaseEstimator,
-    ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
@@ -18,6 +18,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset as Tensors
 
+from sklearn_thin._arguments import check_nested, named_call
 from sklearn_thin._backbones import build_backbone, folds_images, module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
@@ -28,11 +29,11 @@ from sklearn_thin._environment import (
     fitted_attributes,
     torch_seed,
 )
+from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, naming, read_dataset
 from sklearn_thin.rows.labels import (
-    agreement,
     check_weights,
     encode_groups,
     encode_labels,
@@ -44,56 +45,6 @@ from sklearn_thin.rows.split import held_out_indices
 from sklearn_thin.training.callbacks import SklearnCallbacks
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
-
-
-class ClassOutputs(ClassifierMixin):
-    """scikit-learn's mixin for a `predict_proba`."""
-
-    def score(self, X, y=None, sample_weight=None):
-        """Accuracy.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        y : array-like of shape (n_samples,), default=None
-            True labels; None takes those of a torch data set.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        float
-        """
-        X, y = read_dataset(X, y, verbose=self.verbose)
-        return agreement(self.classes_, y, self.predict(X), sample_weight)
-
-    def predict_log_proba(self, X):
-        """Logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def predict(self, X):
-        """Most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels as they were passed to `fit`.
-        """
-        check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(1)]
 
 
 class BaseNet(
@@ -131,6 +82,11 @@ class BaseNet(
     }
     _architecture = ("backbone", "hidden_units")  # a fit that continues another cannot change these
     _computes = ("backbone",)  # if these are equal, modules of equal shapes compute the same
+
+    def set_params(self, **params):
+        """Set parameters, also of parts, such as `backbone__dropout`."""
+        check_nested(self, params)
+        return super().set_params(**params)
 
     # ------------------------------------------------------------------ fit
 
@@ -214,7 +170,7 @@ class BaseNet(
         `part` ends the names of X and y in errors.
         """
         X, y = read_dataset(X, y, verbose=self.verbose)
-        with naming(f"X{part}" if part else None):
+        with naming("X_val") if part else nullcontext():
             x = self._backbone_array(X, reset=reset)
         if y is None:
             raise ValueError(
@@ -225,7 +181,7 @@ class BaseNet(
             known = known_classes(classes, None if reset else self.classes_)
         names = {"name": f"y{part}", "rows": f"X{part}"}
         self.classes_, codes = encode_labels(y, _num_samples(X), known=known, **names)
-        groups = encode_groups(groups, len(codes))
+        groups = None if groups is None else encode_groups(groups, len(codes))
         weight = None if sample_weight is None else check_weights(sample_weight, codes)
         rows = Rows(X, x, codes, weight, groups, target)
         if rows.weight is None or rows.weight.all():
@@ -364,6 +320,7 @@ class BaseNet(
     def _logits(self, X):
         return self._infer(X, THINModule.logits)
 
+    @named_call
     def predict_proba(self, X):
         """Probability of every class.
 
@@ -378,6 +335,7 @@ class BaseNet(
         """
         return softmax(self._logits(X), axis=1)
 
+    @named_call
     def decision_function(self, X):
         """Logits of the classes; their difference for two classes.
 
@@ -392,6 +350,7 @@ class BaseNet(
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
+    @named_call
     def transform(self, X):
         """Representation that the experts read: h_endo, or h_exo of an encoder.
 

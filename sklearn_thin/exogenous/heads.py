@@ -31,7 +31,7 @@ def check_predictor(predictor, *, fitted=False):
         raise TypeError(
             "exogenous_predictor must be a linear scikit-learn classifier, an MLPClassifier, "
             "a skorch net or a torch.nn.Module, so that gradients can pass through it; got "
-            f"{type(inner).__name__}"
+            + (f"the class {inner.__name__}" if isinstance(inner, type) else type(inner).__name__)
         )
     if (frozen or fitted) and not isinstance(inner, nn.Module):
         check_is_fitted(inner)

@@ -45,9 +45,7 @@ def encode_labels(y, n_samples, *, known=None, name="y", rows="X"):
 
 
 def encode_groups(groups, n_samples):
-    """int64 codes (n_samples,) of groups of any type, or None for None."""
-    if groups is None:
-        return None
+    """int64 codes (n_samples,) of groups of any type."""
     groups = _vector(groups, "groups")
     _check_length(groups, n_samples, "groups", "X")
     return sorted_classes(groups, "groups")[1]
@@ -56,7 +54,8 @@ def encode_groups(groups, n_samples):
 def check_labels(y, name="y"):
     """Labels as a vector; errors where some are missing, infinite, continuous or no labels."""
     y = _vector(y, name)
-    plain = y.dtype.kind if y.dtype != object else "U" if _types(y) <= {str} else "O"
+    types = _types(y) if y.dtype == object else set()
+    plain = "U" if types == {str} else y.dtype.kind
     if plain == "f" and (y != np.floor(y)).any():
         value = y[y != np.floor(y)][0]
         raise ValueError(
@@ -64,7 +63,7 @@ def check_labels(y, name="y"):
             f"such as {value:.4g}. Bin them first: pandas.qcut({name}, 4), or "
             "KBinsDiscretizer(encode='ordinal') of scikit-learn"
         )
-    if plain == "S" or bytes in _types(y):
+    if plain == "S" or bytes in types:
         raise TypeError(
             f"{name} must hold strings, numbers or other labels, got bytes. Decode them: "
             f"[label.decode() for label in {name}]"
@@ -116,12 +115,14 @@ def as_array(y, name):
             objects = np.array(y, dtype=object)
     except ValueError as error:  # of ragged lists
         raise ValueError(f"{name} must hold one label for each row: {error}") from error
-    return array if _types(objects) <= {str, np.str_, bytes, np.bytes_} else objects
+    if objects is array or _types(objects) <= {str, np.str_, bytes, np.bytes_}:
+        return array
+    return objects
 
 
 def _types(labels):
     """Types of the labels in an array of objects."""
-    return set(map(type, labels.flat)) if labels.dtype == object else set()
+    return set(map(type, labels.flat))
 
 
 def _is_missing(label):
@@ -144,7 +145,7 @@ def _narrowed(labels):
 
 def sorted_classes(labels, name):
     """Sorted classes, and int64 codes; TypeError for labels that cannot be sorted."""
-    types = _types(labels)
+    types = _types(labels) if labels.dtype == object else set()
     mixed = len(types) > 1 and not types.isdisjoint({bool, np.bool_})  # True would be 1
     try:
         if mixed:

@@ -101,7 +101,8 @@ def test_held_out_rows_are_not_used_to_fit_the_encoder(rows):
 
 def test_groups_of_the_wrong_length_are_refused(few):
     clf = small(early_stopping=True)
-    assert_refused(clf, ValueError, r"100, 99", *few[:2], groups=np.arange(99))
+    match = "groups must have one label for each of the 100 rows of X, got 99"
+    assert_refused(clf, ValueError, match, *few[:2], groups=np.arange(99))
 
 
 # StratifiedGroupKFold counts the groups of a class where there are fewer than folds
@@ -128,7 +129,10 @@ HELD_OUT = {
     "no y_val": ({"X_val": "X"}, "X_val and y_val must be passed together"),
     "no X_val": ({"y_val": "y"}, "X_val and y_val must be passed together"),
     "unknown class": ({"X_val": "X", "y_val": "other"}, r"not known: \[77\].*known are \[0, 1"),
-    "other length": ({"X_val": "X", "y_val": "short"}, "each of the 100 rows of X, got 99"),
+    "other length": (
+        {"X_val": "X", "y_val": "short"},
+        "y_val .* each of the 100 rows of X_val, got 99",
+    ),
     "other columns": ({"X_val": "narrow", "y_val": "y"}, "63 features.*expecting 64"),
 }
 

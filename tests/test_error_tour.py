@@ -122,12 +122,12 @@ TOUR = {
     "a scale as labels": (
         fit(small_encoder(), target=X[:, 0]),
         ValueError,
-        "exogenous_target | Expected classes | such as 1.764 | pandas.qcut | KBinsDiscretizer",
+        "exogenous_target | Expected classes | such as 1.764: bin them | pandas.qcut",
     ),
     "a target of a regression": (
         fit(labels=X[:, 0]),
         ValueError,
-        "y: | Expected classes | such as 1.764 | pandas.qcut(y, | KBinsDiscretizer",
+        "y: | Expected classes | such as 1.764: bin them | pandas.qcut(y, | KBinsDiscretizer",
     ),
     "one-hot labels": (
         fit(labels=np.eye(2)[Y]),

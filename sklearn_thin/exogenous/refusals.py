@@ -2,10 +2,11 @@
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import InvalidParameterError
 
 
 def refuse_side(name, side):
-    """Raise TypeError for a side that is no transformer."""
+    """Raise scikit-learn's ValueError and TypeError in one for a side that is no transformer."""
     if isinstance(side, type):
         wrong = f" object, got the class {side.__name__}. Write {side.__name__}()"
     elif isinstance(side, (str, int, slice)):
@@ -24,7 +25,7 @@ def refuse_side(name, side):
         )
     else:
         wrong = f" (with fit and transform), got {side!r}"
-    raise TypeError(f"the exogenous side {name!r} must be a transformer{wrong}")
+    raise InvalidParameterError(f"the exogenous side {name!r} must be a transformer{wrong}")
 
 
 def refuse_unfitted(name, error):

@@ -159,11 +159,12 @@ def check_variables(variables, predictor, target, asked, reads_target, *, fitted
 def warn_of_unused_labels(variables):
     """Warn, once in a search, where no variable is fitted on the labels that were passed."""
     fitted = (v.fits_transformer and has_fit_parameter(v.transformer, "y") for v in variables)
-    search = surrounding_search()
-    if any(fitted) or any(v.fits_predictor for v in variables) or search in WARNED:
+    if any(fitted) or any(variable.fits_predictor for variable in variables):
         return
-    if search is not None:
-        WARNED.add(search)
+    searches = surrounding_searches()
+    if any(search in WARNED or varies_readers(search) for search in searches):
+        return
+    WARNED.update(searches)
     side = "the exogenous side is frozen" if variables else "exogenous is None"
     warnings.warn(
         f"exogenous_target is not used: {side}, and the dispelling reads no labels. Labels are "
@@ -175,17 +176,25 @@ def warn_of_unused_labels(variables):
     )
 
 
-def surrounding_search():
-    """The outermost search or other meta-estimator whose `fit` runs, or None.
+def surrounding_searches():
+    """Searches and other meta-estimators whose `fit` runs.
 
     Each candidate of scikit-learn's searches resets Python's memory of warnings.
     """
-    frame, search = inspect.currentframe(), None
+    frame, searches = inspect.currentframe(), []
     while frame is not None:
         owner = frame.f_locals.get("self") if frame.f_code.co_name == "fit" else None
-        search = owner if isinstance(owner, MetaEstimatorMixin) else search
+        searches += [owner] if isinstance(owner, MetaEstimatorMixin) else []
         frame = frame.f_back
-    return search
+    return searches
+
+
+def varies_readers(search):
+    """Whether other candidates of a search may read the labels."""
+    grids = getattr(search, "param_grid", getattr(search, "param_distributions", {}))
+    grids = [grids] if isinstance(grids, dict) else grids
+    names = {part for grid in grids for key in grid for part in key.split("__")}
+    return not names.isdisjoint({"exogenous", "exogenous_predictor", "dispelling"})
 
 
 def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):

@@ -60,7 +60,7 @@ def check_labels(y, name="y"):
         value = y[y != np.floor(y)][0]
         raise ValueError(
             f"{name}: Unknown label type: continuous. Expected classes, got numbers on a scale, "
-            f"such as {value:.4g}. Bin them first: pandas.qcut({name}, 4), or "
+            f"such as {value:.4g}: bin them first, by pandas.qcut({name}, 4) or by "
             "KBinsDiscretizer(encode='ordinal') of scikit-learn"
         )
     if plain == "S" or bytes in types:

@@ -100,3 +100,17 @@ def test_many_fits_name_unused_labels_once(kind, few):
         warnings.simplefilter("always")
         many.fit(X, y, exogenous_target=z)
     assert len([w for w in caught if UNUSED in str(w.message)]) == 1
+
+
+@pytest.mark.parametrize("kind", [StackedGridSearchCV, GridSearchCV])
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"exogenous": [None, small_encoder()]},
+        [{"lr": [1e-3]}, {"dispelling": ["cosine", "erasure"]}],
+    ],
+)
+def test_candidates_that_leave_the_labels_to_others_pass_in_silence(grid, kind, few):
+    X, y, z = few
+    search = kind(small(max_epochs=1), grid, cv=2, error_score="raise")
+    search.fit(X, y, exogenous_target=z)  # warnings are errors

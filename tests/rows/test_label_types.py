@@ -323,3 +323,12 @@ def test_words_of_numbers_are_no_numbers(coded):
 def test_one_hot_labels_are_refused_with_the_way_to_unpack_them(coded):
     with pytest.raises(ValueError, match=r"y should be a 1d array.*\(120, 3\).*y.argmax\(axis=1\)"):
         tiny().fit(coded[0], np.eye(3)[coded[1]])
+
+
+def test_an_instant_is_one_class_whatever_its_type(coded):
+    X, z = coded
+    weights = {pd.Timestamp(time): weight for time, weight in zip(TIMES, (1, 5, 2), strict=True)}
+    labels = pd.Series(np.array(TIMES, "M8[ns]")[z])
+    clf = tiny(class_weight=weights, max_epochs=1)
+    clf.fit(X, labels, X_val=X, y_val=pl.Series([TIMES[i] for i in z]))
+    assert clf.score(X, [TIMES[i] for i in z]) == clf.score(X, labels)

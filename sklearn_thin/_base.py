@@ -1,5 +1,6 @@
 """BaseNet, one network as an estimator: read -> plan -> train -> keep; inference in blocks."""
 
+from contextlib import nullcontext
 from dataclasses import fields
 from functools import partial
 from numbers import Integral, Real
@@ -9,7 +10,6 @@ import torch
 from scipy.special import softmax
 from sklearn.base import (
     BaseEstimator,
-    ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
@@ -18,6 +18,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset as Tensors
 
+from sklearn_thin._arguments import check_nested, named_call
 from sklearn_thin._backbones import build_backbone, folds_images, module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
@@ -28,65 +29,22 @@ from sklearn_thin._environment import (
     fitted_attributes,
     torch_seed,
 )
+from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
-from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, read_dataset
-from sklearn_thin.rows.labels import check_weights, encode_labels, known_classes, row_weights
+from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, naming, read_dataset
+from sklearn_thin.rows.labels import (
+    check_weights,
+    encode_groups,
+    encode_labels,
+    known_classes,
+    row_weights,
+)
 from sklearn_thin.rows.rows import Rows
-from sklearn_thin.rows.split import encode_groups, hold_out
+from sklearn_thin.rows.split import hold_out
 from sklearn_thin.training.callbacks import SklearnCallbacks
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
-
-
-class ClassOutputs(ClassifierMixin):
-    """scikit-learn's mixin for a `predict_proba`."""
-
-    def score(self, X, y=None, sample_weight=None):
-        """Accuracy.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        y : array-like of shape (n_samples,), default=None
-            True labels; None takes those of a torch data set.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        float
-        """
-        X, y = read_dataset(X, y, verbose=self.verbose)
-        return super().score(X, y, sample_weight)
-
-    def predict_log_proba(self, X):
-        """Logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def predict(self, X):
-        """Most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels as they were passed to `fit`.
-        """
-        check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(1)]
 
 
 class BaseNet(
@@ -124,6 +82,11 @@ class BaseNet(
     }
     _architecture = ("backbone", "hidden_units")  # a fit that continues another cannot change these
     _computes = ("backbone",)  # if these are equal, modules of equal shapes compute the same
+
+    def set_params(self, **params):
+        """Set parameters, also of parts, such as `backbone__dropout`."""
+        check_nested(self, params)
+        return super().set_params(**params)
 
     # ------------------------------------------------------------------ fit
 
@@ -176,7 +139,7 @@ class BaseNet(
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be passed together, got only one of them")
         if X_val is not None:
-            return rows, self._read(X_val, y_val, reset=False)
+            return rows, self._read(X_val, y_val, reset=False, part="_val")
         if self._held_out is None or not whole:
             return rows, None
         size = self._held_out, seed, self.early_stopping
@@ -192,11 +155,24 @@ class BaseNet(
         return self.early_stopping
 
     def _read(
-        self, X, y, *, sample_weight=None, groups=None, target=None, reset=True, classes=None
+        self,
+        X,
+        y,
+        *,
+        sample_weight=None,
+        groups=None,
+        target=None,
+        reset=True,
+        classes=None,
+        part="",
     ):
-        """Checked rows; `reset` sets `classes_` and the input's shape and names."""
+        """Checked rows; `reset` sets `classes_` and the input's shape and names.
+
+        `part` ends the names of X and y in errors.
+        """
         X, y = read_dataset(X, y, verbose=self.verbose)
-        x = self._backbone_array(X, reset=reset)
+        with naming("X_val") if part else nullcontext():
+            x = self._backbone_array(X, reset=reset)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -204,10 +180,11 @@ class BaseNet(
         known = classes
         if classes is not None or not reset:
             known = known_classes(classes, None if reset else self.classes_)
-        self.classes_, codes = encode_labels(y, _num_samples(X), known=known)
+        names = {"name": f"y{part}", "rows": f"X{part}"}
+        self.classes_, codes = encode_labels(y, _num_samples(X), known=known, **names)
+        groups = None if groups is None else encode_groups(groups, len(codes))
         weight = None if sample_weight is None else check_weights(sample_weight, codes)
-        given = weight, encode_groups(groups, codes), target
-        rows = Rows(X, x, codes, *given, index=np.arange(len(codes)))
+        rows = Rows(X, x, codes, weight, groups, target, index=np.arange(len(codes)))
         if rows.weight is None or rows.weight.all():
             return rows
         # rows of weight zero must not count in BatchNorm's statistics either
@@ -349,6 +326,7 @@ class BaseNet(
     def _logits(self, X):
         return self._infer(X, THINModule.logits)
 
+    @named_call
     def predict_proba(self, X):
         """Probability of every class.
 
@@ -363,6 +341,7 @@ class BaseNet(
         """
         return softmax(self._logits(X), axis=1)
 
+    @named_call
     def decision_function(self, X):
         """Logits of the classes; their difference for two classes.
 
@@ -377,6 +356,7 @@ class BaseNet(
         logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
 
+    @named_call
     def transform(self, X):
         """Representation that the experts read: h_endo, or h_exo of an encoder.
 

@@ -3,6 +3,7 @@
 from copy import deepcopy
 from operator import attrgetter
 
+from sklearn_thin._arguments import named_call
 from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import draw_seeds
@@ -152,6 +153,7 @@ class ExogenousEncoder(BaseNet):
         self.verbose = verbose
         self.random_state = random_state
 
+    @named_call
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, groups=None, X_val=None, y_val=None):
         """Train γ and c.

@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import validate_data
 
+from sklearn_thin._arguments import check_nested, named_call
 from sklearn_thin._backbones import build_backbone, module_input_shape
 from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
@@ -29,7 +30,7 @@ from sklearn_thin.exogenous.variables import check_variables, fit_side, read_var
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import as_numpy, as_tensor, check_transformed, take
-from sklearn_thin.rows.labels import check_target
+from sklearn_thin.rows.labels import read_target
 
 
 class BaseTHIN(BaseNet, _BaseComposition):
@@ -37,7 +38,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     _parameter_constraints: dict = {
         **BaseNet._parameter_constraints,
-        "exogenous": [HasMethods(["fit", "transform"]), list, None],
+        "exogenous": "no_validation",  # read_variables names the way to a right one
         "exogenous_predictor": [HasMethods(["fit", "predict"]), torch.nn.Module, dict, None],
         "endogenous": [HasMethods(["fit", "transform"]), None],
         "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
@@ -68,10 +69,12 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def set_params(self, **params):
         """Set parameters, also of the transformers named in a list of `exogenous`."""
+        check_nested(self, params)
         return self._set_params("exogenous", **params)
 
     # ------------------------------------------------------------------ fit
 
+    @named_call
     @with_callbacks
     def fit(
         self,
@@ -124,6 +127,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         rows = {"target": exogenous_target, "sample_weight": sample_weight, "groups": groups}
         return self._fit(X, y, X_val=X_val, y_val=y_val, **rows)
 
+    @named_call
     def plan(
         self,
         X,
@@ -155,7 +159,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """The plan of a training; fits both sides. `before` is the net to continue, or None."""
         warm, settings, target = before is not None, self._settings(epochs), as_numpy(target)
         if target is not None:
-            check_target(target, X)
+            target = read_target(target, X)
         way, variables = self._check_sides(target, warm)
         seeds = draw_seeds(self.random_state)
         given |= {"target": target, "whole": epochs is None}
@@ -170,8 +174,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         module = deepcopy(self.module_) if warm else self._build(way, train, sizes, seeds.module)
         augmentation = None
         if self.augment is not None:
-            given = self.augment, self.exogenous_side_, self.input_shape_
-            augmentation = Augmentation(*given)
+            augmentation = Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
         return self._new_plan(
             module,
             self._loss(way, module, seeds.module),
@@ -192,26 +195,21 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """The way to dispel and the exogenous variables, checked before any row is read."""
         way = Off() if self.dispelling is None else self.dispelling
         way = WAYS[way]() if isinstance(way, str) else clone(way)
+        variables = read_variables(self.exogenous, self.exogenous_predictor)
         before = (self.erasure_encoder_,) if warm else None
         has_side = self.exogenous is not None
         self.dispelling_ = way
         self.erasure_encoder_ = way.read_target(target, before, has_side=has_side)
         if self.augment is not None:
             check_augment(self.augment, self.endogenous)
-        variables = read_variables(self.exogenous, self.exogenous_predictor)
         asked = way.asks(self.lam, target)
         if isinstance(self.exogenous, list):
             self._validate_names(variables[0].names)
         reads_predictor = self.gate_input in ("probabilities", "logits")
         if has_side and reads_predictor and (asked is None or not self.lam > 0):
             asked = f"gate_input={self.gate_input!r}"
-        if not has_side and (asked or self.exogenous_predictor is not None):
-            raise ValueError(
-                f"{asked or 'exogenous_predictor'} needs an exogenous side to dispel, but "
-                "exogenous is None. Pass an ExogenousEncoder or another transformer, or set lam=0 "
-                "and dispelling='cosine'."
-            )
-        check_variables(variables, asked, target, fitted=warm)
+        reads = asked, target is not None and way.reads_target
+        check_variables(variables, self.exogenous_predictor, target, *reads, fitted=warm)
         return way, variables
 
     def _check_widths(self, way, variables, rows, *, warm):
@@ -357,6 +355,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
         return self._infer(X, read)
 
+    @named_call
     def gate_proba(self, X):
         """Mixture weights g of the experts, also with `inference="hard"`.
 
@@ -371,6 +370,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """
         return self._infer_gate(X, lambda gate, h: gate(h))
 
+    @named_call
     def apply(self, X):
         """Index of the most probable leaf, counted from left to right.
 
@@ -385,6 +385,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """
         return self._infer_gate(X, lambda gate, h: gate.most_probable_leaf(h))
 
+    @named_call
     def decision_path(self, X):
         """Probability of going left at every node of the tree, d_n.
 

@@ -8,7 +8,6 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder
@@ -214,8 +213,6 @@ BAD_PARAMS = [
     ("optimizer", "rmsprop", r"'adam'.* Got 'rmsprop'"),
     ("lr_schedule", "linear", r"'cosine'.* Got 'linear'"),
     ("class_weight", "even", r"'balanced'.* Got 'even'"),
-    ("exogenous", "encoder", r"'fit' and 'transform'.* Got 'encoder'"),
-    ("exogenous", LogisticRegression(), r"'fit' and 'transform'.* Got LogisticRegression\(\)"),
     ("endogenous", 3, r"'fit' and 'transform'.* Got 3"),
     ("backbone", 3, r"'build'.* callable. Got 3"),
     ("augment", "flip", r"callable.* Got 'flip'"),

@@ -29,6 +29,7 @@ class Alignment(Cosine):
 
     name = "alignment"
     reads_logits = True
+    reads_target = False
 
     def __init__(self, rank=None):
         self.rank = rank

@@ -23,6 +23,12 @@ class Cosine(BaseEstimator):
     name = "cosine"
     reads_logits = False  # whether the map reads the predictors' logits, in predict as in fit
 
+    @property
+    def reads_target(self):
+        """Whether a fit may read `exogenous_target`; true for ways that override a reader of it."""
+        readers = "read_target", "map_labels"
+        return any(getattr(type(self), n) is not getattr(Cosine, n) for n in readers)
+
     def asks(self, lam, target):
         """The setting that needs a predictor of every exogenous variable, for errors; or None.
 

@@ -3,11 +3,12 @@
 import numpy as np
 import torch
 from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils.validation import _num_samples
 
 from sklearn_thin.dispelling.cosine import Cosine
 from sklearn_thin.exogenous.variables import target_column
 from sklearn_thin.modules import LinearEraser
-from sklearn_thin.rows.labels import encode_labels
+from sklearn_thin.rows.labels import check_labels, encode_labels, in_one_array
 
 
 class Erasure(Cosine):
@@ -79,10 +80,15 @@ def one_hot_encoder(target):
 
 
 def _columns(target):
-    if hasattr(target, "iloc") and target.ndim == 2:
-        return target
-    target = np.asarray(target)
-    return target.reshape(len(target), -1)
+    """Labels of all variables, (n_samples, n_variables)."""
+    columns = [target_column(target, *place) for place in _places(target)]
+    return in_one_array([check_labels(column, "exogenous_target") for column in columns])
+
+
+def _places(target):
+    """Place of each variable, and their number."""
+    n_variables = (*np.shape(target), 1)[1]
+    return [(index, n_variables) for index in range(n_variables)]
 
 
 def check_room(width, sizes):
@@ -98,13 +104,13 @@ def check_room(width, sizes):
 
 def check_erased_labels(target, known=None):
     """Raise where a variable has fewer than two classes, or classes beyond the `known` ones."""
-    n_variables = np.shape(target)[1] if np.ndim(target) > 1 else 1
-    if known is not None and n_variables != len(known):
+    places = _places(target)
+    if known is not None and len(places) != len(known):
         raise ValueError(
-            f"exogenous_target has labels of {n_variables} variables, but had those of "
+            f"exogenous_target has labels of {len(places)} variables, but had those of "
             f"{len(known)} in the fit before: dispelling='erasure' erases the same in both"
         )
-    for index in range(n_variables):
+    for index, n_variables in places:
         column = target_column(target, index, n_variables)
         before = None if known is None else known[index]
-        encode_labels(column, len(column), known=before, name="exogenous_target")
+        encode_labels(column, _num_samples(column), known=before, name="exogenous_target")

@@ -12,6 +12,7 @@ from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
 from sklearn_thin.modules.heads import BinaryLogits, ClassLogits, Logit, LogProbabilities
+from sklearn_thin.rows.labels import plain_labels
 
 READABLE = (LinearClassifierMixin, MLPClassifier, NeuralNet, nn.Module)
 _ACTIVATIONS = {
@@ -30,7 +31,7 @@ def check_predictor(predictor, *, fitted=False):
         raise TypeError(
             "exogenous_predictor must be a linear scikit-learn classifier, an MLPClassifier, "
             "a skorch net or a torch.nn.Module, so that gradients can pass through it; got "
-            f"{type(inner).__name__}"
+            + (f"the class {inner.__name__}" if isinstance(inner, type) else type(inner).__name__)
         )
     if (frozen or fitted) and not isinstance(inner, nn.Module):
         check_is_fitted(inner)
@@ -59,7 +60,8 @@ def frozen_head(predictor):
 
 def readable_labels(predictor, z):
     """Labels to fit the predictor on; words become codes for skorch, which reads numbers alone."""
-    if not isinstance(predictor, NeuralNet) or np.asarray(z).dtype.kind in "iuf":
+    z = plain_labels(z)
+    if not isinstance(predictor, NeuralNet) or z.dtype.kind in "iuf":
         return z
     codes = np.unique(z, return_inverse=True)[1]
     binary = isinstance(predictor, NeuralNetBinaryClassifier)

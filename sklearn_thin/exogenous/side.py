@@ -161,7 +161,11 @@ def h_exo_of(transformer, X):
 
 def evaluate(transformer, X):
     """h_exo as an array."""
-    h = transformer.transform(X)
+    try:
+        h = transformer.transform(X)
+    except (ValueError, KeyError) as error:
+        check_columns(transformer, X, error)
+        raise
     h = h.toarray() if hasattr(h, "toarray") else np.asarray(h)
     h = h.reshape(len(h), -1) if h.ndim > 2 else h
     name = type(transformer).__name__
@@ -172,6 +176,23 @@ def evaluate(transformer, X):
             f"{len(h)} for {_num_samples(X)}"
         )
     return h
+
+
+def check_columns(transformer, X, error):
+    """Raise where X has other columns than the transformer was fitted on."""
+    names, columns = getattr(transformer, "feature_names_in_", None), getattr(X, "columns", None)
+    if names is None or columns is None:
+        was, has = getattr(transformer, "n_features_in_", None), math.prod(X.shape[1:])
+        was, has = was and f"{was} columns", f"{has} columns"
+    else:
+        was, has = f"the columns {list(names)}", f"the columns {list(columns)}"
+    if was is not None and was != has:
+        frozen = isinstance(transformer, FrozenEstimator)
+        name = type(transformer.estimator if frozen else transformer).__name__
+        raise ValueError(
+            f"{name} of the exogenous side was fitted on {was}, but X has {has}. Fit it on the "
+            "columns of X, or let a Pipeline or a ColumnTransformer pick its columns"
+        ) from error
 
 
 @dataclass

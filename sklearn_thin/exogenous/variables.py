@@ -1,22 +1,28 @@
 """The exogenous side as users pass it -> its variables, checked once; fitted, then frozen."""
 
+import inspect
+import warnings
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
+from weakref import WeakSet
 
-import numpy as np
-from sklearn.base import clone
+from sklearn.base import MetaEstimatorMixin, clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import get_tags
-from sklearn.utils.validation import has_fit_parameter
+from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 from torch import nn
 
 from sklearn_thin._environment import set_missing_random_states
 from sklearn_thin.exogenous.heads import check_predictor, frozen_head, readable_labels
+from sklearn_thin.exogenous.refusals import columns_hint, refuse_side, refuse_unfitted
 from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
 from sklearn_thin.modules.heads import ClassLogits
 from sklearn_thin.rows.labels import encode_labels
 
+WARNED = WeakSet()  # searches that have warned of unused labels
 BROUGHT = "brought"  # stands for a transformer's own predictor
 
 
@@ -42,8 +48,9 @@ class Variable:
         place = self.index, len(self.names), self.name
         if self.needs_labels:
             z = target_column(target, *place)
-            encode_labels(z, len(z), name="exogenous_target")  # checks the training rows alone
-            return z
+            # of the training rows alone
+            classes, codes = encode_labels(z, _num_samples(z), name="exogenous_target")
+            return classes[codes]
         try:
             return None if target is None else target_column(target, *place)
         except ValueError:
@@ -75,8 +82,10 @@ def read_variables(exogenous, predictor):
         raise ValueError("exogenous must not be an empty list; pass None for no exogenous side")
     for item in named:
         if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
+            columns = isinstance(item, (str, Integral))
             raise TypeError(
-                f"a list of exogenous must hold (name, transformer) tuples, got {item!r} in it"
+                f"a list of exogenous must hold (name, transformer) tuples, got {item!r} in it."
+                + (columns_hint(exogenous) if columns else "")
             )
     names = [name for name, _ in named]
     given = predictor if isinstance(predictor, dict) else dict.fromkeys(names, predictor)
@@ -86,11 +95,9 @@ def read_variables(exogenous, predictor):
         )
     variables = []
     for index, (name, transformer) in enumerate(named):
-        if not hasattr(transformer, "transform"):
-            raise TypeError(
-                f"the exogenous side {name!r} must be a transformer (with fit and transform), "
-                f"got {transformer!r}"
-            )
+        is_class, has = isinstance(transformer, type), hasattr(transformer, "transform")
+        if is_class or not (has and hasattr(transformer, "fit")):
+            refuse_side(name, transformer)
         if predictor is not None and given is not predictor and len(named) > 1:
             raise ValueError(
                 "exogenous_predictor must be a dict from name to predictor where exogenous "
@@ -100,18 +107,30 @@ def read_variables(exogenous, predictor):
         if c is None and (hasattr(type(inner), "predictor_") or hasattr(inner, "predictor_")):
             c = BROUGHT
         fits = not isinstance(transformer, FrozenEstimator)
+        # classes of other packages may be fitted without an attribute that shows it
+        if not fits and type(inner).__module__.partition(".")[0] in ("sklearn", "sklearn_thin"):
+            try:
+                check_is_fitted(inner)
+            except NotFittedError as error:
+                refuse_unfitted(name, error)
         fits_c = not isinstance(c, (FrozenEstimator, nn.Module, str, type(None)))
         labelled = fits_c or (fits and get_tags(inner).target_tags.required)
         variables.append(Variable(name, transformer, c, fits, fits_c, labelled, index, names))
     return variables
 
 
-def check_variables(variables, asked, target, *, fitted=False):
+def check_variables(variables, predictor, target, asked, reads_target, *, fitted):
     """Raise where a setting or the labels do not suit the variables, before any is fitted.
 
-    `asked` is a setting that needs a predictor of every variable, or None. `fitted` variables
-    need no labels.
+    `predictor` is the user's. `asked` is a setting that needs a predictor of every variable, or
+    None. `reads_target` notes that the dispelling reads labels. `fitted` variables need no labels.
     """
+    if not variables and (asked or predictor is not None):
+        raise ValueError(
+            f"{asked or 'exogenous_predictor'} needs an exogenous side to dispel, but "
+            "exogenous is None. Pass an ExogenousEncoder or another transformer, or set lam=0 "
+            "and dispelling='cosine'."
+        )
     for variable in variables:
         name, c = variable.name, variable.predictor
         if c is None and asked:
@@ -133,6 +152,49 @@ def check_variables(variables, asked, target, *, fitted=False):
             )
         _check_named(target, name, variable.names)
         variable.labels(target)
+    if target is not None and not (fitted or reads_target):
+        warn_of_unused_labels(variables)
+
+
+def warn_of_unused_labels(variables):
+    """Warn, once in a search, where no variable is fitted on the labels that were passed."""
+    fitted = (v.fits_transformer and has_fit_parameter(v.transformer, "y") for v in variables)
+    if any(fitted) or any(variable.fits_predictor for variable in variables):
+        return
+    searches = surrounding_searches()
+    if any(search in WARNED or varies_readers(search) for search in searches):
+        return
+    WARNED.update(searches)
+    side = "the exogenous side is frozen" if variables else "exogenous is None"
+    warnings.warn(
+        f"exogenous_target is not used: {side}, and the dispelling reads no labels. Labels are "
+        "used by an exogenous side that is fitted here, such as ExogenousEncoder(), by an "
+        "exogenous_predictor, and by dispelling='erasure'. Pass one of these, or no "
+        "exogenous_target.",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def surrounding_searches():
+    """Searches and other meta-estimators whose `fit` runs.
+
+    Each candidate of scikit-learn's searches resets Python's memory of warnings.
+    """
+    frame, searches = inspect.currentframe(), []
+    while frame is not None:
+        owner = frame.f_locals.get("self") if frame.f_code.co_name == "fit" else None
+        searches += [owner] if isinstance(owner, MetaEstimatorMixin) else []
+        frame = frame.f_back
+    return searches
+
+
+def varies_readers(search):
+    """Whether other candidates of a search may read the labels."""
+    grids = getattr(search, "param_grid", getattr(search, "param_distributions", {}))
+    grids = [grids] if isinstance(grids, dict) else grids
+    names = {part for grid in grids for key in grid for part in key.split("__")}
+    return not names.isdisjoint({"exogenous", "exogenous_predictor", "dispelling"})
 
 
 def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
@@ -178,7 +240,7 @@ def _check_named(target, name, names):
 
 def target_column(target, index, n_variables, name=None):
     """Labels of one exogenous variable, by its name in a frame, else by its place."""
-    shape = np.shape(target)
+    shape = target.shape
     if n_variables == 1 and len(shape) == 1:
         return target
     if name is not None and name in getattr(target, "columns", ()):
@@ -189,4 +251,4 @@ def target_column(target, index, n_variables, name=None):
             f"exogenous_target must have shape (n_samples, {n_variables}), a column for each "
             f"exogenous variable, got {shape}{hint if n_variables == 1 else ''}"
         )
-    return target.iloc[:, index] if hasattr(target, "iloc") else np.asarray(target)[:, index]
+    return _safe_indexing(target, index, axis=1)

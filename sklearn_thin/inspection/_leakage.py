@@ -1,5 +1,6 @@
 """How well a probe, a fresh classifier, predicts a variable from a representation."""
 
+import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -7,7 +8,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import LabelEncoder, StandardScaler
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import (
     HasMethods,
@@ -16,8 +17,9 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
+from sklearn.utils.validation import _num_samples
 
-from sklearn_thin.rows.labels import check_labels
+from sklearn_thin.rows.labels import encode_labels, plain_labels
 
 
 @validate_params(
@@ -62,8 +64,8 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     TypeError
         If `probe` is no classifier.
     ValueError
-        If labels of `z` are missing or continuous, or if a label has a single row. Both parts of
-        the rows need every label.
+        If labels of `z` are missing or continuous, if all rows have one label, or if a label has
+        a single row. Both parts of the rows need every label.
 
     Examples
     --------
@@ -77,9 +79,16 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     if not isinstance(probe, str) and not is_classifier(probe):
         raise TypeError(f"probe must be a classifier, 'linear' or 'mlp', got {probe!r}")
     seed = check_random_state(random_state).randint(2**31 - 1)
-    z = check_labels(z, "z")
+    classes, codes = encode_labels(z, _num_samples(h), name="z", rows="h")
+    rare = classes[np.bincount(codes) < 2]
+    if len(rare):
+        raise ValueError(
+            "each label of z must have at least two rows, one to fit the probe and one to score "
+            f"it, but these have one: {rare.tolist()}"
+        )
+    z = plain_labels(classes[codes])
     if isinstance(probe, str) and probe == "mlp":
-        z = LabelEncoder().fit_transform(z)  # MLPClassifier of scikit-learn 1.6 fails on strings
+        z = codes  # MLPClassifier of scikit-learn 1.6 fails on strings
     h, h_test, z, z_test = train_test_split(
         h, z, test_size=test_size, stratify=z, random_state=seed
     )

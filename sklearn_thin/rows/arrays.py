@@ -3,6 +3,7 @@
 import math
 import os
 import warnings
+from contextlib import contextmanager
 from mmap import mmap
 from tempfile import TemporaryFile, gettempdir
 
@@ -13,6 +14,7 @@ from sklearn.utils.validation import check_array, validate_data
 from torch.utils.data import Dataset
 
 from sklearn_thin._sharing import MEMO, Itself, shared
+from sklearn_thin.rows.labels import as_array
 
 BLOCK = 4096  # rows that are copied or transformed together
 BLOCK_BYTES = 2**24  # bytes that are read together from arrays of other libraries
@@ -53,7 +55,7 @@ def read_dataset(X, y=None, *, verbose=0):
         rows[i] = x
         labels.append(label)
     if y is None and labels[0] is not None:
-        y = np.asarray(labels)
+        y = as_array(labels, "y")
     return rows, y
 
 
@@ -126,9 +128,14 @@ def check_rows(X, estimator, *, reset, images=False):
     X = converted(X, dtype)
     if shape is not None:
         X = X.reshape(len(X), -1)
-    X = validate_data(
-        estimator, X, reset=reset, dtype=dtype, order="C", ensure_min_samples=2 if reset else 1
-    )
+    min_samples = 2 if reset else 1
+    try:
+        X = validate_data(
+            estimator, X, reset=reset, dtype=dtype, order="C", ensure_min_samples=min_samples
+        )
+    except ValueError as error:
+        check_text(X, estimator, error)
+        raise
     if images:
         _check_scale(came or X.dtype, X, estimator, reset=reset)
     if reset:
@@ -139,6 +146,45 @@ def check_rows(X, estimator, *, reset, images=False):
             f"was fitted on images of shape {estimator.input_shape_}; reshape X"
         )
     return X.reshape(len(X), *estimator.input_shape_)
+
+
+def check_text(X, estimator, error):
+    """Raise where columns of X hold text, with the way to encode it."""
+    if len(getattr(X, "shape", ())) != 2 or hasattr(X, "tocsr"):
+        return
+    names = X.columns if hasattr(X, "columns") else range(X.shape[1])
+    columns = [np.asarray(_safe_indexing(X, place, axis=1)) for place in range(X.shape[1])]
+    text = [n for n, c in zip(names, columns, strict=True) if any(map(_is_text, c.flat))]
+    if text:
+        encoder = "make_column_transformer((OneHotEncoder(handle_unknown='ignore'), "
+        encoder += f"{text[:4]}), remainder='passthrough')"
+        where = f"in a Pipeline in front of {type(estimator).__name__}"
+        if hasattr(estimator, "endogenous"):
+            where = "as endogenous, the transformer in front of the backbone"
+        raise ValueError(
+            f"X must hold numbers, but its columns {text[:4]} hold text ({error}). Encode them: "
+            f"pass {encoder} {where}"
+        ) from error
+
+
+def _is_text(value):
+    """Whether a value is a string that is no number."""
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
+
+
+@contextmanager
+def naming(name):
+    """Put a name in front of a ValueError in the block."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
 def _check_scale(dtype, X, estimator, *, reset):

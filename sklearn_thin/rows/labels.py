@@ -1,67 +1,202 @@
 """Labels and weights of rows: checked, as class codes and as factors of the loss."""
 
 import numpy as np
-from sklearn.utils import assert_all_finite, compute_class_weight
+import torch
+from sklearn.metrics import accuracy_score
+from sklearn.utils import assert_all_finite
 from sklearn.utils._missing import is_pandas_na
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _num_samples, column_or_1d
 
+NARROW = {  # types of objects that numpy holds as they are
+    bool: (bool, np.bool_),
+    np.int64: (int, np.integer),
+    np.float64: (int, float, np.integer, np.floating),
+}
+SAMPLERS = (
+    "A step that changes the rows, such as a sampler of imbalanced-learn or a "
+    "SelfTrainingClassifier, does not change exogenous_target: fit an ExogenousEncoder "
+    "beforehand, and pass FrozenEstimator(encoder) instead of exogenous_target."
+)
 
-def encode_labels(y, n_samples, *, known=None, name="y"):
+
+def encode_labels(y, n_samples, *, known=None, name="y", rows="X"):
     """Sorted classes (n_classes,), and int64 codes (n_samples,), of labels of any type.
 
     `known` are the only classes that y may hold; None takes the classes of y, at least two.
     """
     y = check_labels(y, name)
-    if len(y) != n_samples:
-        raise ValueError(
-            f"{name} must have one label for each of the {n_samples} rows of X, got {len(y)} "
-            "(inconsistent numbers of samples)"
-        )
-    classes, codes = np.unique(y, return_inverse=True)
+    _check_length(y, n_samples, name, rows)
+    classes, codes = sorted_classes(y, name)
     if known is not None:
-        unknown = np.setdiff1d(classes, known)
-        if len(unknown):
+        places = places_in(known, classes)
+        unknown = places < 0
+        if unknown.any():
             raise ValueError(
-                f"{name} has classes that are not known: {unknown.tolist()}, in "
-                f"{np.isin(y, unknown).sum()} rows; known are {known.tolist()}"
+                f"{name} has classes that are not known: {classes[unknown].tolist()}, in "
+                f"{unknown[codes].sum()} rows; known are {known.tolist()}"
             )
-        return known, np.searchsorted(known, classes)[codes]
+        return known, places[codes]
     if len(classes) < 2:
         raise ValueError(
             f"{name} must have at least two classes, got one class: {classes.tolist()}"
         )
-    return classes, codes.astype(np.int64)
+    return classes, codes
+
+
+def encode_groups(groups, n_samples):
+    """int64 codes (n_samples,) of groups of any type."""
+    groups = _vector(groups, "groups")
+    _check_length(groups, n_samples, "groups", "X")
+    return sorted_classes(groups, "groups")[1]
 
 
 def check_labels(y, name="y"):
-    """Labels as a vector; ValueError where some are missing, infinite or continuous."""
-    y = column_or_1d(y, warn=True)
-    missing = [is_missing(label) for label in y] if y.dtype == object else y != y
+    """Labels as a vector; errors where some are missing, infinite, continuous or no labels."""
+    y = _vector(y, name)
+    types = _types(y) if y.dtype == object else set()
+    plain = "U" if types == {str} else y.dtype.kind
+    if plain == "f" and (y != np.floor(y)).any():
+        value = y[y != np.floor(y)][0]
+        raise ValueError(
+            f"{name}: Unknown label type: continuous. Expected classes, got numbers on a scale, "
+            f"such as {value:.4g}: bin them first, by pandas.qcut({name}, 4) or by "
+            "KBinsDiscretizer(encode='ordinal') of scikit-learn"
+        )
+    if plain == "S" or bytes in types:
+        raise TypeError(
+            f"{name} must hold strings, numbers or other labels, got bytes. Decode them: "
+            f"[label.decode() for label in {name}]"
+        )
+    if plain not in "biufUTMmO":
+        raise TypeError(f"{name} must hold labels such as strings or integers, got {y.dtype}")
+    if plain in "biufU":
+        check_classification_targets(y)  # warns where most rows have a class of their own
+    return y
+
+
+def _vector(y, name):
+    """y as a vector of finite labels without gaps."""
+    y = as_array(y, name)
+    if y.ndim > 2 or y.shape[1:] not in ((), (1,)) or not y.ndim:
+        hint = f" Of one-hot labels take {name}.argmax(axis=1)." if y.ndim == 2 else ""
+        raise ValueError(
+            f"{name} should be a 1d array, one label for each row, got an array of shape "
+            f"{y.shape} instead.{hint}"
+        )
+    y = column_or_1d(y, warn=name != "groups") if y.ndim == 2 else y
+    if y.dtype == object:
+        missing = not _types(y) <= {str} and [_is_missing(label) for label in y]
+    else:
+        missing = y != y
     if np.any(missing):
         raise ValueError(
             f"{name} must have a label for each row, but {np.sum(missing)} of {len(y)} are missing "
             "(NaN, None or NA). Leave these rows out, or give them a label of their own"
         )
-    assert_all_finite(y, input_name=name)
-    try:
-        check_classification_targets(y)
-    except ValueError as error:  # scikit-learn calls all labels y
-        raise ValueError(str(error) if name == "y" else f"{name}: {error}") from error
+    y = _narrowed(y) if y.dtype == object else y
+    if y.dtype.kind == "f":
+        assert_all_finite(y, input_name=name)
     return y
 
 
-def is_missing(label):
-    """Whether a label is None, NaN or NA."""
-    return label is None or is_pandas_na(label) or label != label
+def as_array(y, name):
+    """An array of labels in the type in which they came.
+
+    numpy would make strings of mixed lists, and cut off those of an Enum.
+    """
+    if isinstance(y, torch.Tensor):
+        y = y.float() if y.dtype == torch.bfloat16 else y
+        return y.numpy(force=True)
+    try:
+        array = np.asarray(y)
+        objects = array
+        if isinstance(y, (list, tuple)) and array.dtype.kind in "US":
+            objects = np.array(y, dtype=object)
+    except ValueError as error:  # of ragged lists
+        raise ValueError(f"{name} must hold one label for each row: {error}") from error
+    if objects is array or _types(objects) <= {str, np.str_, bytes, np.bytes_}:
+        return array
+    return objects
+
+
+def _types(labels):
+    """Types of the labels in an array of objects."""
+    return set(map(type, labels.flat))
+
+
+def _is_missing(label):
+    return label is None or is_pandas_na(label) or bool(np.any(label != label))
+
+
+def _narrowed(labels):
+    """Objects as bools, ints or floats where numpy holds each as it is."""
+    types = _types(labels)
+    for dtype, known in NARROW.items():
+        if all(issubclass(kind, known) and (kind is not bool or dtype is bool) for kind in types):
+            try:
+                narrow = labels.astype(dtype)
+            except OverflowError:  # of ids beyond 64 bits
+                continue
+            if (narrow == labels).all():
+                return narrow
+    return labels
+
+
+def sorted_classes(labels, name):
+    """Sorted classes, and int64 codes; TypeError for labels that cannot be sorted."""
+    types = _types(labels) if labels.dtype == object else set()
+    mixed = len(types) > 1 and not types.isdisjoint({bool, np.bool_})  # True would be 1
+    try:
+        if mixed:
+            raise TypeError("bools are not numbers")
+        classes, codes = np.unique(labels, return_inverse=True)
+    except (TypeError, ValueError) as error:  # of pandas' Periods
+        kinds = " and ".join(sorted(kind.__name__ for kind in types))
+        raise TypeError(
+            f"{name} must hold labels of one kind that can be sorted, got {kinds} ({error}). "
+            "Pass strings or numbers: str(label) of each, or the value of each Enum member"
+        ) from error
+    return classes, codes.astype(np.int64)
+
+
+def places_in(classes, labels):
+    """Index in `classes` of each label, -1 where it is not among them."""
+    if labels.dtype != classes.dtype and {labels.dtype.kind, classes.dtype.kind} & set("mM"):
+        labels, classes = _as_objects(labels), _as_objects(classes)  # one instant has many types
+    places = {label: place for place, label in enumerate(classes.tolist())}
+    return np.array([places.get(label, -1) for label in labels.tolist()], dtype=np.int64)
+
+
+def _as_objects(labels):
+    if labels.dtype.kind in "mM" and labels.dtype.str[1:] != "M8[D]":
+        labels = labels.astype(f"{labels.dtype.kind}8[us]")  # objects of nanoseconds are ints
+    return labels.astype(object)
+
+
+def in_one_array(columns):
+    """Vectors of labels side by side, (n_samples, n_vectors), each label as it is."""
+    types = {column.dtype for column in columns}
+    if len(types) > 1 or types.pop().kind == "T":
+        columns = [_as_objects(column) for column in columns]
+    return np.column_stack(columns)
+
+
+def plain_labels(labels):
+    """Labels that scikit-learn's estimators and metrics read: codes of other objects."""
+    others = labels.dtype == object and not _types(labels) <= {str}
+    others = others or labels.dtype.kind == "T"
+    return sorted_classes(labels, "labels")[1] if others else labels
 
 
 def known_classes(announced, before):
     """Sorted classes that y may hold, as announced or as of the fit before; None for any."""
-    announced = None if announced is None else np.unique(announced)
+    if announced is not None:
+        announced = encode_labels(announced, _num_samples(announced), name="classes")[0]
     if before is None or announced is None:
         return announced if before is None else before
-    if not np.array_equal(announced, before):
+    same = len(announced) == len(before) and (places_in(before, announced) >= 0).all()
+    if not same:
         raise ValueError(
             f"classes={announced.tolist()} is not the same as on last call to partial_fit, was: "
             f"{before.tolist()}. Leave classes out, or start anew with fit or another estimator."
@@ -69,8 +204,16 @@ def known_classes(announced, before):
     return before
 
 
-def check_target(exogenous_target, X):
-    """Raise where `exogenous_target` has not the length of X.
+def _check_length(labels, n_samples, name, rows):
+    if len(labels) != n_samples:
+        raise ValueError(
+            f"{name} must have one label for each of the {n_samples} rows of {rows}, got "
+            f"{len(labels)} (inconsistent numbers of samples)"
+        )
+
+
+def read_target(exogenous_target, X):
+    """`exogenous_target` as a frame or an array; ValueError where it has not the length of X.
 
     Cross-validation does not slice a target of another length than X, and warns of nothing.
     """
@@ -79,8 +222,19 @@ def check_target(exogenous_target, X):
         raise ValueError(
             f"exogenous_target must have one label for each of the {n_samples} rows of X, "
             f"got {length}. Under cross-validation, pass it to the search's fit with as "
-            "many rows as X, so that both are split in the same way."
+            f"many rows as X, so that both are split in the same way. {SAMPLERS}"
         )
+    if hasattr(exogenous_target, "columns"):  # which have types of their own
+        return exogenous_target
+    return as_array(exogenous_target, "exogenous_target")
+
+
+def agreement(classes, y, predicted, sample_weight):
+    """Accuracy of predicted labels; labels that are no classes count as wrong."""
+    y = places_in(classes, check_labels(y))
+    if not (y >= 0).any():
+        raise ValueError(f"y has none of the classes of the fit, which are {classes.tolist()}")
+    return accuracy_score(y, places_in(classes, predicted), sample_weight=sample_weight)
 
 
 def check_weights(sample_weight, X):
@@ -110,7 +264,25 @@ def _class_weights(class_weight, codes, classes, sample_weight):
     if class_weight == "balanced":
         counts = np.bincount(codes, sample_weight, minlength=len(classes))
         return counts.sum() / (np.count_nonzero(counts) * np.where(counts > 0, counts, np.inf))
-    weight = compute_class_weight(class_weight, classes=classes, y=classes)
+    weight = _weight_of_each(class_weight or {}, classes)
     if (weight < 0).any():
         raise ValueError(f"class_weight must not be negative, got {class_weight!r}")
+    return weight
+
+
+def _weight_of_each(class_weight, classes):
+    """Weights by class, 1 for the other classes; ValueError for a key that is no class.
+
+    Where all classes have a weight, further keys may be classes that the rows of a fold lack.
+    """
+    keys, weight = list(class_weight), np.ones(len(classes))
+    places = places_in(classes, _vector(keys, "keys of class_weight"))
+    if (places < 0).any() and len(set(places) - {-1}) < len(classes):
+        unknown = [key for key, place in zip(keys, places, strict=True) if place < 0]
+        raise ValueError(
+            f"class_weight must have classes as keys, got {unknown}; the classes are "
+            f"{classes.tolist()}"
+        )
+    given = np.array(list(class_weight.values()), dtype=float)
+    weight[places[places >= 0]] = given[places >= 0]
     return weight

@@ -4,9 +4,6 @@ import warnings
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
-from sklearn.utils import check_consistent_length
-
-from sklearn_thin.rows.labels import is_missing
 
 
 def hold_out(rows, n_samples, size, seed, shown, *, before, goes_on, classes):
@@ -89,25 +86,3 @@ def _common(codes, n_folds):
     n_rare = counts[rare].sum()
     shared = len(counts) if n_rare >= n_folds else counts.argmax()
     return np.where(rare[codes], shared, codes)
-
-
-def encode_groups(groups, codes):
-    """Numbers of the groups (n_samples,), of group labels of any one type; None for None."""
-    if groups is None:
-        return None
-    check_consistent_length(codes, groups)
-    groups = np.asarray(groups)
-    groups = groups.reshape(len(groups)) if groups.size == len(groups) else groups
-    if groups.ndim != 1:
-        raise ValueError(f"groups must have shape (n_samples,), got {groups.shape}")
-    missing = [is_missing(g) for g in groups] if groups.dtype == object else groups != groups
-    if np.any(missing):
-        raise ValueError(
-            f"groups must have a group for each row, but {np.sum(missing)} of {len(groups)} are "
-            "missing (NaN, None or NA). Give each of these rows a group of its own"
-        )
-    try:
-        return np.unique(groups, return_inverse=True)[1]
-    except TypeError as error:
-        kinds = sorted({type(group).__name__ for group in groups})
-        raise TypeError(f"groups must be of one type, got {', '.join(kinds)}") from error

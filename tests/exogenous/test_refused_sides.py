@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone
@@ -85,6 +87,33 @@ BAD_SIDES = {
         {"exogenous": [("a", LogisticRegression())]},
         TypeError,
         r"'a' must be a transformer.*got LogisticRegression\(\)",
+    ),
+    "a classifier": (
+        {"exogenous": LogisticRegression()},
+        ValueError,
+        r"'exogenous' must be a transformer.*got LogisticRegression\(\), which.*_predictor",
+    ),
+    "a dict": ({"exogenous": {"a": PCA(4)}}, TypeError, r"got a dict.*list of \(name, transf"),
+    "a slice": (
+        {"exogenous": slice(0, 2)},
+        TypeError,
+        r"got slice.*ColumnTransformer.*slice",
+    ),
+    "a module": ({"exogenous": nn.Linear(2, 3)}, TypeError, "must be a transformer.*got Linear"),
+    "a class in a list": (
+        {"exogenous": [("a", PCA)]},
+        TypeError,
+        r"'a' must be a transformer object, got the class PCA. Write PCA\(\)",
+    ),
+    "a class of predictors": (
+        {"exogenous": PCA(4), "exogenous_predictor": LogisticRegression},
+        TypeError,
+        "linear scikit-learn classifier.*got the class LogisticRegression",
+    ),
+    "a Pipeline that is frozen but not fitted": (
+        {"exogenous": [("a", FrozenEstimator(make_pipeline(PCA(4))))]},
+        NotFittedError,
+        "'a' is frozen but not fitted.*PCA.*without FrozenEstimator",
     ),
     "one predictor for two": (
         {
@@ -173,3 +202,28 @@ def test_continuous_labels_are_refused_by_their_name(rows):
     X, y, z = rows
     with pytest.raises(ValueError, match="exogenous_target: Unknown label type"):
         small(small_encoder()).fit(X, y, exogenous_target=z + 0.5 * X[:, 20])
+
+
+class Fitted(TransformerMixin, BaseEstimator):
+    """Knows all it needs, and shows it by no attribute."""
+
+    def fit(self, X, y=None):
+        raise AssertionError
+
+    def transform(self, X):
+        return np.asarray(X)[:, :3]
+
+
+def test_a_frozen_transformer_of_ones_own_needs_no_fitted_attributes(few):
+    clf = small(FrozenEstimator(Fitted()), max_epochs=1).fit(*few[:2])
+    assert clf.module_.gate.in_features == 3
+
+
+def test_a_fault_of_a_transformer_stays_its_own(few):
+    class Broken(Fitted):
+        def transform(self, X):
+            raise ValueError("no weights on this machine")
+
+    with pytest.raises(ValueError, match="no weights on this machine") as caught:
+        small(FrozenEstimator(Broken())).fit(*few[:2])
+    assert "columns" not in str(caught.value)

@@ -1,0 +1,62 @@
+"""Outputs of any classifier that has a `predict_proba`."""
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_thin._arguments import named_call
+from sklearn_thin.rows.arrays import read_dataset
+from sklearn_thin.rows.labels import agreement
+
+
+class ClassOutputs(ClassifierMixin):
+    """scikit-learn's mixin for a `predict_proba`."""
+
+    @named_call
+    def score(self, X, y=None, sample_weight=None):
+        """Accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        y : array-like of shape (n_samples,), default=None
+            True labels; None takes those of a torch data set.
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        X, y = read_dataset(X, y, verbose=self.verbose)
+        return agreement(self.classes_, y, self.predict(X), sample_weight)
+
+    @named_call
+    def predict_log_proba(self, X):
+        """Logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    @named_call
+    def predict(self, X):
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels as they were passed to `fit`.
+        """
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X).argmax(1)]

@@ -1,0 +1,45 @@
+"""What users pass as exogenous side and cannot be one, with the way to a right one."""
+
+import numpy as np
+from sklearn.exceptions import NotFittedError
+from sklearn.utils._param_validation import InvalidParameterError
+
+
+def refuse_side(name, side):
+    """Raise scikit-learn's ValueError and TypeError in one for a side that is no transformer."""
+    if isinstance(side, type):
+        wrong = f" object, got the class {side.__name__}. Write {side.__name__}()"
+    elif isinstance(side, (str, int, slice)):
+        wrong = f" (with fit and transform), got {side!r}.{columns_hint([side])}"
+    elif hasattr(side, "predict"):
+        wrong = (
+            f" (with fit and transform), got {side!r}, which predicts. Pass ExogenousEncoder(), "
+            "or a transformer with this classifier as exogenous_predictor"
+        )
+    elif isinstance(side, dict):
+        wrong = " (with fit and transform), got a dict. Pass a list of (name, transformer)"
+    elif hasattr(side, "__len__"):
+        wrong = (
+            f" (with fit and transform), got {type(side).__name__} of shape {np.shape(side)}. "
+            "Labels go to fit: THINClassifier(ExogenousEncoder()).fit(X, y, exogenous_target=...)"
+        )
+    else:
+        wrong = f" (with fit and transform), got {side!r}"
+    raise InvalidParameterError(f"the exogenous side {name!r} must be a transformer{wrong}")
+
+
+def refuse_unfitted(name, error):
+    """Raise NotFittedError for a frozen side."""
+    raise NotFittedError(
+        f"the exogenous side {name!r} is frozen but not fitted: {error} Or pass it without "
+        "FrozenEstimator, and its labels as exogenous_target"
+    ) from error
+
+
+def columns_hint(columns):
+    """The way to let columns of X steer the gate."""
+    columns = list(columns) if not isinstance(columns[0], slice) else columns[0]
+    return (
+        " To let columns of X steer the gate, pick them: exogenous=ColumnTransformer([('known', "
+        f"OneHotEncoder(handle_unknown='ignore'), {columns!r})])"
+    )

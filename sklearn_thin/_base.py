@@ -16,10 +16,14 @@ from sklearn.base import (
 from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
-from skorch.callbacks import Callback
 from skorch.dataset import Dataset as Tensors
 
-from sklearn_thin._backbones import build_backbone, folds_images, module_input_shape
+from sklearn_thin._backbones import (
+    build_backbone,
+    deal_experts,
+    folds_images,
+    module_input_shape,
+)
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
     CASTS,
@@ -32,12 +36,21 @@ from sklearn_thin._environment import (
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, read_dataset
-from sklearn_thin.rows.labels import check_weights, encode_labels, known_classes, row_weights
+from sklearn_thin.rows.labels import (
+    check_class_weight,
+    check_weights,
+    encode_labels,
+    known_classes,
+    row_weights,
+)
 from sklearn_thin.rows.rows import Rows
 from sklearn_thin.rows.split import held_out_indices
-from sklearn_thin.training.callbacks import SklearnCallbacks
+from sklearn_thin.training.callbacks import SklearnCallbacks, check_callbacks
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
+
+COUNT = 2**63 - 1  # largest int of torch
+FLOAT = float(np.finfo(np.float32).max)
 
 
 class ClassOutputs(ClassifierMixin):
@@ -101,20 +114,20 @@ class BaseNet(
 
     _parameter_constraints: dict = {
         "backbone": [str, HasMethods("build"), torch.nn.Module, callable],
-        "hidden_units": [Interval(Integral, 0, None, closed="left")],
+        "hidden_units": [Interval(Integral, 0, COUNT, closed="both")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr": [Interval(Real, 0, FLOAT, closed="right")],
         "lr_schedule": [StrOptions({"cosine", "constant"})],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, FLOAT, closed="both")],
+        "batch_size": [Interval(Integral, 2, COUNT, closed="both")],
+        "max_epochs": [Interval(Integral, 1, COUNT, closed="both")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "early_stopping": [
             "boolean",
             Interval(RealNotInt, 0, 1, closed="neither"),
-            Interval(Integral, 2, None, closed="left"),
+            Interval(Integral, 2, COUNT, closed="both"),
         ],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, COUNT, closed="both")],
         "callbacks": [list, None],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
@@ -225,16 +238,11 @@ class BaseNet(
 
     def _settings(self, epochs):
         """Settings of the training, checked."""
+        check_class_weight(self.class_weight)
         device = check_device(self.device, self.mixed_precision)
         if self.compile and device.type != "cuda":  # CUDA captures a graph instead
             check_compiler(device.type)
-        for callback in self.callbacks or []:
-            named = isinstance(callback, tuple) and len(callback) == 2
-            if not isinstance(callback[1] if named else callback, (Callback, type)):
-                raise TypeError(
-                    "callbacks must be a list of skorch callbacks, or of (name, callback), "
-                    f"got {callback!r} in it"
-                )
+        check_callbacks(self.callbacks or [])
         settings = {f.name: getattr(self, f.name) for f in fields(Settings)}
         if epochs is not None:
             settings.update(max_epochs=epochs, lr_schedule="constant")
@@ -251,10 +259,9 @@ class BaseNet(
         )
         with torch_seed(seed, torch.device("cpu")):
             backbone, width = build_backbone(self.backbone, self.module_input_shape_)
+            n_experts, units = deal_experts(self, width, depth, n_experts)
             gate = TreeGate(gate_width or width, depth, n_experts)
-            # the experts share the hidden units, so that L does not change the size
-            units = -(-self.hidden_units // gate.n_experts)
-            experts = ExpertEnsemble(width, len(self.classes_), gate.n_experts, units)
+            experts = ExpertEnsemble(width, len(self.classes_), n_experts, units)
             return THINModule(backbone, experts, gate)
 
     def _dataset(self, rows, *, mean_one=True, **tensors):

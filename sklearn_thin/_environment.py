@@ -1,5 +1,6 @@
 """What surrounds a fit: seeds from one `random_state`, torch's generators, devices, Ctrl-C."""
 
+import os
 import signal
 import threading
 from contextlib import contextmanager
@@ -102,7 +103,7 @@ def check_device(device, precision=None):
     if isinstance(device, str) and device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta" has no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has all three
         reason = str(error).splitlines()[0]
         raise ValueError(
@@ -132,6 +133,27 @@ def check_compiler(device):
             f"compile=True needs a C++ compiler, such as g++, on device={device!r}, and "
             f"torch.compile failed: {reason}. Install it, or set compile=False"
         ) from error
+
+
+# ------------------------------------------------------------------ memory
+
+
+def check_memory(n_weights, parts):
+    """Raise ValueError where `parts` have more weights than the memory of this machine holds.
+
+    A training holds four float32 for each weight: itself, its gradient and two moments.
+    """
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows
+        memory = 2**40
+    if 16 * n_weights > memory:
+        n_weights = min(n_weights, 10**99)  # which a float can show
+        raise ValueError(
+            f"{parts} make {n_weights / 1e9:.3g} billion weights. Their training needs "
+            f"{16 * n_weights / 1e9:.3g} GB, but this machine has {memory / 1e9:.3g} GB: use "
+            "smaller numbers"
+        )
 
 
 # ------------------------------------------------------------------ Ctrl-C

@@ -13,8 +13,8 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import validate_data
 
-from sklearn_thin._backbones import build_backbone, module_input_shape
-from sklearn_thin._base import BaseNet
+from sklearn_thin._backbones import build_backbone, deal_experts, module_input_shape
+from sklearn_thin._base import COUNT, FLOAT, BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import (
     all_or_nothing,
@@ -30,6 +30,7 @@ from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import as_tensor, check_transformed, take
 from sklearn_thin.rows.labels import check_target
+from sklearn_thin.training.maps import map_weight
 
 
 class BaseTHIN(BaseNet, _BaseComposition):
@@ -42,8 +43,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         "endogenous": [HasMethods(["fit", "transform"]), None],
         "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
         "depth": [Interval(Integral, 0, 12, closed="both")],
-        "n_experts": [Interval(Integral, 1, None, closed="left"), None],
-        "lam": [Interval(Real, 0, None, closed="left")],
+        "n_experts": [Interval(Integral, 1, COUNT, closed="both"), None],
+        "lam": [Interval(Real, 0, FLOAT, closed="both")],
         "dispelling": [StrOptions(set(WAYS)), Cosine, None],
         "inference": [StrOptions({"soft", "hard"})],
         "augment": [callable, None],
@@ -169,8 +170,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         module = deepcopy(self.module_) if warm else self._build(way, train, sizes, seeds.module)
         augmentation = None
         if self.augment is not None:
-            given = self.augment, self.exogenous_side_, self.input_shape_
-            augmentation = Augmentation(*given)
+            augmentation = Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
         return self._new_plan(
             module,
             self._loss(way, module, seeds.module),
@@ -183,7 +183,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
             epochs=epochs,
             term_source=(Itself(self.exogenous_side_), way, self.lam > 0),
             map_labels=labels,
-            map_weight=None if rows.weight is None else torch.from_numpy(rows.weight).float(),
+            map_weight=map_weight(rows.weight),
             augmentation=augmentation,
         )
 
@@ -220,19 +220,23 @@ class BaseTHIN(BaseNet, _BaseComposition):
                 f"augment takes images, but samples of X have shape {self.input_shape_}; give "
                 "X as images, or the backbone an image_shape"
             )
-        if warm or (not self.lam > 0 and self.erasure_encoder_ is None):
+        fits = any(v.fits_transformer or v.fits_predictor for v in variables)
+        if warm or not (fits or self.erasure_encoder_ is not None):
             return
 
         def width(backbone, shape):
             with torch_seed(0, torch.device("cpu")):
-                return build_backbone(backbone, shape)[1]
+                return shared(
+                    ("width", backbone, shape), lambda: build_backbone(backbone, shape)[1]
+                )
 
-        shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
-        trained = [v.transformer for v in variables if isinstance(v.transformer, BaseNet)]
-        reads = [width(e.backbone, module_input_shape(e.backbone, shape)) for e in trained]
-        if trained or self.erasure_encoder_ is not None:
-            own = width(self.backbone, self.module_input_shape_)
-            way.check(own, self.erasure_encoder_, reads if self.lam > 0 else [])
+        own, reads = width(self.backbone, self.module_input_shape_), []
+        deal_experts(self, own, self.depth, self.n_experts)
+        if self.lam > 0:
+            shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
+            trained = [v.transformer for v in variables if isinstance(v.transformer, BaseNet)]
+            reads = [width(e.backbone, module_input_shape(e.backbone, shape)) for e in trained]
+        way.check(own, self.erasure_encoder_, reads)
 
     # ------------------------------------------------------------------ the endogenous side
 

@@ -76,7 +76,7 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict_proba"])],
-        "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "n_seeds": [Interval(Integral, 1, 2**20, closed="both")],
         "stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],

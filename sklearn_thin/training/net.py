@@ -370,8 +370,8 @@ def record(history, prefix, means, n_batches, *, finite, lr):
     if not (finite and math.isfinite(loss)):
         raise FloatingPointError(
             f"the {name} became {loss} at epoch {history[-1, 'epoch']}; the weights of the epoch "
-            f"before are kept. Try a lower lr (got {lr}), or bring the columns of X to a common "
-            "scale."
+            f"before are kept. Try a lower lr (got {lr}), lam or weight_decay, or bring the "
+            "columns of X to a common scale."
         )
     best = all(loss < epoch[name] for epoch in history if name in epoch)
     for term, mean in means.items():

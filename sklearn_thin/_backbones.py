@@ -18,7 +18,8 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from sklearn_thin._compat import import_torchvision
-from sklearn_thin._environment import check_memory
+from sklearn_thin._environment import check_memory, torch_seed
+from sklearn_thin._sharing import shared
 from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures
 
 __all__ = ["ConvNetBackbone", "MLPBackbone", "TorchvisionBackbone", "build_backbone"]
@@ -254,6 +255,16 @@ def build_backbone(backbone, input_shape):
     for weight in module.parameters():
         weight.data = weight.data.clone()  # fused steps need weights without gaps in memory
     return module, width
+
+
+def backbone_width(backbone, input_shape):
+    """Width of the output of a backbone, which is built for it; a search builds each once."""
+
+    def width():
+        with torch_seed(0, torch.device("cpu")):
+            return build_backbone(backbone, input_shape)[1]
+
+    return shared(("width", backbone, input_shape), width)
 
 
 def deal_experts(estimator, width, depth, n_experts):

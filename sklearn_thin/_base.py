@@ -9,7 +9,6 @@ import torch
 from scipy.special import softmax
 from sklearn.base import (
     BaseEstimator,
-    ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
@@ -31,11 +30,13 @@ from sklearn_thin._environment import (
     check_compiler,
     check_device,
     fitted_attributes,
+    own_torch_state,
     torch_seed,
 )
+from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
-from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, read_dataset
+from sklearn_thin.rows.arrays import as_tensor, check_finite, check_rows, infer_rows, read_dataset
 from sklearn_thin.rows.labels import (
     check_class_weight,
     check_weights,
@@ -51,56 +52,6 @@ from sklearn_thin.training.plan import FitPlan, Settings
 
 COUNT = 2**63 - 1  # largest int of torch
 FLOAT = float(np.finfo(np.float32).max)
-
-
-class ClassOutputs(ClassifierMixin):
-    """scikit-learn's mixin for a `predict_proba`."""
-
-    def score(self, X, y=None, sample_weight=None):
-        """Accuracy.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        y : array-like of shape (n_samples,), default=None
-            True labels; None takes those of a torch data set.
-        sample_weight : array-like of shape (n_samples,), default=None
-
-        Returns
-        -------
-        float
-        """
-        X, y = read_dataset(X, y, verbose=self.verbose)
-        return super().score(X, y, sample_weight)
-
-    def predict_log_proba(self, X):
-        """Logarithm of `predict_proba`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-        """
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def predict(self, X):
-        """Most probable class of each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Labels as they were passed to `fit`.
-        """
-        check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(1)]
 
 
 class BaseNet(
@@ -141,6 +92,7 @@ class BaseNet(
 
     # ------------------------------------------------------------------ fit
 
+    @own_torch_state()
     def _fit(self, X, y, *, epochs=None, **given):
         """Plan, train and keep, or change nothing; with `epochs` the fit before continues."""
         self._validate_params()
@@ -337,16 +289,19 @@ class BaseNet(
     # ------------------------------------------------------------------ predicting
 
     def _tensors(self, X):
-        """The module's inputs for X, by name."""
+        """Number of rows of X, and the module's inputs by name, in blocks of rows."""
         x = self._backbone_array(X, reset=False)
-        return {"x": as_tensor(x, self.module_input_shape_)}
+        return len(x), [{"x": as_tensor(x, self.module_input_shape_)}]
 
+    @own_torch_state()
     def _infer(self, X, function):
         """`function(module, **inputs)` over all rows of X."""
         check_is_fitted(self, "net_")
-        tensors = self._tensors(read_dataset(X, verbose=self.verbose)[0])
+        n_rows, blocks = self._tensors(read_dataset(X, verbose=self.verbose)[0])
         module = self.module_.eval()
-        return infer_rows(partial(function, module), tensors, next(module.parameters()).device)
+        function, device = partial(function, module), next(module.parameters()).device
+        whole = infer_rows(function, blocks, n_rows, device, module.experts.n_values)
+        return check_finite(whole, f"the output of {type(self).__name__}")
 
     def _logits(self, X):
         return self._infer(X, THINModule.logits)
@@ -363,7 +318,8 @@ class BaseNet(
         ndarray of shape (n_samples, n_classes), float32
             Columns in the order of `classes_`.
         """
-        return softmax(self._logits(X), axis=1)
+        with np.errstate(over="ignore"):  # of differences, whose exponentials are 0 anyway
+            return softmax(self._logits(X), axis=1)
 
     def decision_function(self, X):
         """Logits of the classes; their difference for two classes.
@@ -377,7 +333,10 @@ class BaseNet(
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes; float32
         """
         logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        if logits.shape[1] != 2:
+            return logits
+        difference = logits[:, 1].astype(float) - logits[:, 0]
+        return np.clip(difference, -FLOAT, FLOAT).astype(np.float32)
 
     def transform(self, X):
         """Representation that the experts read: h_endo, or h_exo of an encoder.

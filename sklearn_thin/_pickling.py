@@ -9,6 +9,9 @@ from itertools import chain
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
+
+from sklearn_thin._environment import own_torch_state
 
 
 def pack(module):
@@ -23,9 +26,24 @@ def pack(module):
             hollow = nn.Parameter(hollow, requires_grad=tensor.requires_grad)
         empty[id(tensor)] = (hollow, tensor.detach().cpu().numpy())
     memo = {key: hollow for key, (hollow, _) in empty.items()}
-    return copy.deepcopy(module, memo), list(empty.values())
+    skeleton = copied(module, memo)
+    for layer in skeleton.modules():
+        if parametrize.is_parametrized(layer):  # a class made at run time has no pickle
+            layer.__class__ = parametrize.type_before_parametrizations(layer)
+    return skeleton, list(empty.values())
 
 
+def copied(module, memo=None):
+    """A deep copy, also of modules that hold computed tensors, such as a normed weight."""
+    memo = {} if memo is None else memo
+    for layer in module.modules():
+        for value in vars(layer).values():
+            if isinstance(value, torch.Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().cpu().clone()  # computed anew in each pass
+    return copy.deepcopy(module, memo)
+
+
+@own_torch_state()
 def unpack(skeleton, arrays, device):
     """Fill the skeleton of :func:`pack` in place, with copies, as joblib's maps are read-only."""
     filled = {}
@@ -38,4 +56,9 @@ def unpack(skeleton, arrays, device):
     for layer in skeleton.modules():
         for tensors in (layer._parameters, layer._buffers):
             tensors.update({k: filled[id(t)] for k, t in tensors.items() if t is not None})
+    for layer in skeleton.modules():
+        if "parametrizations" in layer._modules:
+            parametrize._inject_new_class(layer)
+            for name in layer.parametrizations:
+                parametrize._inject_property(layer, name)
     return skeleton

@@ -13,13 +13,14 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import validate_data
 
-from sklearn_thin._backbones import build_backbone, deal_experts, module_input_shape
+from sklearn_thin._backbones import backbone_width, deal_experts, module_input_shape
 from sklearn_thin._base import COUNT, FLOAT, BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import (
     all_or_nothing,
     draw_seeds,
-    set_missing_random_states,
+    fit_seeded,
+    own_torch_state,
     torch_seed,
 )
 from sklearn_thin._sharing import Itself, shared
@@ -124,6 +125,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         rows = {"target": exogenous_target, "sample_weight": sample_weight, "groups": groups}
         return self._fit(X, y, X_val=X_val, y_val=y_val, **rows)
 
+    @own_torch_state()
     def plan(
         self,
         X,
@@ -224,18 +226,13 @@ class BaseTHIN(BaseNet, _BaseComposition):
         if warm or not (fits or self.erasure_encoder_ is not None):
             return
 
-        def width(backbone, shape):
-            with torch_seed(0, torch.device("cpu")):
-                return shared(
-                    ("width", backbone, shape), lambda: build_backbone(backbone, shape)[1]
-                )
-
-        own, reads = width(self.backbone, self.module_input_shape_), []
+        own, reads = backbone_width(self.backbone, self.module_input_shape_), []
         deal_experts(self, own, self.depth, self.n_experts)
         if self.lam > 0:
             shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
             trained = [v.transformer for v in variables if isinstance(v.transformer, BaseNet)]
-            reads = [width(e.backbone, module_input_shape(e.backbone, shape)) for e in trained]
+            shapes = [(e.backbone, module_input_shape(e.backbone, shape)) for e in trained]
+            reads = [backbone_width(*given) for given in shapes]
         way.check(own, self.erasure_encoder_, reads)
 
     # ------------------------------------------------------------------ the endogenous side
@@ -263,8 +260,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """Rows with the endogenous transformer's output; fits the transformer first."""
         if not warm:
             if not isinstance(self.endogenous, FrozenEstimator):
-                self.endogenous_ = set_missing_random_states(clone(self.endogenous), seed)
-                self.endogenous_.fit(rows.raw, self.classes_[rows.codes])
+                self.endogenous_ = clone(self.endogenous)
+                fit_seeded(self.endogenous_, seed, rows.raw, self.classes_[rows.codes])
             first = self.endogenous_.transform(take(rows.raw, [0]))
             self.input_shape_ = check_transformed(first, "endogenous").shape[1:]
             self.module_input_shape_ = module_input_shape(self.backbone, self.input_shape_)
@@ -313,10 +310,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
     @property
     def exogenous_(self):
         """The frozen transformer, a list of (name, transformer), or None."""
-        if self.exogenous_side_ is None:
-            return None
-        named = [(v.name, v.transformer) for v in self.exogenous_side_.variables]
-        return named if self.exogenous_side_.listed else named[0][1]
+        return None if self.exogenous_side_ is None else self.exogenous_side_.transformers
 
     def _build(self, way, train, sizes, seed):
         """The module; its gate reads the exogenous side if there is one, else h_endo."""
@@ -340,9 +334,12 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def _tensors(self, X):
         x = self._backbone_array(X, reset=False)
-        x = self._endogenous_array(X) if x is None else x
-        frozen = self._exogenous_outputs(X, logits=self.dispelling_.reads_logits)
-        return {"x": as_tensor(x, self.module_input_shape_), **frozen}
+        x = as_tensor(self._endogenous_array(X) if x is None else x, self.module_input_shape_)
+        if self.exogenous_side_ is None:
+            return len(x), [{"x": x}]
+        logits = self.dispelling_.reads_logits
+        blocks = self.exogenous_side_.blocks(X, self.module_.gate.in_features, logits=logits)
+        return len(x), ({"x": x[rows], **frozen} for rows, frozen in blocks)
 
     def _logits(self, X):
         hard = self.inference == "hard"

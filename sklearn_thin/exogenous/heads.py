@@ -84,8 +84,9 @@ def _affine(weight, bias):
     """h ↦ W·h + b with W of shape (out, in)."""
     weight = torch.tensor(np.asarray(weight), dtype=torch.float32)
     bias = torch.tensor(np.broadcast_to(bias, len(weight)).copy(), dtype=torch.float32)
-    layer = nn.Linear(weight.shape[1], weight.shape[0])
-    layer.load_state_dict({"weight": weight, "bias": bias})
+    with torch.device("meta"):  # its first weights draw no random numbers
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": weight, "bias": bias}, assign=True)
     return layer
 
 

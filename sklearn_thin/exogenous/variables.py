@@ -11,7 +11,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 from torch import nn
 
-from sklearn_thin._environment import set_missing_random_states
+from sklearn_thin._environment import fit_seeded
 from sklearn_thin.exogenous.heads import check_predictor, frozen_head, readable_labels
 from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
 from sklearn_thin.modules.heads import ClassLogits
@@ -56,13 +56,14 @@ class Variable:
             return transformer, c, h
         z = self.labels(target)
         if self.fits_transformer:
-            transformer = set_missing_random_states(clone(transformer), seed + self.index)
             labelled = z is not None and has_fit_parameter(transformer, "y")
-            transformer.fit(X, z) if labelled else transformer.fit(X)
+            given = (X, z) if labelled else (X,)
+            transformer = clone(transformer)
+            fit_seeded(transformer, seed + self.index, *given)
         if self.fits_predictor:
             h = h_exo_of(transformer, X)
-            c = set_missing_random_states(clone(c), seed + self.index)
-            c.fit(h.numpy(), readable_labels(c, z))
+            c = clone(c)
+            fit_seeded(c, seed + self.index, h.numpy(), readable_labels(c, z))
         return transformer, c, h
 
 

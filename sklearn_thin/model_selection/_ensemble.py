@@ -16,8 +16,8 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_thin._base import ClassOutputs
 from sklearn_thin._environment import set_missing_random_states
+from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation, bar, raise_first, train_all
 from sklearn_thin.rows.arrays import read_dataset
@@ -174,7 +174,10 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         check_is_fitted(self)
         X, _ = read_dataset(X, verbose=self.verbose)
         with sharing():  # the members share the frozen side's outputs
-            return np.mean([member.predict_proba(X) for member in self.estimators_], axis=0)
+            total = self.estimators_[0].predict_proba(X)
+            for member in self.estimators_[1:]:
+                total += member.predict_proba(X)
+            return total / len(self.estimators_)
 
     def get_metadata_routing(self):
         """Parameters of `fit` go to the estimator's."""

@@ -4,6 +4,7 @@ import copy
 import math
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from time import perf_counter
 
 import torch
@@ -16,6 +17,7 @@ from sklearn_thin._environment import CASTS, check_device, ends_training, noting
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
+from sklearn_thin.rows.arrays import BLOCK
 from sklearn_thin.training.batches import TensorBatches
 from sklearn_thin.training.callbacks import OWN, EpochBar, RefitMap, early_stopping
 from sklearn_thin.training.capture import CapturedNetStep
@@ -81,8 +83,24 @@ def train(net, plan):
     with torch_seed(plan.seed, plan.settings.device):
         try:
             net.partial_fit(plan.train)
+        except FloatingPointError as error:
+            raise naming_rows(error, plan) from None
         finally:
             tidy(net, plan)
+
+
+def naming_rows(error, plan):
+    """The error of a loss that is not finite, with the training rows that overflow float32."""
+    parts = plan.train.X["x"].split(BLOCK)
+    sums = torch.cat([part.float().flatten(1).square().sum(1) for part in parts])
+    bad = ~sums.isfinite()  # variances of batch normalisation hold squares
+    if not bad.any():
+        return error
+    return FloatingPointError(
+        f"{error} Values of {int(bad.sum())} of the {len(bad)} training rows overflow float32 when "
+        f"squared, the first in row {int(bad.int().argmax())} of these: clip them, or leave these "
+        "rows out."
+    )
 
 
 def tidy(net, plan):
@@ -266,7 +284,8 @@ class THINNet(NeuralNetClassifier):
             if values:  # read once; each counts as often as its batch has rows
                 weight = values[0].new_tensor(sizes)
                 means[name] = float(torch.stack(values) @ weight / weight.sum())
-        finite = all(bool(weight.isfinite().all()) for weight in self.module_.parameters())
+        values = chain(self.module_.parameters(), self.module_.buffers())
+        finite = all(bool(part.isfinite().all()) for part in values)
         record(self.history, prefix, means, len(iterator), finite=finite, lr=self.lr)
 
     def notify(self, method_name, **cb_kwargs):

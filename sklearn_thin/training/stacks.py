@@ -9,13 +9,14 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from sklearn_thin._environment import noting_ctrl_c, torch_seed
+from sklearn_thin._environment import noting_ctrl_c, own_torch_state, torch_seed
 from sklearn_thin.training.net import new_net, tidy, train
 from sklearn_thin.training.stack import Stack
 
 BUDGET = 2**30  # bytes, on a CPU
 
 
+@own_torch_state()
 def in_stacks(plans, stack_size="auto"):
     """Indices of the plans of each stack; a plan that trains alone is a stack of one.
 
@@ -43,6 +44,7 @@ def print_stacks(plans, stacks):
         print(f"Training {count} fits one by one: {reason or 'no other of that shape'}")
 
 
+@own_torch_state()
 def train_together(plans):
     """Train plans of one shape key, one by one if they cannot be stacked.
 

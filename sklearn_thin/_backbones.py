@@ -4,7 +4,6 @@ The specifications are estimators only because of `get_params`: a grid search ca
 `backbone__channels` or `backbone__hidden_layer_sizes`.
 """
 
-import copy
 import difflib
 import itertools
 import math
@@ -19,6 +18,7 @@ from torch import nn
 
 from sklearn_thin._compat import import_torchvision
 from sklearn_thin._environment import check_memory, torch_seed
+from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import shared
 from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures
 
@@ -284,7 +284,7 @@ def _resolve(backbone, input_shape):
         else:
             backbone = TorchvisionBackbone(backbone)
     if isinstance(backbone, nn.Module):
-        return copy.deepcopy(backbone)
+        return copied(backbone)
     if isinstance(backbone, type) and hasattr(backbone, "build"):
         raise TypeError(f"backbone must be an object, such as {backbone.__name__}(), not its class")
     if hasattr(backbone, "build"):

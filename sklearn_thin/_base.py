@@ -34,6 +34,7 @@ from sklearn_thin._environment import (
     torch_seed,
 )
 from sklearn_thin._outputs import ClassOutputs
+from sklearn_thin._pickling import with_packed
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import as_tensor, check_finite, check_rows, infer_rows, read_dataset
@@ -352,6 +353,10 @@ class BaseNet(
         ndarray of shape (n_samples, width), float32
         """
         return self._infer(X, THINModule.represent)
+
+    def __getstate__(self):
+        packed, state = {}, super().__getstate__()
+        return {name: with_packed(value, packed) for name, value in state.items()}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

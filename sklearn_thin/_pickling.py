@@ -30,7 +30,15 @@ def pack(module):
     for layer in skeleton.modules():
         if parametrize.is_parametrized(layer):  # a class made at run time has no pickle
             layer.__class__ = parametrize.type_before_parametrizations(layer)
+            hooks = layer._load_state_dict_pre_hooks  # torch's reads weights of older versions
+            own = [key for key, hook in hooks.items() if "<locals>" in _name(hook)]
+            for key in own:
+                del hooks[key]
     return skeleton, list(empty.values())
+
+
+def _name(hook):
+    return getattr(getattr(hook, "hook", hook), "__qualname__", "")
 
 
 def copied(module, memo=None):
@@ -62,3 +70,24 @@ def unpack(skeleton, arrays, device):
             for name in layer.parametrizations:
                 parametrize._inject_property(layer, name)
     return skeleton
+
+
+class Packed:
+    """Stands for a module in a pickle, which gives the module back, on the CPU."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def __reduce__(self):
+        return unpack, (*pack(self.module), torch.device("cpu"))
+
+
+def with_packed(value, packed):
+    """The value, with its modules replaced by those of `packed`, one for each; by their ids."""
+    if isinstance(value, nn.Module):
+        return packed.setdefault(id(value), Packed(value))
+    if type(value) in (tuple, list):
+        return type(value)(with_packed(part, packed) for part in value)
+    if type(value) is dict:
+        return {key: with_packed(part, packed) for key, part in value.items()}
+    return value

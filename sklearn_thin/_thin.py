@@ -23,6 +23,7 @@ from sklearn_thin._environment import (
     own_torch_state,
     torch_seed,
 )
+from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off
 from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
@@ -169,7 +170,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         train, valid = self._with_exogenous(*sides, seeds.exogenous, warm=warm, epochs=epochs)
         exogenous = self.exogenous_side_, train.X.get("exogenous_logits")
         labels, sizes = way.map_labels(self.erasure_encoder_, rows.target, *exogenous)
-        module = deepcopy(self.module_) if warm else self._build(way, train, sizes, seeds.module)
+        module = copied(self.module_) if warm else self._build(way, train, sizes, seeds.module)
         augmentation = None
         if self.augment is not None:
             augmentation = Augmentation(self.augment, self.exogenous_side_, self.input_shape_)

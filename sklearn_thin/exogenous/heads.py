@@ -1,7 +1,5 @@
 """Exogenous predictors c of several libraries as frozen torch heads."""
 
-import copy
-
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
@@ -11,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
+from sklearn_thin._pickling import copied
 from sklearn_thin.modules.heads import BinaryLogits, ClassLogits, Logit, LogProbabilities
 
 READABLE = (LinearClassifierMixin, MLPClassifier, NeuralNet, nn.Module)
@@ -47,7 +46,7 @@ def frozen_head(predictor):
     if isinstance(predictor, FrozenEstimator):
         predictor = predictor.estimator
     if isinstance(predictor, nn.Module):
-        return ClassLogits.frozen(predictor)
+        return ClassLogits.frozen(copied(predictor))
     if isinstance(predictor, NeuralNet):
         head = ClassLogits(_skorch(predictor))
     elif isinstance(predictor, MLPClassifier):
@@ -72,7 +71,7 @@ def _dense(coef):
 
 
 def _skorch(net):
-    head = copy.deepcopy(net.module_)
+    head = copied(net.module_)
     if isinstance(net, NeuralNetClassifier) and isinstance(net.criterion_, nn.NLLLoss):
         return nn.Sequential(head, LogProbabilities())  # as skorch does in its loss
     if isinstance(net, NeuralNetBinaryClassifier) and isinstance(net.criterion_, nn.BCELoss):

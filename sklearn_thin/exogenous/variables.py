@@ -12,6 +12,7 @@ from sklearn.utils.validation import has_fit_parameter
 from torch import nn
 
 from sklearn_thin._environment import fit_seeded
+from sklearn_thin._pickling import copied
 from sklearn_thin.exogenous.heads import check_predictor, frozen_head, readable_labels
 from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
 from sklearn_thin.modules.heads import ClassLogits
@@ -150,7 +151,7 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
             reads = "representation" if c is None else "probabilities"
         head = None
         if c is not None:  # modules need no conversion
-            head = ClassLogits.frozen(c) if isinstance(c, nn.Module) else frozen_head(c)
+            head = ClassLogits.frozen(copied(c)) if isinstance(c, nn.Module) else frozen_head(c)
         frozen.append(ExogenousVariable(variable.name, transformer, head, reads))
         hs.append(h)
     side = ExogenousSide(frozen, listed=listed)

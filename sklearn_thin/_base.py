@@ -12,7 +12,7 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_consistent_length
+from sklearn.utils import check_consistent_length, gen_batches
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.dataset import Dataset as Tensors
@@ -37,7 +37,14 @@ from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._pickling import with_packed
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
-from sklearn_thin.rows.arrays import as_tensor, check_finite, check_rows, infer_rows, read_dataset
+from sklearn_thin.rows.arrays import (
+    BLOCK,
+    as_tensor,
+    check_finite,
+    check_rows,
+    infer_rows,
+    read_dataset,
+)
 from sklearn_thin.rows.labels import (
     check_class_weight,
     check_weights,
@@ -319,8 +326,11 @@ class BaseNet(
         ndarray of shape (n_samples, n_classes), float32
             Columns in the order of `classes_`.
         """
+        proba = self._logits(X)
         with np.errstate(over="ignore"):  # of differences, whose exponentials are 0 anyway
-            return softmax(self._logits(X), axis=1)
+            for rows in gen_batches(len(proba), BLOCK):  # softmax makes several copies
+                proba[rows] = softmax(proba[rows], axis=1)
+        return proba
 
     def decision_function(self, X):
         """Logits of the classes; their difference for two classes.

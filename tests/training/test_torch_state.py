@@ -12,10 +12,8 @@ import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
@@ -281,7 +279,6 @@ def test_backbones_and_searches_leave_the_global_generators_alone(backbone, few)
 
 
 def test_torchvision_leaves_the_global_generators_alone(digits):
-    pytest.importorskip("torchvision")
     X = np.repeat(np.repeat(digits.images[:20], 4, 1), 4, 2)
     before = global_states()
     small(backbone="resnet18", max_epochs=1).fit(X, digits.y[:20] % 2)

@@ -16,10 +16,10 @@ from tests.helpers import METHODS, SMALL, small
 @pytest.fixture(scope="module")
 def of_many_classes():
     """A classifier on an encoder of 2,000 exogenous classes, with alignment."""
-    X = np.random.RandomState(0).normal(size=(2000, 4)).astype(np.float32)
-    encoder = ExogenousEncoder(SMALL, max_epochs=1, random_state=0).fit(X, np.arange(2000))
+    X = np.random.RandomState(0).normal(size=(4000, 4)).astype(np.float32)
+    encoder = ExogenousEncoder(SMALL, max_epochs=1, random_state=0).fit(X, np.arange(4000) // 2)
     clf = small(FrozenEstimator(encoder), dispelling="alignment", max_epochs=1)
-    return clf.fit(X, np.arange(2000) % 2), X
+    return clf.fit(X, np.arange(4000) % 2), X
 
 
 def test_a_prediction_holds_blocks_of_the_exogenous_side(of_many_classes, monkeypatch):
@@ -32,7 +32,7 @@ def test_a_prediction_holds_blocks_of_the_exogenous_side(of_many_classes, monkey
         return outputs(self, X, **how)
 
     monkeypatch.setattr(ExogenousSide, "outputs", counting)
-    clf.predict(np.tile(X, (4, 1)))
+    clf.predict(np.tile(X, (2, 1)))
     assert sum(rows) == 8000
     assert max(rows) * 4000 * 4 <= 2**25  # bytes of the gate's input and the logits
 
@@ -58,7 +58,7 @@ def test_a_block_shrinks_with_the_outputs_of_the_experts():
 @pytest.mark.parametrize("inference", ["soft", "hard"])
 def test_outputs_of_many_experts_do_not_depend_on_the_rows_beside(inference, digits):
     clf = small(depth=9, hidden_units=0, inference=inference, max_epochs=1)
-    clf.fit(digits.X[:300], np.arange(300))  # 150,000 values a row: blocks of 16 rows
+    clf.fit(digits.X[:600], np.arange(600) // 2)  # 150,000 values a row: blocks of 16 rows
     whole = clf.predict_proba(digits.X[:50])
     parts = [clf.predict_proba(digits.X[i : i + 7]) for i in range(0, 50, 7)]
     np.testing.assert_array_equal(whole, np.concatenate(parts)[:50])

@@ -231,9 +231,9 @@ class BaseTHIN(BaseNet, _BaseComposition):
         deal_experts(self, own, self.depth, self.n_experts)
         if self.lam > 0:
             shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
-            trained = [v.transformer for v in variables if isinstance(v.transformer, BaseNet)]
-            shapes = [(e.backbone, module_input_shape(e.backbone, shape)) for e in trained]
-            reads = [backbone_width(*given) for given in shapes]
+            sides = (v.transformer for v in variables)
+            backbones = [side.backbone for side in sides if isinstance(side, BaseNet)]
+            reads = [backbone_width(b, module_input_shape(b, shape)) for b in backbones]
         way.check(own, self.erasure_encoder_, reads)
 
     # ------------------------------------------------------------------ the endogenous side
@@ -304,9 +304,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def _exogenous_outputs(self, X, *, logits):
         """Tensors of X for the gate, and for a map that reads logits."""
-        if self.exogenous_side_ is None:
-            return {}
-        return self.exogenous_side_.outputs(X, logits=logits)
+        side = self.exogenous_side_
+        return {} if side is None else side.outputs(X, logits=logits)
 
     @property
     def exogenous_(self):
@@ -338,8 +337,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         x = as_tensor(self._endogenous_array(X) if x is None else x, self.module_input_shape_)
         if self.exogenous_side_ is None:
             return len(x), [{"x": x}]
-        logits = self.dispelling_.reads_logits
-        blocks = self.exogenous_side_.blocks(X, self.module_.gate.in_features, logits=logits)
+        given = X, self.module_.gate.in_features
+        blocks = self.exogenous_side_.blocks(*given, logits=self.dispelling_.reads_logits)
         return len(x), ({"x": x[rows], **frozen} for rows, frozen in blocks)
 
     def _logits(self, X):

@@ -7,7 +7,6 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
-from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone
@@ -132,6 +131,3 @@ def test_an_unfitted_side_that_overflows_is_an_error_of_its_own(few):
     clf = small(small_encoder())
     with pytest.raises(FloatingPointError, match="training rows overflow"):
         clone(clf).fit(with_rows(few[0], LARGEST), few[1], exogenous_target=few[2])
-    frozen = small(FrozenEstimator(small_encoder().fit(few[0], few[2])))
-    with pytest.raises(ValueError, match=r"ExogenousEncoder .* the first at index 7"):
-        frozen.fit(with_rows(few[0], -LARGEST), few[1])

@@ -10,6 +10,7 @@ OBJECTS = {  # objects with parameters, for those that users pass by name or not
     "exogenous_predictor": "exogenous_predictor=LogisticRegression(...)",
     "endogenous": "endogenous=StandardScaler(...) or another transformer",
     "optimizer": "optimizer=functools.partial(torch.optim.SGD, momentum=...)",
+    "callbacks": "callbacks=[...] with other callbacks; a grid holds whole lists",
 }
 
 

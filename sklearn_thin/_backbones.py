@@ -4,10 +4,10 @@ The specifications are estimators only because of `get_params`: a grid search ca
 `backbone__channels` or `backbone__hidden_layer_sizes`.
 """
 
-import copy
 import difflib
+import itertools
 import math
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,9 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from sklearn_thin._compat import import_torchvision
+from sklearn_thin._environment import check_memory, torch_seed
+from sklearn_thin._pickling import copied
+from sklearn_thin._sharing import shared
 from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures
 
 __all__ = ["ConvNetBackbone", "MLPBackbone", "TorchvisionBackbone", "build_backbone"]
@@ -44,8 +47,10 @@ class MLPBackbone(BaseEstimator):
 
     def build(self, input_shape):
         """Module for rows of `input_shape`. Images are flattened first."""
-        in_features = torch.Size(input_shape).numel()
-        module = MLP(in_features, _widths(self, "hidden_layer_sizes"), self.dropout)
+        in_features = math.prod(input_shape)
+        widths = _widths(self, "hidden_layer_sizes")
+        _check_weights(self, "hidden_layer_sizes", (in_features, *widths))
+        module = MLP(in_features, widths, _dropout(self))
         return module if len(input_shape) == 1 else nn.Sequential(nn.Flatten(), module)
 
 
@@ -113,11 +118,15 @@ class ConvNetBackbone(BaseEstimator):
                 f"poolings of {self.pool}: at least {shrunk} pixels a side are needed. "
                 "Use fewer channels or pool=1."
             )
-        settings = channels, self.kernel_size, self.pool
+        sizes = (input_shape[0], *channels)
+        _check_weights(self, "channels and kernel_size", sizes, self.kernel_size**2)
+        settings, dropout = (channels, self.kernel_size, self.pool), _dropout(self)
         if np.iterable(self.hidden_layer_sizes) and not len(self.hidden_layer_sizes):
-            return ConvNet(input_shape[0], *settings, self.dropout)
+            return ConvNet(input_shape[0], *settings, dropout)
         n_features = channels[-1] * math.prod(side // shrunk for side in input_shape[1:])
-        hidden = MLP(n_features, _widths(self, "hidden_layer_sizes"), self.dropout)
+        widths = _widths(self, "hidden_layer_sizes")
+        _check_weights(self, "hidden_layer_sizes", (n_features, *widths))
+        hidden = MLP(n_features, widths, dropout)
         return nn.Sequential(ConvNet(input_shape[0], *settings), hidden)
 
 
@@ -186,11 +195,11 @@ def module_input_shape(backbone, sample_shape):
     """
     if folds_images(backbone):
         folded = _checked_image_shape(backbone)
-        if torch.Size(folded).numel() != torch.Size(sample_shape).numel():
+        if math.prod(folded) != math.prod(sample_shape):
             raise ValueError(
                 f"image_shape={folded} of the backbone holds "
-                f"{torch.Size(folded).numel()} values, but a sample of X has "
-                f"{torch.Size(sample_shape).numel()} (shape {tuple(sample_shape)})"
+                f"{math.prod(folded)} values, but a sample of X has "
+                f"{math.prod(sample_shape)} (shape {tuple(sample_shape)})"
             )
         sample_shape = folded
     sample_shape = tuple(int(side) for side in sample_shape)
@@ -247,6 +256,26 @@ def build_backbone(backbone, input_shape):
     return module, width
 
 
+def backbone_width(backbone, input_shape):
+    """Width of the output of a backbone, which is built for it; a search builds each once."""
+
+    def width():
+        with torch_seed(0, torch.device("cpu")):
+            return build_backbone(backbone, input_shape)[1]
+
+    return shared(("width", backbone, input_shape), width)
+
+
+def deal_experts(estimator, width, depth, n_experts):
+    """Number of experts and hidden units of each; raises where memory does not hold them."""
+    n_leaves, n_classes, hidden = 2**depth, len(estimator.classes_), int(estimator.hidden_units)
+    n_experts = n_leaves if n_experts is None else int(n_experts)
+    units = -(-hidden // n_experts)  # dealt, so that L does not change the size
+    n_weights = n_experts * (units * width + n_classes * (units or width) + n_leaves)
+    check_memory(n_weights, f"{n_experts=} and hidden_units={hidden} for {n_classes} classes")
+    return n_experts, units
+
+
 def _resolve(backbone, input_shape):
     if isinstance(backbone, str):
         if backbone == "auto":
@@ -254,7 +283,7 @@ def _resolve(backbone, input_shape):
         else:
             backbone = TorchvisionBackbone(backbone)
     if isinstance(backbone, nn.Module):
-        return copy.deepcopy(backbone)
+        return copied(backbone)
     if isinstance(backbone, type) and hasattr(backbone, "build"):
         raise TypeError(f"backbone must be an object, such as {backbone.__name__}(), not its class")
     if hasattr(backbone, "build"):
@@ -298,6 +327,22 @@ def _widths(backbone, name):
             f"got {getattr(backbone, name)!r}"
         )
     return widths
+
+
+def _check_weights(backbone, names, sizes, window=1):
+    """Raise for layers of more weights than memory holds; `window` weights join two units."""
+    n_weights = sum(a * b * window for a, b in itertools.pairwise(sizes))
+    values = ", ".join(f"{name}={getattr(backbone, name)}" for name in names.split(" and "))
+    check_memory(n_weights, f"{values} of {type(backbone).__name__}")
+
+
+def _dropout(backbone):
+    dropout = backbone.dropout
+    if not (isinstance(dropout, Real) and 0 <= dropout < 1):
+        raise ValueError(
+            f"dropout of {type(backbone).__name__} must be a number in [0, 1), got {dropout!r}"
+        )
+    return dropout
 
 
 def _is_positive_int(value):

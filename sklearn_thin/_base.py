@@ -13,13 +13,18 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
+from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
-from skorch.callbacks import Callback
 from skorch.dataset import Dataset as Tensors
 
 from sklearn_thin._arguments import check_nested, named_call
-from sklearn_thin._backbones import build_backbone, folds_images, module_input_shape
+from sklearn_thin._backbones import (
+    build_backbone,
+    deal_experts,
+    folds_images,
+    module_input_shape,
+)
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
     CASTS,
@@ -27,13 +32,24 @@ from sklearn_thin._environment import (
     check_compiler,
     check_device,
     fitted_attributes,
+    own_torch_state,
     torch_seed,
 )
 from sklearn_thin._outputs import ClassOutputs
+from sklearn_thin._pickling import with_packed
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
-from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, naming, read_dataset
+from sklearn_thin.rows.arrays import (
+    BLOCK,
+    as_tensor,
+    check_finite,
+    check_rows,
+    infer_rows,
+    naming,
+    read_dataset,
+)
 from sklearn_thin.rows.labels import (
+    check_class_weight,
     check_weights,
     encode_groups,
     encode_labels,
@@ -42,9 +58,12 @@ from sklearn_thin.rows.labels import (
 )
 from sklearn_thin.rows.rows import Rows
 from sklearn_thin.rows.split import hold_out
-from sklearn_thin.training.callbacks import SklearnCallbacks
+from sklearn_thin.training.callbacks import SklearnCallbacks, check_callbacks
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
+
+COUNT = 2**63 - 1  # largest int of torch
+FLOAT = float(np.finfo(np.float32).max)
 
 
 class BaseNet(
@@ -58,20 +77,20 @@ class BaseNet(
 
     _parameter_constraints: dict = {
         "backbone": [str, HasMethods("build"), torch.nn.Module, callable],
-        "hidden_units": [Interval(Integral, 0, None, closed="left")],
+        "hidden_units": [Interval(Integral, 0, COUNT, closed="both")],
         "optimizer": [StrOptions(set(OPTIMIZERS)), callable],
-        "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr": [Interval(Real, 0, FLOAT, closed="right")],
         "lr_schedule": [StrOptions({"cosine", "constant"})],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 2, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, FLOAT, closed="both")],
+        "batch_size": [Interval(Integral, 2, COUNT, closed="both")],
+        "max_epochs": [Interval(Integral, 1, COUNT, closed="both")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "early_stopping": [
             "boolean",
             Interval(RealNotInt, 0, 1, closed="neither"),
-            Interval(Integral, 2, None, closed="left"),
+            Interval(Integral, 2, COUNT, closed="both"),
         ],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "n_iter_no_change": [Interval(Integral, 1, COUNT, closed="both")],
         "callbacks": [list, None],
         "warm_start": ["boolean"],
         "device": [str, torch.device],
@@ -90,6 +109,7 @@ class BaseNet(
 
     # ------------------------------------------------------------------ fit
 
+    @own_torch_state()
     def _fit(self, X, y, *, epochs=None, **given):
         """Plan, train and keep, or change nothing; with `epochs` the fit before continues."""
         self._validate_params()
@@ -202,16 +222,11 @@ class BaseNet(
 
     def _settings(self, epochs):
         """Settings of the training, checked."""
+        check_class_weight(self.class_weight)
         device = check_device(self.device, self.mixed_precision)
         if self.compile and device.type != "cuda":  # CUDA captures a graph instead
             check_compiler(device.type)
-        for callback in self.callbacks or []:
-            named = isinstance(callback, tuple) and len(callback) == 2
-            if not isinstance(callback[1] if named else callback, (Callback, type)):
-                raise TypeError(
-                    "callbacks must be a list of skorch callbacks, or of (name, callback), "
-                    f"got {callback!r} in it"
-                )
+        check_callbacks(self.callbacks or [])
         settings = {f.name: getattr(self, f.name) for f in fields(Settings)}
         if epochs is not None:
             settings.update(max_epochs=epochs, lr_schedule="constant")
@@ -228,10 +243,9 @@ class BaseNet(
         )
         with torch_seed(seed, torch.device("cpu")):
             backbone, width = build_backbone(self.backbone, self.module_input_shape_)
+            n_experts, units = deal_experts(self, width, depth, n_experts)
             gate = TreeGate(gate_width or width, depth, n_experts)
-            # the experts share the hidden units, so that L does not change the size
-            units = -(-self.hidden_units // gate.n_experts)
-            experts = ExpertEnsemble(width, len(self.classes_), gate.n_experts, units)
+            experts = ExpertEnsemble(width, len(self.classes_), n_experts, units)
             return THINModule(backbone, experts, gate)
 
     def _dataset(self, rows, *, mean_one=True, **tensors):
@@ -312,16 +326,19 @@ class BaseNet(
     # ------------------------------------------------------------------ predicting
 
     def _tensors(self, X):
-        """The module's inputs for X, by name."""
+        """Number of rows of X, and the module's inputs by name, in blocks of rows."""
         x = self._backbone_array(X, reset=False)
-        return {"x": as_tensor(x, self.module_input_shape_)}
+        return len(x), [{"x": as_tensor(x, self.module_input_shape_)}]
 
+    @own_torch_state()
     def _infer(self, X, function):
         """`function(module, **inputs)` over all rows of X."""
         check_is_fitted(self, "net_")
-        tensors = self._tensors(read_dataset(X, verbose=self.verbose)[0])
+        n_rows, blocks = self._tensors(read_dataset(X, verbose=self.verbose)[0])
         module = self.module_.eval()
-        return infer_rows(partial(function, module), tensors, next(module.parameters()).device)
+        function, device = partial(function, module), next(module.parameters()).device
+        whole = infer_rows(function, blocks, n_rows, device, module.experts.n_values)
+        return check_finite(whole, f"the output of {type(self).__name__}")
 
     def _logits(self, X):
         return self._infer(X, THINModule.logits)
@@ -339,7 +356,11 @@ class BaseNet(
         ndarray of shape (n_samples, n_classes), float32
             Columns in the order of `classes_`.
         """
-        return softmax(self._logits(X), axis=1)
+        proba = self._logits(X)
+        with np.errstate(over="ignore"):  # of differences, whose exponentials are 0 anyway
+            for rows in gen_batches(len(proba), BLOCK):  # softmax makes several copies
+                proba[rows] = softmax(proba[rows], axis=1)
+        return proba
 
     @named_call
     def decision_function(self, X):
@@ -354,7 +375,10 @@ class BaseNet(
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes; float32
         """
         logits = self._logits(X)
-        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+        if logits.shape[1] != 2:
+            return logits
+        difference = logits[:, 1].astype(float) - logits[:, 0]
+        return np.clip(difference, -FLOAT, FLOAT).astype(np.float32)
 
     @named_call
     def transform(self, X):
@@ -371,6 +395,10 @@ class BaseNet(
         ndarray of shape (n_samples, width), float32
         """
         return self._infer(X, THINModule.represent)
+
+    def __getstate__(self):
+        packed, state = {}, super().__getstate__()
+        return {name: with_packed(value, packed) for name, value in state.items()}
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,12 +1,12 @@
 """Stage 1: the network of the exogenous variable, trained first and then frozen."""
 
-from copy import deepcopy
 from operator import attrgetter
 
 from sklearn_thin._arguments import named_call
 from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import draw_seeds
+from sklearn_thin._pickling import copied
 from sklearn_thin.losses import THINLoss
 
 
@@ -194,7 +194,7 @@ class ExogenousEncoder(BaseNet):
         settings = self._settings(epochs)
         seeds = draw_seeds(self.random_state)
         rows, held_out = self._read_parts(X, y, seeds.split, warm=warm, **given)
-        module = deepcopy(self.module_) if warm else self._build_module(seeds.module)
+        module = copied(self.module_) if warm else self._build_module(seeds.module)
         return self._new_plan(
             module,
             THINLoss(),

@@ -3,12 +3,14 @@
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import NamedTuple
 
 import torch
 from sklearn.utils import check_random_state
+from skorch import NeuralNet
+from torch.overrides import TorchFunctionMode
 
 CASTS = {"bf16": torch.bfloat16}  # mixed precision by name
 _GENERATORS = threading.RLock()  # guards torch's global generators
@@ -55,6 +57,52 @@ def torch_seed(seed, device):
         yield
 
 
+@contextmanager
+def own_torch_state():
+    """torch's defaults inside the block, whatever state surrounds it; as a decorator too.
+
+    Default dtype and device, autocast, `no_grad` and inference mode would reach every network. Only
+    the state of this thread changes. The default dtype belongs to all threads, so that it stays.
+    """
+    with ExitStack() as states:
+        if torch.is_inference_mode_enabled():
+            states.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            states.enter_context(torch.enable_grad())
+        for device in _AUTOCAST:
+            if torch.is_autocast_enabled(device):
+                states.enter_context(torch.autocast(device, enabled=False))
+        ambient = torch.empty(0)
+        if ambient.device.type != "cpu":
+            states.enter_context(torch.device("cpu"))
+        if ambient.dtype != torch.float32:
+            states.enter_context(_Float32())
+        yield
+
+
+_AUTOCAST = [
+    kind for kind in ("cpu", "cuda", "mps", "xpu") if torch.amp.is_autocast_available(kind)
+]
+_FLOATS = {torch.empty, torch.empty_strided, torch.eye, torch.linspace, torch.logspace}
+_FLOATS |= {torch.ones, torch.rand, torch.randn, torch.zeros}
+_MAYBE_FLOATS = {torch.arange, torch.as_tensor, torch.asarray, torch.full, torch.scalar_tensor}
+_MAYBE_FLOATS |= {torch.tensor}
+
+
+class _Float32(TorchFunctionMode):
+    """New tensors are float32 where the default dtype would be theirs."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        made = function in _FLOATS
+        if not made and function in _MAYBE_FLOATS:
+            flat = [v for a in args for v in (a if isinstance(a, (list, tuple)) else [a])]
+            made = any(type(value) is float for value in flat)
+        if made and kwargs.get("dtype") is None and kwargs.get("out") is None:
+            kwargs = {**kwargs, "dtype": torch.float32}
+        return function(*args, **kwargs)
+
+
 def set_missing_random_states(estimator, seed):
     """Give every `random_state` of `estimator` that is None a seed of its own."""
     rng = check_random_state(seed)
@@ -67,6 +115,19 @@ def set_missing_random_states(estimator, seed):
     if unset:
         estimator.set_params(**{name: rng.randint(2**31 - 1) for name in unset})
     return estimator
+
+
+def fit_seeded(estimator, seed, *args):
+    """Fit an estimator with seeds where it has none; the global generators stay as they are.
+
+    Nets of skorch draw from torch's generators.
+    """
+    set_missing_random_states(estimator, seed)
+    nets = [v for v in (estimator, *estimator.get_params().values()) if isinstance(v, NeuralNet)]
+    if not nets:
+        return estimator.fit(*args)
+    with torch_seed(seed, torch.device(nets[0].device or "cpu")):
+        return estimator.fit(*args)
 
 
 # ------------------------------------------------------------------ all or nothing
@@ -107,7 +168,7 @@ def check_device(device, precision=None):
     if isinstance(device, str) and device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).item()  # "meta" has no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:  # torch has all three
         reason = str(error).splitlines()[0]
         raise ValueError(
@@ -137,6 +198,27 @@ def check_compiler(device):
             f"compile=True needs a C++ compiler, such as g++, on device={device!r}, and "
             f"torch.compile failed: {reason}. Install it, or set compile=False"
         ) from error
+
+
+# ------------------------------------------------------------------ memory
+
+
+def check_memory(n_weights, parts):
+    """Raise ValueError where `parts` have more weights than the memory of this machine holds.
+
+    A training holds four float32 for each weight: itself, its gradient and two moments.
+    """
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows
+        memory = 2**40
+    if 16 * n_weights > memory:
+        n_weights = min(n_weights, 10**99)  # which a float can show
+        raise ValueError(
+            f"{parts} make {n_weights / 1e9:.3g} billion weights. Their training needs "
+            f"{16 * n_weights / 1e9:.3g} GB, but this machine has {memory / 1e9:.3g} GB: use "
+            "smaller numbers"
+        )
 
 
 # ------------------------------------------------------------------ Ctrl-C

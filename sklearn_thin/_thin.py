@@ -14,15 +14,17 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import validate_data
 
 from sklearn_thin._arguments import check_nested, named_call
-from sklearn_thin._backbones import build_backbone, module_input_shape
-from sklearn_thin._base import BaseNet
+from sklearn_thin._backbones import backbone_width, deal_experts, module_input_shape
+from sklearn_thin._base import COUNT, FLOAT, BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import (
     all_or_nothing,
     draw_seeds,
-    set_missing_random_states,
+    fit_seeded,
+    own_torch_state,
     torch_seed,
 )
+from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off
 from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
@@ -31,6 +33,7 @@ from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import as_numpy, as_tensor, check_transformed, take
 from sklearn_thin.rows.labels import read_target
+from sklearn_thin.training.maps import map_weight
 
 
 class BaseTHIN(BaseNet, _BaseComposition):
@@ -43,8 +46,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         "endogenous": [HasMethods(["fit", "transform"]), None],
         "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
         "depth": [Interval(Integral, 0, 12, closed="both")],
-        "n_experts": [Interval(Integral, 1, None, closed="left"), None],
-        "lam": [Interval(Real, 0, None, closed="left")],
+        "n_experts": [Interval(Integral, 1, COUNT, closed="both"), None],
+        "lam": [Interval(Real, 0, FLOAT, closed="both")],
         "dispelling": [StrOptions(set(WAYS)), Cosine, None],
         "inference": [StrOptions({"soft", "hard"})],
         "augment": [callable, None],
@@ -128,6 +131,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         return self._fit(X, y, X_val=X_val, y_val=y_val, **rows)
 
     @named_call
+    @own_torch_state()
     def plan(
         self,
         X,
@@ -171,7 +175,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         train, valid = self._with_exogenous(*sides, seeds.exogenous, warm=warm, epochs=epochs)
         exogenous = self.exogenous_side_, train.X.get("exogenous_logits")
         labels, sizes = way.map_labels(self.erasure_encoder_, rows.target, *exogenous)
-        module = deepcopy(self.module_) if warm else self._build(way, train, sizes, seeds.module)
+        module = copied(self.module_) if warm else self._build(way, train, sizes, seeds.module)
         augmentation = None
         if self.augment is not None:
             augmentation = Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
@@ -187,7 +191,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
             epochs=epochs,
             term_source=(Itself(self.exogenous_side_), way, self.lam > 0),
             map_labels=labels,
-            map_weight=None if rows.weight is None else torch.from_numpy(rows.weight).float(),
+            map_weight=map_weight(rows.weight),
             augmentation=augmentation,
         )
 
@@ -219,19 +223,18 @@ class BaseTHIN(BaseNet, _BaseComposition):
                 f"augment takes images, but samples of X have shape {self.input_shape_}; give "
                 "X as images, or the backbone an image_shape"
             )
-        if warm or (not self.lam > 0 and self.erasure_encoder_ is None):
+        fits = any(v.fits_transformer or v.fits_predictor for v in variables)
+        if warm or not (fits or self.erasure_encoder_ is not None):
             return
 
-        def width(backbone, shape):
-            with torch_seed(0, torch.device("cpu")):
-                return build_backbone(backbone, shape)[1]
-
-        shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
-        trained = [v.transformer for v in variables if isinstance(v.transformer, BaseNet)]
-        reads = [width(e.backbone, module_input_shape(e.backbone, shape)) for e in trained]
-        if trained or self.erasure_encoder_ is not None:
-            own = width(self.backbone, self.module_input_shape_)
-            way.check(own, self.erasure_encoder_, reads if self.lam > 0 else [])
+        own, reads = backbone_width(self.backbone, self.module_input_shape_), []
+        deal_experts(self, own, self.depth, self.n_experts)
+        if self.lam > 0:
+            shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
+            sides = (v.transformer for v in variables)
+            backbones = [side.backbone for side in sides if isinstance(side, BaseNet)]
+            reads = [backbone_width(b, module_input_shape(b, shape)) for b in backbones]
+        way.check(own, self.erasure_encoder_, reads)
 
     # ------------------------------------------------------------------ the endogenous side
 
@@ -258,8 +261,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """Rows with the endogenous transformer's output; fits the transformer first."""
         if not warm:
             if not isinstance(self.endogenous, FrozenEstimator):
-                self.endogenous_ = set_missing_random_states(clone(self.endogenous), seed)
-                self.endogenous_.fit(rows.raw, self.classes_[rows.codes])
+                self.endogenous_ = clone(self.endogenous)
+                fit_seeded(self.endogenous_, seed, rows.raw, self.classes_[rows.codes])
             first = self.endogenous_.transform(take(rows.raw, [0]))
             self.input_shape_ = check_transformed(first, "endogenous").shape[1:]
             self.module_input_shape_ = module_input_shape(self.backbone, self.input_shape_)
@@ -301,17 +304,13 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def _exogenous_outputs(self, X, *, logits):
         """Tensors of X for the gate, and for a map that reads logits."""
-        if self.exogenous_side_ is None:
-            return {}
-        return self.exogenous_side_.outputs(X, logits=logits)
+        side = self.exogenous_side_
+        return {} if side is None else side.outputs(X, logits=logits)
 
     @property
     def exogenous_(self):
         """The frozen transformer, a list of (name, transformer), or None."""
-        if self.exogenous_side_ is None:
-            return None
-        named = [(v.name, v.transformer) for v in self.exogenous_side_.variables]
-        return named if self.exogenous_side_.listed else named[0][1]
+        return None if self.exogenous_side_ is None else self.exogenous_side_.transformers
 
     def _build(self, way, train, sizes, seed):
         """The module; its gate reads the exogenous side if there is one, else h_endo."""
@@ -335,9 +334,12 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def _tensors(self, X):
         x = self._backbone_array(X, reset=False)
-        x = self._endogenous_array(X) if x is None else x
-        frozen = self._exogenous_outputs(X, logits=self.dispelling_.reads_logits)
-        return {"x": as_tensor(x, self.module_input_shape_), **frozen}
+        x = as_tensor(self._endogenous_array(X) if x is None else x, self.module_input_shape_)
+        if self.exogenous_side_ is None:
+            return len(x), [{"x": x}]
+        given = X, self.module_.gate.in_features
+        blocks = self.exogenous_side_.blocks(*given, logits=self.dispelling_.reads_logits)
+        return len(x), ({"x": x[rows], **frozen} for rows, frozen in blocks)
 
     def _logits(self, X):
         hard = self.inference == "hard"

@@ -185,7 +185,9 @@ def batch_losses(module, loss, X, y, *, precision=None, dispelled=True):
     >>> batch_losses(module, THINLoss(), X, y)[0]["loss"].backward()
     """
     logits, device = X.get("exogenous_logits"), X["x"].device.type
-    with nullcontext() if precision is None else torch.autocast(device, precision):
+    # a cache inside another block of autocast would keep the casts of earlier weights
+    cast = {"device_type": device, "dtype": precision, "cache_enabled": False}
+    with nullcontext() if precision is None else torch.autocast(**cast):
         output = module(X["x"], X.get("gate_input"), logits)
     output = tuple(widened(part) for part in output)
     return loss(output, y, logits if dispelled else None, X.get("weight")), output

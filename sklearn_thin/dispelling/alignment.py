@@ -34,12 +34,15 @@ class Alignment(Cosine):
     def __init__(self, rank=None):
         self.rank = rank
 
+    def read_target(self, target, before, *, has_side):
+        """None, as the map reads no labels; raises for a wrong rank before any long work."""
+        if self.rank is not None and not (isinstance(self.rank, Integral) and self.rank > 0):
+            raise ValueError(f"rank of Alignment must be a positive int or None, got {self.rank!r}")
+
     def map_labels(self, encoder, target, side, logits):
         """The predictors' logits."""
         return logits, side.sizes
 
     def make_map(self, width, sizes):
         """The aligners of the variables, one after the other."""
-        if self.rank is not None and not (isinstance(self.rank, Integral) and self.rank > 0):
-            raise ValueError(f"rank of Alignment must be a positive int or None, got {self.rank!r}")
         return AlignerChain(width, sizes, self.rank)

@@ -76,7 +76,9 @@ class Erasure(Cosine):
 
 def one_hot_encoder(target):
     """Encoder of the exogenous labels, with one column for each variable."""
-    return OneHotEncoder(sparse_output=False, dtype=np.float32).fit(_columns(target))
+    encoder = OneHotEncoder(sparse_output=False, dtype=np.float32)
+    # an array, whatever scikit-learn's global setting of outputs is
+    return encoder.set_output(transform="default").fit(_columns(target))
 
 
 def _columns(target):

@@ -1,7 +1,5 @@
 """Exogenous predictors c of several libraries as frozen torch heads."""
 
-import copy
-
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
@@ -11,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNet, NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
+from sklearn_thin._pickling import copied
 from sklearn_thin.modules.heads import BinaryLogits, ClassLogits, Logit, LogProbabilities
 from sklearn_thin.rows.labels import plain_labels
 
@@ -48,7 +47,7 @@ def frozen_head(predictor):
     if isinstance(predictor, FrozenEstimator):
         predictor = predictor.estimator
     if isinstance(predictor, nn.Module):
-        return ClassLogits.frozen(predictor)
+        return ClassLogits.frozen(copied(predictor))
     if isinstance(predictor, NeuralNet):
         head = ClassLogits(_skorch(predictor))
     elif isinstance(predictor, MLPClassifier):
@@ -74,7 +73,7 @@ def _dense(coef):
 
 
 def _skorch(net):
-    head = copy.deepcopy(net.module_)
+    head = copied(net.module_)
     if isinstance(net, NeuralNetClassifier) and isinstance(net.criterion_, nn.NLLLoss):
         return nn.Sequential(head, LogProbabilities())  # as skorch does in its loss
     if isinstance(net, NeuralNetBinaryClassifier) and isinstance(net.criterion_, nn.BCELoss):
@@ -86,8 +85,9 @@ def _affine(weight, bias):
     """h ↦ W·h + b with W of shape (out, in)."""
     weight = torch.tensor(np.asarray(weight), dtype=torch.float32)
     bias = torch.tensor(np.broadcast_to(bias, len(weight)).copy(), dtype=torch.float32)
-    layer = nn.Linear(weight.shape[1], weight.shape[0])
-    layer.load_state_dict({"weight": weight, "bias": bias})
+    with torch.device("meta"):  # its first weights draw no random numbers
+        layer = nn.Linear(weight.shape[1], weight.shape[0])
+    layer.load_state_dict({"weight": weight, "bias": bias}, assign=True)
     return layer
 
 

@@ -13,8 +13,18 @@ from torch import nn
 
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._sharing import MEMO, Itself, shared
-from sklearn_thin.rows.arrays import BLOCK, IN_MEMORY, as_tensor, infer_rows, room_for, take
+from sklearn_thin.rows.arrays import (
+    BLOCK,
+    IN_MEMORY,
+    NonFiniteRowsError,
+    as_tensor,
+    check_finite,
+    infer_rows,
+    room_for,
+    take,
+)
 
+MOST_VALUES = 2**23  # of a block of outputs, in predictions
 OUTPUTS = "the exogenous side's outputs"
 
 
@@ -41,7 +51,9 @@ class ExogenousVariable:
     def logits(self, h):
         """c(h_exo): (n_samples, exogenous classes)."""
         try:
-            return torch.from_numpy(infer_rows(lambda h: self.head(h), {"h": h}, h.device))
+            return torch.from_numpy(
+                infer_rows(lambda h: self.head(h), [{"h": h}], len(h), h.device)
+            )
         except RuntimeError as error:
             raise ValueError(
                 f"the exogenous predictor of {self.name!r} does not read the "
@@ -79,6 +91,12 @@ class ExogenousSide:
         """The predictor of each variable."""
         return [v.head for v in self.variables]
 
+    @property
+    def transformers(self):
+        """The frozen transformer, or a list of (name, transformer)."""
+        named = [(v.name, v.transformer) for v in self.variables]
+        return named if self.listed else named[0][1]
+
     def probabilities(self, logits):
         """The predictors' probabilities in the shape of `logits`, the variables side by side."""
         parts = logits.split(self.sizes, dim=1)
@@ -110,7 +128,10 @@ class ExogenousSide:
             rows = slice(start, min(start + BLOCK, n_rows))
             block = X if n_rows <= BLOCK else take(X, rows)
             known = [None if h is None else h[rows] for h in hs]
-            parts, widths = self._block(block, known, logits)
+            try:
+                parts, widths = self._block(block, known, logits)
+            except NonFiniteRowsError as error:
+                raise error.after(start) from None
             for name, part in parts.items():
                 if name not in outputs:
                     room = room_for(OUTPUTS, (n_rows, part.shape[1]))
@@ -120,7 +141,20 @@ class ExogenousSide:
         for variable, features in zip(self.variables, columns, strict=True):
             if variable.gate_input != "probabilities":
                 variable.scale_(features, fit=fit)
+        for part in outputs.values():
+            check_finite(part.numpy(), "the output of the exogenous side")
         return outputs
+
+    def blocks(self, X, width, *, logits):
+        """Slices of X, and the outputs of each, for a gate that reads `width` columns."""
+        held = width + (sum(self.sizes) if logits else 0)
+        n_rows, size = _num_samples(X), min(BLOCK, max(128, MOST_VALUES // held))
+        for start in range(0, n_rows, size):
+            rows = slice(start, min(start + size, n_rows))
+            try:
+                yield rows, self.outputs(X if n_rows <= size else take(X, rows), logits=logits)
+            except NonFiniteRowsError as error:
+                raise error.after(start) from None
 
     def _block(self, X, hs, logits):
         """Outputs of a block before scaling, and the number of gate columns of each variable."""
@@ -147,7 +181,9 @@ def centre_and_scale(features):
     squares = sum((part.double() - mean).square().sum(0) for part in features.split(BLOCK))
     deviation = (squares / len(features)).sqrt()
     constant = deviation <= torch.finfo(features.dtype).eps * mean.abs()
-    return mean.float(), torch.where(constant, 1.0, deviation).float()
+    scale = deviation.float()
+    constant |= scale < torch.finfo(scale.dtype).tiny  # a quotient would overflow
+    return mean.float(), torch.where(constant, 1.0, scale)
 
 
 def h_exo_of(transformer, X):

@@ -15,7 +15,8 @@ from sklearn.utils import _safe_indexing, get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 from torch import nn
 
-from sklearn_thin._environment import set_missing_random_states
+from sklearn_thin._environment import fit_seeded
+from sklearn_thin._pickling import copied
 from sklearn_thin.exogenous.heads import check_predictor, frozen_head, readable_labels
 from sklearn_thin.exogenous.refusals import columns_hint, refuse_side, refuse_unfitted
 from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
@@ -63,13 +64,14 @@ class Variable:
             return transformer, c, h
         z = self.labels(target)
         if self.fits_transformer:
-            transformer = set_missing_random_states(clone(transformer), seed + self.index)
             labelled = z is not None and has_fit_parameter(transformer, "y")
-            transformer.fit(X, z) if labelled else transformer.fit(X)
+            given = (X, z) if labelled else (X,)
+            transformer = clone(transformer)
+            fit_seeded(transformer, seed + self.index, *given)
         if self.fits_predictor:
             h = h_exo_of(transformer, X)
-            c = set_missing_random_states(clone(c), seed + self.index)
-            c.fit(h.numpy(), readable_labels(c, z))
+            c = clone(c)
+            fit_seeded(c, seed + self.index, h.numpy(), readable_labels(c, z))
         return transformer, c, h
 
 
@@ -211,7 +213,7 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
             reads = "representation" if c is None else "probabilities"
         head = None
         if c is not None:  # modules need no conversion
-            head = ClassLogits.frozen(c) if isinstance(c, nn.Module) else frozen_head(c)
+            head = ClassLogits.frozen(copied(c)) if isinstance(c, nn.Module) else frozen_head(c)
         frozen.append(ExogenousVariable(variable.name, transformer, head, reads))
         hs.append(h)
     side = ExogenousSide(frozen, listed=listed)

@@ -9,7 +9,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import Bunch, check_random_state
+from sklearn.utils import Bunch, check_random_state, gen_batches
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -19,6 +19,7 @@ from sklearn.utils._param_validation import (
 )
 from sklearn.utils.validation import _num_samples
 
+from sklearn_thin.rows.arrays import BLOCK, take
 from sklearn_thin.rows.labels import encode_labels, plain_labels
 
 
@@ -93,8 +94,10 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
         h, z, test_size=test_size, stratify=z, random_state=seed
     )
     probe = _PROBES[probe](seed) if isinstance(probe, str) else clone(probe)
+    probe.fit(h, z)
+    blocks = (take(h_test, rows) for rows in gen_batches(len(z_test), BLOCK))  # bound the memory
     # the probe's own score may be another measure
-    accuracy = accuracy_score(z_test, probe.fit(h, z).predict(h_test))
+    accuracy = accuracy_score(z_test, np.concatenate([probe.predict(part) for part in blocks]))
     chance = DummyClassifier().fit(h, z).score(h_test, z_test)
     return Bunch(accuracy=accuracy, chance=chance, excess=accuracy - chance)
 

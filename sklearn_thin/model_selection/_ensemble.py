@@ -82,7 +82,7 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
 
     _parameter_constraints: dict = {
         "estimator": [HasMethods(["fit", "predict_proba"])],
-        "n_seeds": [Interval(Integral, 1, None, closed="left")],
+        "n_seeds": [Interval(Integral, 1, 2**20, closed="both")],
         "stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "n_jobs": [Integral, None],
         "verbose": ["verbose"],
@@ -202,7 +202,10 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         check_is_fitted(self)
         X, _ = read_dataset(X, verbose=self.verbose)
         with sharing():  # the members share the frozen side's outputs
-            return np.mean([member.predict_proba(X) for member in self.estimators_], axis=0)
+            total = self.estimators_[0].predict_proba(X)
+            for member in self.estimators_[1:]:
+                total += member.predict_proba(X)
+            return total / len(self.estimators_)
 
     def decision_function(self, X):
         """Logarithm of the members' mean probabilities; its difference for two classes.

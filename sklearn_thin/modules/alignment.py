@@ -82,7 +82,8 @@ class ConditionalAligner(nn.Module):
         ----------
         blocks : iterable of (h, proba) or (h, proba, weight)
             Blocks of rows, read once. h has shape (block, width), proba (block, n_classes),
-            and the non-negative weight (block,).
+            and the non-negative weight (block,). A common factor of the weights does not
+            matter.
         max_rows : int, default=8192
             The basis is computed from this many first rows. Pass blocks in random order.
         """
@@ -186,10 +187,16 @@ def _basis(blocks, rank, max_rows):
 
 
 def _class_moments(blocks, basis):
-    """Weight and mean of each class, and its second moment in the basis, in float64."""
-    count = sums = moments = 0.0
+    """Rows and mean of each class, and its second moment in the basis, in float64.
+
+    Weights of any common factor give the same number of rows.
+    """
+    count = sums = moments = total = 0.0
+    n_rows = 0
     for h, proba, *weight in blocks:
         h, proba = h.double(), proba.double()
+        n_rows += len(h)
+        total = total + (weight[0].double().sum() if weight else len(h))
         if weight:
             proba = proba * weight[0].double().unsqueeze(1)
         u = h @ basis
@@ -197,7 +204,7 @@ def _class_moments(blocks, basis):
         sums = sums + proba.T @ h
         moments = moments + torch.einsum("nk,ni,nj->kij", proba, u, u)
     some = count.where(count > 0, 1.0)  # a class may be without rows
-    return count, sums / some.unsqueeze(1), moments / some.view(-1, 1, 1)
+    return count * (n_rows / total), sums / some.unsqueeze(1), moments / some.view(-1, 1, 1)
 
 
 def _transport(covariances, target, ridge=1e-4):

@@ -69,6 +69,17 @@ class ExpertEnsemble(nn.Module):
         logits = torch.baddbmm(self.bias.unsqueeze(1), h, self.weight.transpose(1, 2))
         return logits.transpose(0, 1)  # (n, L, K)
 
+    @property
+    def n_values(self):
+        """Values that predictions hold for each row, also those of :meth:`select`.
+
+        The latter gathers the weights of each tile's expert, for at most 128 rows at a time.
+        """
+        units, last = self.hidden_units, self.hidden_units or self.in_features
+        all_experts = self.n_experts * max(units, self.n_outputs)
+        gathered = units * self.in_features + self.n_outputs * last
+        return max(all_experts, gathered * (min(self.n_experts, 128) + 4) // 128)
+
     def select(self, h, expert):
         """Logits of one expert for each row, without computing the others, in eval mode.
 

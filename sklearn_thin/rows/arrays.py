@@ -268,35 +268,78 @@ def check_transformed(X, name, *, images=False):
     return check_array(X, dtype=dtype, order="C", allow_nd=True, input_name=f"{name} output")
 
 
-@torch.inference_mode()
-def infer_rows(function, tensors, device):
-    """`function(**block)` over blocks of the tensors, as an array; the block bounds the memory."""
-    first, whole = next(iter(tensors.values())), None
-    size = block_rows(first, device)
-    for start in range(0, len(first), size):
-        rows = {name: tensor[start : start + size] for name, tensor in tensors.items()}
-        try:
-            part = function(**{name: _block(part, size, device) for name, part in rows.items()})
-        except RuntimeError:  # a user's module may need rows without gaps, for a view of them
-            blocks = {name: _block(part, size, device) for name, part in rows.items()}
-            part = function(**{name: block.contiguous() for name, block in blocks.items()})
-        part = part[: len(first) - start].cpu().numpy()
-        if whole is None:
-            whole = np.empty((len(first), *part.shape[1:]), part.dtype)
-        whole[start : start + len(part)] = part
+def infer_rows(function, blocks, n_rows, device, values=0):
+    """`function(**block)` over blocks of tensors, as an array; the block bounds the memory.
+
+    `blocks` are dicts of tensors, of `n_rows` rows together. `values` is the number of values that
+    the function holds for each row.
+    """
+    whole, done = None, 0
+    for tensors in blocks:
+        first = next(iter(tensors.values()))
+        size = block_rows(first, device, values)
+        for start in range(0, len(first), size):
+            rows = {name: tensor[start : start + size] for name, tensor in tensors.items()}
+            with torch.inference_mode():
+                part = _infer_block(function, rows, size, device)
+            part = part[: len(first) - start].cpu().numpy()
+            if whole is None:
+                whole = np.empty((n_rows, *part.shape[1:]), part.dtype)
+            whole[done : done + len(part)] = part
+            done += len(part)
     return whole
 
 
-def block_rows(rows, device):
-    """Rows of every block, by the width of the rows and never by their number.
+def _infer_block(function, rows, size, device):
+    try:
+        return function(**{name: _block(part, size, device) for name, part in rows.items()})
+    except RuntimeError:  # a user's module may need rows without gaps, for a view of them
+        blocks = {name: _block(part, size, device) for name, part in rows.items()}
+        return function(**{name: block.contiguous() for name, block in blocks.items()})
+
+
+def block_rows(rows, device, values=0):
+    """Rows of every block, by the width of the rows and `values`, and never by their number.
 
     Libraries choose kernels, and deal rows to threads, by the shape of a matrix product. Kernels
     round differently. In products of one shape a row gets the same bits beside any other rows. A
     power of two leaves no rows over for other kernels.
     """
-    values, most = (2**16, 128) if torch.device(device).type == "cpu" else (2**20, 4096)
-    size = min(most, max(16, values // max(1, math.prod(rows.shape[1:]))))
+    cpu = torch.device(device).type == "cpu"
+    most, read, held = (128, 2**16, 2**22) if cpu else (4096, 2**20, 2**26)
+    fitting = min(read // max(1, math.prod(rows.shape[1:])), held // max(1, values))
+    size = min(most, max(16, fitting))
     return 1 << (size.bit_length() - 1)
+
+
+class NonFiniteRowsError(ValueError):
+    """Outputs of some rows are infinite or NaN."""
+
+    def __init__(self, name, count, first):
+        super().__init__(name, count, first)  # for pickles
+        self.name, self.count, self.first = name, count, first
+
+    def after(self, n_rows):
+        """The same error where `n_rows` rows come before the block."""
+        return NonFiniteRowsError(self.name, self.count, self.first + n_rows)
+
+    def __str__(self):
+        return (
+            f"{self.name} is infinite or NaN for at least {self.count} rows of X, the first at "
+            f"index {self.first}: their values overflow float32 inside the network. Clip these "
+            "values, or bring the columns of X to a common scale before the fit."
+        )
+
+
+def check_finite(rows, name):
+    """The rows; raises NonFiniteRowsError for infinite ones."""
+    if rows.dtype.kind != "f" or not rows.size:
+        return rows
+    if np.isfinite(rows.min()) and np.isfinite(rows.max()):  # without a copy
+        return rows
+    parts = (rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK))
+    bad = np.concatenate([~np.isfinite(part.reshape(len(part), -1)).all(1) for part in parts])
+    raise NonFiniteRowsError(name, int(bad.sum()), int(bad.argmax()))
 
 
 def _block(rows, size, device):

@@ -1,5 +1,9 @@
 """Labels and weights of rows: checked, as class codes and as factors of the loss."""
 
+import reprlib
+import sys
+from numbers import Real
+
 import numpy as np
 import torch
 from sklearn.metrics import accuracy_score
@@ -239,35 +243,58 @@ def agreement(classes, y, predicted, sample_weight):
 
 def check_weights(sample_weight, X):
     """Sample weights (n_samples,), non-negative and not all zero."""
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    try:
+        weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    except OverflowError as error:  # an int beyond float64
+        raise ValueError(f"sample_weight must hold finite numbers: {error}") from error
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weight
 
 
+def scaled_to_mean_one(weight):
+    """Weights scaled to mean 1, also where their sum would overflow, or they are denormal."""
+    weight = weight / weight.max()
+    return weight / weight.mean()
+
+
 def row_weights(class_weight, codes, classes, sample_weight, *, mean_one=True):
-    """Products of class and sample weights (n_samples,).
+    """Products of class and sample weights (n_samples,), float32.
 
     `mean_one` scales their mean over all training rows to 1, not over a batch. The expected
     gradient is then that of the weighted mean. Rows of a stream have no such mean.
     """
-    weight = _class_weights(class_weight, codes, classes, sample_weight)[codes]
+    if mean_one and sample_weight is not None:
+        sample_weight = scaled_to_mean_one(sample_weight)
+    weight = _class_weights(class_weight, codes, classes, sample_weight)
+    if mean_one and weight.any():
+        weight = weight / weight.max()  # products must neither overflow nor vanish
+    weight = weight[codes]
     if sample_weight is not None:
         weight = weight * sample_weight
     if not weight.any():
         raise ValueError(f"class_weight={class_weight!r} leaves no row with a weight above zero")
-    return (weight / weight.mean() if mean_one else weight).astype(np.float32)
+    if mean_one:
+        return scaled_to_mean_one(weight).astype(np.float32)
+    with np.errstate(over="ignore"):
+        given, weight = weight, weight.astype(np.float32)
+    if not (np.isfinite(weight).all() and weight.any()):
+        raise ValueError(
+            "partial_fit uses weights as they are, and sample_weight times class_weight must lie "
+            f"within float32, got {given.min():.3g} to {given.max():.3g}. Scale sample_weight to "
+            "a mean near 1."
+        )
+    return weight
 
 
 def _class_weights(class_weight, codes, classes, sample_weight):
     """Weight of each class; a row of weight 3 is balanced as three rows."""
-    if class_weight == "balanced":
+    if isinstance(class_weight, str):  # "balanced"
+        if sample_weight is not None:
+            sample_weight = sample_weight / sample_weight.max()
         counts = np.bincount(codes, sample_weight, minlength=len(classes))
         return counts.sum() / (np.count_nonzero(counts) * np.where(counts > 0, counts, np.inf))
-    weight = _weight_of_each(class_weight or {}, classes)
-    if (weight < 0).any():
-        raise ValueError(f"class_weight must not be negative, got {class_weight!r}")
-    return weight
+    return _weight_of_each(class_weight or {}, classes)
 
 
 def _weight_of_each(class_weight, classes):
@@ -286,3 +313,16 @@ def _weight_of_each(class_weight, classes):
     given = np.array(list(class_weight.values()), dtype=float)
     weight[places[places >= 0]] = given[places >= 0]
     return weight
+
+
+def check_class_weight(class_weight):
+    """Raise for a dict whose values are no weights, before any row is read."""
+    if not isinstance(class_weight, dict):
+        return
+    for label, weight in class_weight.items():
+        number = isinstance(weight, (Real, np.bool_))
+        if not number or not 0 <= weight <= sys.float_info.max:
+            raise ValueError(
+                "class_weight must not be negative, and must hold finite numbers, got "
+                f"{reprlib.repr(weight)} for class {label!r}"
+            )

@@ -103,6 +103,17 @@ class SklearnCallbacks(Callback):
         self.context.call_on_fit_task_end(estimator=self.estimator, **self.fit)
 
 
+def check_callbacks(callbacks):
+    """Raise TypeError for a list that does not hold skorch callbacks."""
+    for callback in callbacks:
+        named = isinstance(callback, tuple) and len(callback) == 2
+        if not isinstance(callback[1] if named else callback, (Callback, type)):
+            raise TypeError(
+                "callbacks must be a list of skorch callbacks, or of (name, callback), "
+                f"got {callback!r} in it"
+            )
+
+
 def early_stopping(plan):
     """skorch's, which keeps the best weights."""
     return EarlyStopping(patience=plan.settings.n_iter_no_change, load_best=True)

@@ -4,6 +4,7 @@ import torch
 
 from sklearn_thin.modules.tensors import as_float
 from sklearn_thin.rows.arrays import block_rows
+from sklearn_thin.rows.labels import scaled_to_mean_one
 
 EPOCH_ROWS = 8192  # rows for the map of an epoch; the last map is fitted to all
 
@@ -21,6 +22,11 @@ def refit_map(module, plan, n_rows=EPOCH_ROWS, generator=None):
     module.eval()
     device = next(module.parameters()).device
     module.eraser.refit(Blocks(module.backbone, plan.train.X["x"], parts, index, device))
+
+
+def map_weight(weight):
+    """Sample weights (n,) for the map, whose sums neither overflow nor vanish; None for None."""
+    return None if weight is None else torch.from_numpy(scaled_to_mean_one(weight))
 
 
 class Blocks:

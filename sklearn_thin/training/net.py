@@ -4,6 +4,7 @@ import copy
 import math
 from contextlib import suppress
 from functools import partial
+from itertools import chain
 from time import perf_counter
 
 import torch
@@ -16,6 +17,7 @@ from sklearn_thin._environment import CASTS, check_device, ends_training, noting
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
+from sklearn_thin.rows.arrays import BLOCK
 from sklearn_thin.training.batches import TensorBatches
 from sklearn_thin.training.callbacks import OWN, callbacks_of, users_callbacks
 from sklearn_thin.training.capture import CapturedNetStep
@@ -69,12 +71,26 @@ def train(net, plan):
         try:
             net.partial_fit(plan.train)
         except (KeyboardInterrupt, FloatingPointError) as error:
-            kept = plan.keeps_optimizer or isinstance(error, FloatingPointError)
-            if kept and len(net.history) > n_before:
+            diverged = isinstance(error, FloatingPointError)
+            if (plan.keeps_optimizer or diverged) and len(net.history) > n_before:
                 net.end_early()
-            raise
+            raise (naming_rows(error, plan) if diverged else error) from None
         finally:
             tidy(net, plan)
+
+
+def naming_rows(error, plan):
+    """The error of a loss that is not finite, with the training rows that overflow float32."""
+    parts = plan.train.X["x"].split(BLOCK)
+    sums = torch.cat([part.float().flatten(1).square().sum(1) for part in parts])
+    bad = ~sums.isfinite()  # variances of batch normalisation hold squares
+    if not bad.any():
+        return error
+    return FloatingPointError(
+        f"{error} Values of {int(bad.sum())} of the {len(bad)} training rows overflow float32 when "
+        f"squared, the first in row {int(bad.int().argmax())} of these: clip them, or leave these "
+        "rows out."
+    )
 
 
 def tidy(net, plan):
@@ -258,7 +274,8 @@ class THINNet(NeuralNetClassifier):
             if values:  # read once; each counts as often as its batch has rows
                 weight = values[0].new_tensor(sizes)
                 means[name] = float(torch.stack(values) @ weight / weight.sum())
-        finite = all(bool(weight.isfinite().all()) for weight in self.module_.parameters())
+        values = chain(self.module_.parameters(), self.module_.buffers())
+        finite = all(bool(part.isfinite().all()) for part in values)
         record(self.history, prefix, means, len(iterator), finite=finite, lr=self.lr)
 
     def notify(self, method_name, **cb_kwargs):
@@ -375,8 +392,8 @@ def record(history, prefix, means, n_batches, *, finite, lr):
     if not (finite and math.isfinite(loss)):
         raise FloatingPointError(
             f"the {name} became {loss} at epoch {history[-1, 'epoch']}; the weights of the epoch "
-            f"before are kept. Try a lower lr (got {lr}), or bring the columns of X to a common "
-            "scale."
+            f"before are kept. Try a lower lr (got {lr}), lam or weight_decay, or bring the "
+            "columns of X to a common scale."
         )
     best = all(loss < epoch[name] for epoch in history if name in epoch)
     for term, mean in means.items():

@@ -65,6 +65,9 @@ class FitPlan:
             return "warm_start keeps the optimizer"
         if not isinstance(self.settings.optimizer, str):
             return "a custom optimizer may mix the nets"
+        layers = map(vars, self.module.modules())
+        if any(isinstance(value, torch.Tensor) for layer in layers for value in layer.values()):
+            return "a hook computes weights of the network"  # as of torch.nn.utils.weight_norm
         return None
 
     @property

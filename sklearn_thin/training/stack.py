@@ -18,7 +18,7 @@ from sklearn_thin.training.batches import StackedBatches
 from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
 from sklearn_thin.training.maps import EPOCH_ROWS, refit_map
-from sklearn_thin.training.net import cosine_schedule, new_net, record
+from sklearn_thin.training.net import cosine_schedule, naming_rows, new_net, record
 
 _rate = attrgetter("settings.lr", "settings.weight_decay")  # differ between the optimizer's groups
 
@@ -159,8 +159,9 @@ class Stack:
         if self.valid is not None:
             means["valid"] = self._validate()
         means = {part: {k: v.tolist() for k, v in of.items()} for part, of in means.items()}
-        finite = [w.detach().flatten(1).isfinite().all(1) for w in self.state[0].values()]
-        finite = torch.stack(finite).all(0).tolist()  # weights of each net
+        values = [*self.state[0].values(), *self.state[1].values()]
+        finite = [part.detach().reshape(len(part), -1).isfinite().all(1) for part in values]
+        finite = torch.stack(finite).all(0).tolist()  # weights and statistics of each net
         seconds = (perf_counter() - start) / len(self.nets)
         for index in sorted(self.active):
             own = {part: {k: v[index] for k, v in of.items()} for part, of in means.items()}
@@ -180,6 +181,7 @@ class Stack:
                 known = {"finite": epoch["finite"], "lr": net.lr}
                 record(net.history, part, means, len(batches[part].bounds), **known)
         except FloatingPointError as error:
+            error = naming_rows(error, self.plans[index])
             self.errors[index] = error.with_traceback(None)  # which holds the stack
             return True
         net.history.record("dur", epoch["dur"])

@@ -2,20 +2,21 @@
 
 import warnings
 from collections import Counter, defaultdict
-from copy import deepcopy
 from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
 import torch
 
-from sklearn_thin._environment import noting_ctrl_c, torch_seed
+from sklearn_thin._environment import noting_ctrl_c, own_torch_state, torch_seed
+from sklearn_thin._pickling import copied
 from sklearn_thin.training.net import new_net, tidy, train
 from sklearn_thin.training.stack import Stack
 
 BUDGET = 2**30  # bytes, on a CPU
 
 
+@own_torch_state()
 def in_stacks(plans, stack_size="auto"):
     """Indices of the plans of each stack; a plan that trains alone is a stack of one.
 
@@ -43,6 +44,7 @@ def print_stacks(plans, stacks):
         print(f"Training {count} fits one by one: {reason or 'no other of that shape'}")
 
 
+@own_torch_state()
 def train_together(plans):
     """Train plans of one shape key, one by one if they cannot be stacked.
 
@@ -81,7 +83,7 @@ def _train_stack(plans):
     start, results = perf_counter(), None
     try:
         # copies, so that the plans can train anew if this attempt fails
-        stack = Stack([replace(p, module=deepcopy(p.module), loss=deepcopy(p.loss)) for p in plans])
+        stack = Stack([replace(p, module=copied(p.module), loss=copied(p.loss)) for p in plans])
         with torch_seed(plans[0].seed, plans[0].settings.device), noting_ctrl_c() as ctrl_c:
             results = stack.fit(ctrl_c)
     except (MemoryError, RuntimeError) as error:
@@ -130,7 +132,7 @@ def fitting(plan):
 
 def step_bytes(plan):
     """Bytes that a net adds to a stack's step; activations are measured on one batch."""
-    module = deepcopy(plan.module).train()
+    module = copied(plan.module).train()
     # copies, as a module may write into its input
     batch = slice(plan.settings.batch_size)
     X = {name: rows[batch].clone() for name, rows in plan.train.X.items()}

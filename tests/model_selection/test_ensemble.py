@@ -223,7 +223,8 @@ def test_a_search_routes_to_the_members(rows):
     X, y, z = rows
     groups = np.arange(200) // 4
     with config_context(enable_metadata_routing=True):
-        thin = small(early_stopping=0.3).set_fit_request(groups=True, sample_weight=True)
+        thin = small(early_stopping=0.3, dispelling="erasure")
+        thin.set_fit_request(groups=True, sample_weight=True)
         ensemble = SeedEnsembleClassifier(thin, 2).set_score_request(sample_weight=False)
         search = GridSearchCV(ensemble, {"n_seeds": [1]}, cv=GroupKFold(2))
         search.fit(X, y, groups=groups, sample_weight=np.ones(200), exogenous_target=z)

@@ -138,3 +138,15 @@ def test_a_chain_aligns_several_variables():
         before, after = moments(h, proba), moments(aligned, proba)
         for i in range(2):
             assert after[i].std(0).max() < 0.2 * before[i].std(0).max()
+
+
+def test_a_common_factor_of_the_weights_does_not_matter():
+    z = torch.eye(2)[torch.arange(40) % 2]
+    h = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)) * (1 + z[:, :1])
+    maps = []
+    for factor in (1.0, 1 / 40, 1e6):
+        aligner = ConditionalAligner(3, 2)
+        aligner.refit([(h, z, torch.full((40,), factor))])
+        maps.append(aligner.maps)
+    torch.testing.assert_close(maps[0], maps[1])
+    torch.testing.assert_close(maps[0], maps[2])

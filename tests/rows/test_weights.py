@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import compute_class_weight
 
 from sklearn_thin import ExogenousEncoder
@@ -109,6 +110,7 @@ BAD_WEIGHTS = {
     "negative": (np.linspace(-1, 1, 100), "[Nn]egative"),
     "wrong length": (np.ones(99), r"\(99,\), expected \(100,\)"),
     "NaN": (np.full(100, np.nan), "sample_weight contains NaN"),
+    "beyond float64": ([10**400] * 100, "sample_weight must hold finite numbers"),
 }
 
 
@@ -129,3 +131,64 @@ def test_class_weights_that_leave_no_row_are_refused(few):
     X, y, _ = few
     clf = small(class_weight=dict.fromkeys(range(10), 0))
     assert_refused(clf, ValueError, "class_weight=.* leaves no row", X, y)
+
+
+COMMON_FACTORS = [1 / 200, 1e-60, 1e-310, 1e300, 1e308]
+
+
+@pytest.mark.parametrize("factor", COMMON_FACTORS)
+@pytest.mark.parametrize("dispelling", ["cosine", "erasure", "alignment"])
+def test_weights_of_any_common_factor_are_the_same_weights(dispelling, factor, rows, encoder):
+    X, y, z = rows
+    weight = 1 + np.random.RandomState(0).rand(200)
+    clf = small(FrozenEstimator(encoder), dispelling=dispelling, class_weight={0: 2.0})
+    # 1e308 * 2 overflows, so that the largest factor gets equal weights
+    weight = weight / weight.max() if factor == 1e308 else weight
+    labels = {"exogenous_target": z} if dispelling == "erasure" else {}
+    hs = [
+        clone(clf).fit(X, y, sample_weight=weight * scale, **labels).transform(X)
+        for scale in (1.0, factor)
+    ]
+    np.testing.assert_allclose(hs[0], hs[1], atol=1e-4)
+
+
+@pytest.mark.parametrize("factor", COMMON_FACTORS)
+@pytest.mark.parametrize("class_weight", [None, "balanced", {1: 3.0}, {1: 3e300, 0: 1e300}])
+def test_factors_of_the_loss_are_finite_for_any_weights(class_weight, factor, rows):
+    y = rows[1]
+    weight = (0.25 + 0.75 * (y == 2)) * factor
+    given = row_weights(class_weight, y, np.arange(10), weight)
+    assert np.isfinite(given).all()
+    assert given.mean() == pytest.approx(1, rel=1e-5)
+    one = row_weights(class_weight, y, np.arange(10), weight / factor)
+    np.testing.assert_allclose(given, one, rtol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [1e-60, 1e60])
+def test_partial_fit_refuses_weights_beyond_float32(factor, rows):
+    X, y, _ = rows
+    with pytest.raises(ValueError, match=r"within float32, got .*Scale sample_weight"):
+        small().partial_fit(X, y, sample_weight=np.full(200, factor))
+
+
+def test_the_maps_of_partial_fit_do_not_depend_on_a_factor_of_the_weights(rows, encoder):
+    X, y, _ = rows
+    maps = []
+    for factor in (1.0, 1 / 200):
+        clf = small(FrozenEstimator(encoder), dispelling="alignment", lr=1e-30)
+        clf.partial_fit(X, y, sample_weight=np.full(200, factor))
+        maps.append(clf.module_.eraser[0].maps)
+    torch.testing.assert_close(*maps, atol=1e-4, rtol=1e-3)
+
+
+BAD_CLASS_WEIGHTS = {"NaN": np.nan, "inf": np.inf, "text": "a", "None": None, "complex": 1j}
+BAD_CLASS_WEIGHTS |= {"negative": -1, "beyond float64": 10**400}
+
+
+@pytest.mark.parametrize("name", BAD_CLASS_WEIGHTS)
+@pytest.mark.parametrize("kind", [small, lambda **params: ExogenousEncoder(SMALL, **params)])
+def test_class_weights_that_are_no_weights_are_refused_by_name(kind, name, few):
+    match = "class_weight must not be negative, and must hold finite numbers, got .* for class 1"
+    assert_refused(
+        kind(class_weight={0: 1, 1: BAD_CLASS_WEIGHTS[name]}), ValueError, match, *few[:2]
+    )

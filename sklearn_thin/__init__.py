@@ -15,12 +15,14 @@ from sklearn_thin._backbones import ConvNetBackbone, MLPBackbone, TorchvisionBac
 from sklearn_thin._classifier import THINClassifier
 from sklearn_thin._encoder import ExogenousEncoder
 from sklearn_thin._version import __version__
+from sklearn_thin.rows.tables import TablePreprocessor
 
 __all__ = [
     "ConvNetBackbone",
     "ExogenousEncoder",
     "MLPBackbone",
     "THINClassifier",
+    "TablePreprocessor",
     "TorchvisionBackbone",
     "__version__",
 ]

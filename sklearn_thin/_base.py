@@ -19,7 +19,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.callbacks import Callback
 from skorch.dataset import Dataset as Tensors
 
-from sklearn_thin._backbones import build_backbone, folds_images, module_input_shape
+from sklearn_thin._backbones import build_backbone
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
     CASTS,
@@ -29,9 +29,10 @@ from sklearn_thin._environment import (
     fitted_attributes,
     torch_seed,
 )
+from sklearn_thin._preprocessing import preprocess, read_input, set_input_tags, transformed
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
-from sklearn_thin.rows.arrays import as_tensor, check_rows, infer_rows, read_dataset
+from sklearn_thin.rows.arrays import as_tensor, infer_rows, read_dataset
 from sklearn_thin.rows.labels import check_weights, encode_labels, known_classes, row_weights
 from sklearn_thin.rows.rows import Rows
 from sklearn_thin.rows.split import held_out_indices
@@ -123,6 +124,7 @@ class BaseNet(
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+    preprocessing = "preprocessor"  # parameter of the transformer in front of the backbone
     _architecture = ("backbone", "hidden_units")  # a fit that continues another cannot change these
     _computes = ("backbone",)  # if these are equal, modules of equal shapes compute the same
 
@@ -169,8 +171,12 @@ class BaseNet(
 
     # ------------------------------------------------------------------ reading rows
 
-    def _read_parts(self, X, y, seed, *, warm, X_val=None, y_val=None, whole=True, **given):
-        """Training rows, and rows held out for early stopping or None."""
+    def _read_parts(self, X, y, seeds, *, warm, **given):
+        """Training rows, and rows held out for early stopping or None, ready for the backbone."""
+        rows, held_out = self._split(X, y, seeds.split, warm=warm, **given)
+        return preprocess(self, rows, held_out, seeds.exogenous, warm=warm)
+
+    def _split(self, X, y, seed, *, warm, X_val=None, y_val=None, whole=True, **given):
         rows = self._read(X, y, reset=not warm, **given)
         X_val, y_val = read_dataset(X_val, y_val, verbose=self.verbose)
         if (X_val is None) != (y_val is None):
@@ -196,7 +202,7 @@ class BaseNet(
     ):
         """Checked rows; `reset` sets `classes_` and the input's shape and names."""
         X, y = read_dataset(X, y, verbose=self.verbose)
-        x = self._backbone_array(X, reset=reset)
+        x = read_input(self, X, reset=reset)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -212,14 +218,6 @@ class BaseNet(
             return rows
         # rows of weight zero must not count in BatchNorm's statistics either
         return rows[np.flatnonzero(rows.weight)]
-
-    def _backbone_array(self, X, *, reset):
-        """X as the backbone reads it."""
-        images = folds_images(self.backbone) if reset else len(self.module_input_shape_) > 1
-        x = check_rows(X, self, reset=reset, images=images)
-        if reset:
-            self.module_input_shape_ = module_input_shape(self.backbone, x.shape[1:])
-        return x
 
     # ------------------------------------------------------------------ planning
 
@@ -331,7 +329,8 @@ class BaseNet(
 
     def _tensors(self, X):
         """The module's inputs for X, by name."""
-        x = self._backbone_array(X, reset=False)
+        x = read_input(self, X, reset=False)
+        x = transformed(self, X) if x is None else x
         return {"x": as_tensor(x, self.module_input_shape_)}
 
     def _infer(self, X, function):
@@ -389,6 +388,7 @@ class BaseNet(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        set_input_tags(tags, getattr(self, self.preprocessing))
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

@@ -187,7 +187,7 @@ class THINClassifier(BaseTHIN):
         exogenous=None,
         *,
         exogenous_predictor=None,
-        endogenous=None,
+        endogenous="auto",
         gate_input="auto",
         depth=3,
         n_experts=None,

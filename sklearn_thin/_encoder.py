@@ -3,6 +3,8 @@
 from copy import deepcopy
 from operator import attrgetter
 
+from sklearn.utils._param_validation import HasMethods, StrOptions
+
 from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import draw_seeds
@@ -104,12 +106,17 @@ class ExogenousEncoder(BaseNet):
     (3, 256)
     """
 
-    _parameter_constraints: dict = BaseNet._parameter_constraints
+    _parameter_constraints: dict = {
+        **BaseNet._parameter_constraints,
+        "preprocessor": [StrOptions({"auto"}), HasMethods(["fit", "transform"]), None],
+    }
+    _architecture = (*BaseNet._architecture, "preprocessor")
 
     def __init__(
         self,
         backbone="auto",
         *,
+        preprocessor="auto",
         hidden_units=0,
         optimizer="adam",
         lr=1e-3,
@@ -129,6 +136,7 @@ class ExogenousEncoder(BaseNet):
         random_state=None,
     ):
         self.backbone = backbone
+        self.preprocessor = preprocessor
         self.hidden_units = hidden_units
         self.optimizer = optimizer
         self.lr = lr
@@ -185,7 +193,7 @@ class ExogenousEncoder(BaseNet):
         warm = before is not None
         settings = self._settings(epochs)
         seeds = draw_seeds(self.random_state)
-        rows, held_out = self._read_parts(X, y, seeds.split, warm=warm, **given)
+        rows, held_out = self._read_parts(X, y, seeds, warm=warm, **given)
         module = deepcopy(self.module_) if warm else self._build_module(seeds.module)
         return self._new_plan(
             module,

@@ -1,17 +1,13 @@
 """BaseTHIN, a net with two sides: rows and both sides -> a plan; views of the fitted gate."""
 
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 
-import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.validation import validate_data
 
 from sklearn_thin._backbones import build_backbone, module_input_shape
 from sklearn_thin._base import BaseNet
@@ -19,16 +15,15 @@ from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import (
     all_or_nothing,
     draw_seeds,
-    set_missing_random_states,
     torch_seed,
 )
+from sklearn_thin._preprocessing import sample_shape
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off
 from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
 from sklearn_thin.exogenous.variables import check_variables, fit_side, read_variables
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
-from sklearn_thin.rows.arrays import as_tensor, check_transformed, take
 from sklearn_thin.rows.labels import check_target
 
 
@@ -39,7 +34,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         **BaseNet._parameter_constraints,
         "exogenous": [HasMethods(["fit", "transform"]), list, None],
         "exogenous_predictor": [HasMethods(["fit", "predict"]), torch.nn.Module, dict, None],
-        "endogenous": [HasMethods(["fit", "transform"]), None],
+        "endogenous": [StrOptions({"auto"}), HasMethods(["fit", "transform"]), None],
         "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
         "depth": [Interval(Integral, 0, 12, closed="both")],
         "n_experts": [Interval(Integral, 1, None, closed="left"), None],
@@ -48,6 +43,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         "inference": [StrOptions({"soft", "hard"})],
         "augment": [callable, None],
     }
+    preprocessing = "endogenous"
     _architecture = (
         *BaseNet._architecture,
         "exogenous",
@@ -158,9 +154,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         way, variables = self._check_sides(target, warm)
         seeds = draw_seeds(self.random_state)
         given |= {"target": target, "whole": epochs is None}
-        rows, held_out = self._read_parts(X, y, seeds.split, warm=warm, **given)
-        if self.endogenous is not None:
-            rows, held_out = self._read_endogenous(rows, held_out, seeds.exogenous, warm=warm)
+        rows, held_out = self._read_parts(X, y, seeds, warm=warm, **given)
         self._check_widths(way, variables, rows, warm=warm)
         sides = way, variables, rows, held_out
         train, valid = self._with_exogenous(*sides, seeds.exogenous, warm=warm, epochs=epochs)
@@ -227,48 +221,15 @@ class BaseTHIN(BaseNet, _BaseComposition):
             with torch_seed(0, torch.device("cpu")):
                 return build_backbone(backbone, shape)[1]
 
-        shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
         trained = [v.transformer for v in variables if isinstance(v.transformer, BaseNet)]
-        reads = [width(e.backbone, module_input_shape(e.backbone, shape)) for e in trained]
+        shapes = [sample_shape(encoder, rows.raw, rows.target) for encoder in trained]
+        reads = [
+            width(e.backbone, module_input_shape(e.backbone, shape))
+            for e, shape in zip(trained, shapes, strict=True)
+        ]
         if trained or self.erasure_encoder_ is not None:
             own = width(self.backbone, self.module_input_shape_)
             way.check(own, self.erasure_encoder_, reads if self.lam > 0 else [])
-
-    # ------------------------------------------------------------------ the endogenous side
-
-    def _backbone_array(self, X, *, reset):
-        if reset:
-            self.endogenous_ = self.endogenous  # a copy is fitted when all rows are read
-        if self.endogenous_ is None:
-            return super()._backbone_array(X, reset=reset)
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        return None  # the transformer's output comes once it is fitted
-
-    def _endogenous_array(self, X):
-        """Checked output of the endogenous transformer."""
-        x = self.endogenous_.transform(X)
-        x = check_transformed(x, "endogenous", images=len(self.module_input_shape_) > 1)
-        if x.shape[1:] != self.input_shape_:
-            raise ValueError(
-                f"endogenous gives samples of shape {x.shape[1:]}, but gave "
-                f"{self.input_shape_} in fit"
-            )
-        return x
-
-    def _read_endogenous(self, rows, held_out, seed, *, warm):
-        """Rows with the endogenous transformer's output; fits the transformer first."""
-        if not warm:
-            if not isinstance(self.endogenous, FrozenEstimator):
-                self.endogenous_ = set_missing_random_states(clone(self.endogenous), seed)
-                self.endogenous_.fit(rows.raw, self.classes_[rows.codes])
-            first = self.endogenous_.transform(take(rows.raw, [0]))
-            self.input_shape_ = check_transformed(first, "endogenous").shape[1:]
-            self.module_input_shape_ = module_input_shape(self.backbone, self.input_shape_)
-        if rows.x is None:
-            rows = replace(rows, x=self._endogenous_array(rows.raw))
-        if held_out is not None and held_out.x is None:
-            held_out = replace(held_out, x=self._endogenous_array(held_out.raw))
-        return rows, held_out
 
     # ------------------------------------------------------------------ the exogenous side
 
@@ -335,10 +296,9 @@ class BaseTHIN(BaseNet, _BaseComposition):
     # ------------------------------------------------------------------ predicting
 
     def _tensors(self, X):
-        x = self._backbone_array(X, reset=False)
-        x = self._endogenous_array(X) if x is None else x
+        tensors = super()._tensors(X)
         frozen = self._exogenous_outputs(X, logits=self.dispelling_.reads_logits)
-        return {"x": as_tensor(x, self.module_input_shape_), **frozen}
+        return {**tensors, **frozen}
 
     def _logits(self, X):
         hard = self.inference == "hard"

@@ -29,7 +29,7 @@ from sklearn_thin._environment import (
     fitted_attributes,
     torch_seed,
 )
-from sklearn_thin._preprocessing import preprocess, read_input, set_input_tags, transformed
+from sklearn_thin._preprocessing import input_of, preprocess, read_input, set_tags, warn_if_spoilt
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import as_tensor, infer_rows, read_dataset
@@ -139,6 +139,8 @@ class BaseNet(
             plan = self._plan(X, y, before=before, epochs=epochs, **given)
             self.net_ = new_net(plan)
             train(self.net_, plan)
+        if epochs is None:
+            warn_if_spoilt(self, plan)
         return self
 
     def keep(self, net):
@@ -329,9 +331,7 @@ class BaseNet(
 
     def _tensors(self, X):
         """The module's inputs for X, by name."""
-        x = read_input(self, X, reset=False)
-        x = transformed(self, X) if x is None else x
-        return {"x": as_tensor(x, self.module_input_shape_)}
+        return {"x": as_tensor(input_of(self, X), self.module_input_shape_)}
 
     def _infer(self, X, function):
         """`function(module, **inputs)` over all rows of X."""
@@ -388,7 +388,7 @@ class BaseNet(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        set_input_tags(tags, getattr(self, self.preprocessing))
+        set_tags(tags, getattr(self, self.preprocessing))
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

@@ -4,10 +4,12 @@ The functions read and set the fitted attributes of an estimator: the transforme
 parameter's name with an underscore, `image_range_`, `input_shape_` and `module_input_shape_`.
 """
 
+import warnings
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
@@ -16,10 +18,12 @@ from sklearn.utils.validation import validate_data
 from sklearn_thin._backbones import folds_images, module_input_shape
 from sklearn_thin._environment import set_missing_random_states
 from sklearn_thin._sharing import shared
-from sklearn_thin.rows.arrays import check_rows, check_transformed, take
+from sklearn_thin.losses import cross_entropy
+from sklearn_thin.modules import THINModule
+from sklearn_thin.rows.arrays import check_rows, check_transformed, infer_rows, take
 from sklearn_thin.rows.columns import as_table
 from sklearn_thin.rows.images import usual_range, within
-from sklearn_thin.rows.tables import TablePreprocessor, check_table
+from sklearn_thin.rows.tables import TablePreprocessor, check_table, extremes
 
 
 def read_input(net, X, *, reset):
@@ -43,6 +47,12 @@ def read_input(net, X, *, reset):
     else:
         validate_data(net, X, reset=reset, skip_check_array=True)
     return None
+
+
+def input_of(net, X):
+    """The backbone's input for X, of a fitted estimator."""
+    x = read_input(net, X, reset=False)
+    return transformed(net, X) if x is None else x
 
 
 def chosen(given, X, backbone):
@@ -69,7 +79,7 @@ def preprocess(net, rows, held_out, seed, *, warm):
     else:
         if given is not None and not warm:
             fit_given(net, rows, seed)
-        inputs = [input_of(net, part) for part in (rows, held_out)]
+        inputs = [part_input(net, part) for part in (rows, held_out)]
     rows, held_out = (
         part and replace(part, x=x) for part, x in zip((rows, held_out), inputs, strict=True)
     )
@@ -107,7 +117,7 @@ def set_input_shape(net, shape):
     net.module_input_shape_ = module_input_shape(net.backbone, shape)
 
 
-def input_of(net, part):
+def part_input(net, part):
     """The backbone's input for rows, or None for None."""
     if part is None or part.x is not None:
         return part and part.x
@@ -130,6 +140,7 @@ def transformed(net, X):
 
 def sample_shape(encoder, X, target):
     """Shape of one sample that the encoder's backbone would read after a fit on X."""
+    X = as_table(X)
     transformer = chosen(encoder.preprocessor, X, encoder.backbone)
     if transformer is None:
         return np.shape(X)[1:]
@@ -138,7 +149,58 @@ def sample_shape(encoder, X, target):
     return np.shape(transformer.transform(take(X, [0])))[1:]
 
 
-def set_input_tags(tags, given):
+CHECKED = 1000  # training rows on which the fitted model's loss is computed
+ABOVE = 0.05  # nats by which that loss lies above the training's
+EXTREME = 100  # ranges from the median
+
+
+def warn_if_spoilt(net, plan):
+    """Warn where extreme values have ruined the running statistics of a net that reads X raw.
+
+    The signs: the fitted model's loss on training rows lies above the loss in the training, and a
+    column has values that are extreme among its others. Few steps alone raise the loss too.
+    """
+    x = plan.train.X["x"]
+    if getattr(net, net.preprocessing) is not None or x.dtype == torch.uint8:
+        return
+    last = net.history_[-1]
+    loss, trained = eval_loss(net, plan), last.get("train_cross_entropy", last["train_loss"])
+    if not loss > trained + ABOVE:
+        return
+    distance, value = extremes(x.numpy().reshape(len(x), -1))
+    worst = [j for j in np.argsort(-distance)[:3] if distance[j] > EXTREME]
+    if worst:
+        names = ", ".join(f"{column_name(net, j)} ({value[j]:g})" for j in worst)
+        warnings.warn(
+            f"extreme values have spoilt the fit: the loss on training rows is {loss:.2f}, and was "
+            f"{trained:.2f} in the training, as batch normalisation predicts by running "
+            f"statistics. The most extreme values are in {names}. Correct these values, or "
+            f'set {net.preprocessing}="auto".',
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+
+def column_name(net, j):
+    """Words for a column of X, or for the pixel of an image."""
+    if len(net.input_shape_) > 1:
+        return f"pixel {tuple(map(int, np.unravel_index(j, net.input_shape_)))}"
+    names = getattr(net, "feature_names_in_", None)
+    return f"column {j if names is None else repr(names[j])}"
+
+
+def eval_loss(net, plan):
+    """Mean cross-entropy of the fitted model on some training rows."""
+    index = torch.linspace(0, len(plan.train) - 1, min(len(plan.train), CHECKED)).long()
+    tensors = {name: rows[index] for name, rows in plan.train.X.items()}
+    weight = tensors.pop("weight", torch.ones(len(index))).numpy()
+    module = net.module_.eval()
+    logits = infer_rows(partial(THINModule.logits, module), tensors, plan.settings.device)
+    losses = cross_entropy(torch.from_numpy(logits), plan.train.y[index]).numpy()
+    return np.average(losses, weights=weight) if weight.any() else 0.0
+
+
+def set_tags(tags, given):
     """Set what X may hold, by a value of the parameter."""
     if isinstance(given, str):
         inner = TablePreprocessor().__sklearn_tags__().input_tags

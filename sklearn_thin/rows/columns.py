@@ -53,13 +53,15 @@ def read_columns(table, is_level=None, ignored=()):
 
 
 def as_array(table):
-    """A pandas frame of NumPy's numbers as one array; other tables as they are."""
-    if not hasattr(table, "iloc"):
-        return table
-    dtypes = set(table.dtypes)
-    if not dtypes or not all(isinstance(t, np.dtype) and t.kind in NUMBERS for t in dtypes):
-        return table
-    return table.to_numpy(dtype=np.result_type(*dtypes))
+    """A frame that holds numbers of NumPy's types alone as one array; other tables as they are."""
+    if hasattr(table, "iloc"):
+        dtypes = set(table.dtypes)
+        if all(isinstance(dtype, np.dtype) and dtype.kind in NUMBERS for dtype in dtypes):
+            return table.to_numpy(dtype=np.result_type(*dtypes))
+    polars = hasattr(table, "to_series")
+    if polars and all(dtype.is_float() or dtype.is_integer() for dtype in table.dtypes):
+        return table.to_numpy()
+    return table
 
 
 def _read_as_before(table, i, is_level):
@@ -84,9 +86,8 @@ def read_column(table, i):
         column = table.iloc[:, i]
         is_category = hasattr(column.dtype, "categories")
         values = _pandas_values(column)
-    else:
-        column = table[:, i] if not hasattr(table, "to_series") else table.to_series(i)
-        values, is_category = np.asarray(column.to_numpy()), False
+    else:  # polars
+        values, is_category = np.asarray(table.to_series(i).to_numpy()), False
     kind = values.dtype.kind
     if kind in NUMBERS and not is_category:
         return values.astype(np.float64)

@@ -91,10 +91,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     def fit_checked(self, table):
         """`fit` of a table that :func:`check_table` returned."""
         self.n_features_in_ = table.shape[1]
-        n_rows = len(table)
-        if n_rows > SAMPLE:
-            table = take(table, np.sort(np.random.RandomState(0).permutation(n_rows)[:SAMPLE]))
-        numbers, levels, self.is_level_ = read_columns(table)
+        numbers, levels, self.is_level_ = read_columns(sampled(table))
         assert_all_finite(numbers, allow_nan=True, input_name="X")
         self.centre_, self.scale_, self.missing_ = robust_scale(numbers)
         self.encoder_ = None
@@ -184,6 +181,11 @@ def check_table(X, estimator, *, reset, least=1):
     Values are checked where blocks of rows are read.
     """
     X = as_table(X)
+    if getattr(X, "ndim", 2) > 2 and not reset:
+        raise ValueError(
+            f"X has images of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on "
+            f"samples of shape {(estimator.n_features_in_,)}"
+        )
     settings = {"reset": reset, "ensure_all_finite": False, "ensure_min_samples": least}
     if not hasattr(X, "columns") and (getattr(X, "ndim", 0) != 2 or X.dtype.kind in "biufc"):
         return validate_data(estimator, X, dtype=None, **settings)
@@ -191,6 +193,13 @@ def check_table(X, estimator, *, reset, least=1):
     if min(X.shape[0] - least, X.shape[1] - 1) < 0:
         check_array(np.empty(X.shape), ensure_min_samples=least)  # raises in scikit-learn's words
     return X_checked
+
+
+def sampled(table):
+    """Some of the rows, if they are many."""
+    if len(table) <= SAMPLE:
+        return table
+    return take(table, np.sort(np.random.RandomState(0).permutation(len(table))[:SAMPLE]))
 
 
 def robust_scale(numbers):
@@ -237,3 +246,12 @@ def squash(numbers, centre, scale, out):
     if z is not out:
         out[:] = z
     return missing
+
+
+def extremes(numbers):
+    """Of each column, the greatest distance from the median, in ranges, and the value there."""
+    numbers = numbers.reshape(len(numbers), -1)
+    centre, scale, _ = robust_scale(sampled(numbers))
+    least, greatest = numbers.min(0).astype(float), numbers.max(0).astype(float)
+    value = np.where(centre - least > greatest - centre, least, greatest)
+    return np.abs(value - centre) / scale, value

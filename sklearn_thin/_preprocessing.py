@@ -94,7 +94,7 @@ def fit_auto(transformer, rows, held_out):
         bounds = usual_range(rows.x)
         inputs = [within(part.x, bounds) for part in parts]
     else:
-        transformer.fit_checked(as_table(rows.raw))
+        transformer.fit(rows.raw)
         inputs = [transformer.transform_checked(as_table(part.raw)) for part in parts]
     return transformer, bounds, *inputs, *[None] * (2 - len(parts))
 

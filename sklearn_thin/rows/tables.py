@@ -86,13 +86,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         ValueError
             For infinite values.
         """
-        return self.fit_checked(check_table(X, self, reset=True))
-
-    def fit_checked(self, table):
-        """`fit` of a table that :func:`check_table` returned."""
-        self.n_features_in_ = table.shape[1]
+        table = check_table(X, self, reset=True)
         numbers, levels, self.is_level_ = read_columns(sampled(table))
-        assert_all_finite(numbers, allow_nan=True, input_name="X")
+        check_finite(numbers)
         self.centre_, self.scale_, self.missing_ = robust_scale(numbers)
         self.encoder_ = None
         if levels.shape[1]:
@@ -134,7 +130,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         ignored = np.isinf(self.scale_)
         ignored[self.missing_] = False
         numbers, levels, _ = read_columns(table, self.is_level_, ignored)
-        assert_all_finite(numbers, allow_nan=True, input_name="X")
+        check_finite(numbers)
         n_numbers, n_missing = len(self.scale_), len(self.missing_)
         missing = squash(numbers, self.centre_, self.scale_, rows[:, :n_numbers])
         rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_]
@@ -195,6 +191,12 @@ def check_table(X, estimator, *, reset, least=1):
     return X_checked
 
 
+def check_finite(numbers):
+    """Raise for infinite values."""
+    with np.errstate(over="ignore", invalid="ignore"):  # sums of the largest numbers
+        assert_all_finite(numbers, allow_nan=True, input_name="X")
+
+
 def sampled(table):
     """Some of the rows, if they are many."""
     if len(table) <= SAMPLE:
@@ -220,8 +222,8 @@ def robust_scale(numbers):
 def _quartile_range(values, has_missing, dtype):
     """Medians and interquartile ranges; the range is infinite where all values are equal."""
     quantile = np.nanquantile if has_missing else np.quantile
-    low, centre, high = quantile(values, [0.25, 0.5, 0.75], axis=0)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        low, centre, high = quantile(values, [0.25, 0.5, 0.75], axis=0)
         scale = np.minimum(high - low, np.finfo(np.float64).max)
         rounding = 4 * np.finfo(dtype).eps * np.abs(centre)
         for j in np.flatnonzero(scale <= rounding):

@@ -22,6 +22,8 @@ class ExogenousEncoder(BaseNet):
     ----------
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
         γ, as in :class:`THINClassifier`. With `lam` > 0 both must agree, as c also reads h_endo.
+    preprocessor : {"auto"}, transformer or None, default="auto"
+        Makes the backbone's input from X, as `endogenous` of :class:`THINClassifier` does.
     hidden_units : int, default=0
         Hidden units of c; 0 makes it linear. The paper's network has 256.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
@@ -74,6 +76,10 @@ class ExogenousEncoder(BaseNet):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels of the exogenous variable.
+    preprocessor_ : transformer or None
+        The fitted `preprocessor`. For "auto" a :class:`TablePreprocessor`, or None for images.
+    image_range_ : tuple of float or None
+        Least and greatest value of images that "auto" lets pass.
     predictor_ : Module
         c, from (n_samples, width) to logits (n_samples, n_classes).
     net_ : THINNet
@@ -89,7 +95,7 @@ class ExogenousEncoder(BaseNet):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, if X has them.
     input_shape_ : tuple of int
-        Shape of one sample.
+        Shape of one sample behind `preprocessor`.
 
     See Also
     --------
@@ -162,9 +168,9 @@ class ExogenousEncoder(BaseNet):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Finite numbers. uint8 images are scaled from 0..255 to [0, 1]. A
-            `torch.utils.data.Dataset` of (x, label) is read once, into a temporary file if it is
-            large.
+            Images of finite numbers, or a table of numbers and text. uint8 images are scaled from
+            0..255 to [0, 1]. A `torch.utils.data.Dataset` of (x, label) is read once, into a
+            temporary file if it is large.
         y : array-like of shape (n_samples,), default=None
             Labels of the exogenous variable, of any type. None takes the labels of a data set.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -85,9 +85,10 @@ class BaseTHIN(BaseNet, _BaseComposition):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Finite numbers. uint8 images are scaled from 0..255 to [0, 1]. With `endogenous` any
-            input of the transformers. A `torch.utils.data.Dataset` of (x, label) is read once,
-            into a temporary file if it is large. The methods that predict accept data sets too.
+            Images of finite numbers, or a table of numbers and text. uint8 images are scaled from
+            0..255 to [0, 1]. With a transformer as `endogenous` any input of the transformers. A
+            `torch.utils.data.Dataset` of (x, label) is read once, into a temporary file if it is
+            large. The methods that predict accept data sets too.
         y : array-like of shape (n_samples,), default=None
             Class labels of any type. None takes the labels of a data set.
         exogenous_target : array-like of shape (n_samples,) or (n_samples, n_exogenous), \

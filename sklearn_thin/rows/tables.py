@@ -23,8 +23,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     - Numbers, booleans and timedeltas (in seconds) become (x - median) / (interquartile range),
       then x / sqrt(1 + (x / 3)²), which stays within ±3 [1]_. Where the quartiles are equal, the
       median distance of the other values from the median stands for the range.
-    - Missing numbers become the median, and a further column marks them, if the training rows
-      miss any in the column.
+    - Missing numbers become the median. A further column marks them, if the rows of `fit` miss any
+      in the column. A mark is as high as its standard deviation over these rows, so that rare
+      marks, from which little can be learned, disturb little.
     - Text and categories become one-hot columns. A missing value is a level of its own. Levels
       beyond the 256 most frequent share a column, and unknown levels with them. Without such
       levels, the columns of an unknown level are 0.
@@ -43,6 +44,8 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         Median and range of the other columns; the range is infinite where all values are equal.
     missing_ : ndarray of int
         Indices, among the numbers, of the columns with marks of missing values.
+    mark_ : ndarray of float
+        Height of each mark.
     encoder_ : OneHotEncoder or None
         Levels of text and categories.
     n_features_in_ : int
@@ -63,7 +66,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     >>> preprocessor.get_feature_names_out(["size", "site"]).tolist()
     ['size', 'missingindicator_size', 'site_a', 'site_b', 'site_None']
     >>> preprocessor.transform([[-9999.0, "c"]]).round(2)
-    array([[-1.86,  0.  ,  0.  ,  0.  ,  0.  ]], dtype=float32)
+    array([[-1.66,  0.  ,  0.  ,  0.  ,  0.  ]], dtype=float32)
     """
 
     def fit(self, X, y=None):
@@ -90,6 +93,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         numbers, levels, self.is_level_ = read_columns(sampled(table))
         check_finite(numbers)
         self.centre_, self.scale_, self.missing_ = robust_scale(numbers)
+        self.mark_ = np.isnan(numbers[:, self.missing_]).std(0)
         self.encoder_ = None
         if levels.shape[1]:
             self.encoder_ = OneHotEncoder(
@@ -133,7 +137,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         check_finite(numbers)
         n_numbers, n_missing = len(self.scale_), len(self.missing_)
         missing = squash(numbers, self.centre_, self.scale_, rows[:, :n_numbers])
-        rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_]
+        rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_] * self.mark_
         if self.encoder_ is not None:
             rows[:, n_numbers + n_missing :] = self.encoder_.transform(levels)
 

@@ -100,7 +100,7 @@ def test_held_out_rows_are_not_used_to_fit_the_exogenous_side(rows):
 
 def test_held_out_rows_are_not_used_to_fit_the_encoder(rows):
     X, y, z = rows
-    encoder = ExogenousEncoder(SMALL, max_epochs=1, callbacks=[RowsSeen()], endogenous=None)
+    encoder = ExogenousEncoder(SMALL, preprocessor=None, max_epochs=1, callbacks=[RowsSeen()])
     clf = small(encoder, early_stopping=0.3, callbacks=[RowsSeen()], endogenous=None, max_epochs=1)
     clf.fit(X, y, exogenous_target=z)
     training, _ = rows_seen(clf)

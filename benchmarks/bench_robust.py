@@ -169,14 +169,13 @@ def main():
     parser.add_argument("--epochs", type=int, default=50, help="of THIN")
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
-    lines = []
+    print("| table | THIN | raw | quantiles | MLP | boosting | loss of THIN |")
+    print("|---|---|---|---|---|---|---|")
     with tqdm(total=len(args.tables) * args.seeds * len(CASES), unit="case") as bar:
         for table in args.tables:
             scores = measure(table, args.epochs, args.seeds, bar)
-            lines += [row(table, case, scores) for case in scores]
-    print("| table | THIN | raw | quantiles | MLP | boosting | loss of THIN |")
-    print("|---|---|---|---|---|---|---|")
-    print("\n".join(lines))
+            for case in scores:
+                print(row(table, case, scores), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import torch
+from scipy.stats import entropy
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
@@ -157,25 +158,27 @@ EXTREME = 100  # ranges from the median
 def warn_if_spoilt(net, plan):
     """Warn where extreme values have ruined the running statistics of a net that reads X raw.
 
-    The signs: the fitted model's loss on training rows lies above the loss in the training, and a
-    column has values that are extreme among its others. Few steps alone raise the loss too.
+    The signs: the fitted model's loss on training rows lies above the loss in the training, or is
+    no better than that of the class frequencies, and a column has values that are extreme among
+    its others. Few steps alone raise the loss too.
     """
     x = plan.train.X["x"]
     if getattr(net, net.preprocessing) is not None or x.dtype == torch.uint8:
         return
     last = net.history_[-1]
-    loss, trained = eval_loss(net, plan), last.get("train_cross_entropy", last["train_loss"])
-    if not loss > trained + ABOVE:
+    trained = last.get("train_cross_entropy", last["train_loss"])
+    loss, constant = eval_losses(net, plan)
+    if loss <= trained + ABOVE and loss <= constant - ABOVE:
         return
     distance, value = extremes(x.numpy().reshape(len(x), -1))
     worst = [j for j in np.argsort(-distance)[:3] if distance[j] > EXTREME]
     if worst:
         names = ", ".join(f"{column_name(net, j)} ({value[j]:g})" for j in worst)
         warnings.warn(
-            f"extreme values have spoilt the fit: the loss on training rows is {loss:.2f}, and was "
-            f"{trained:.2f} in the training, as batch normalisation predicts by running "
-            f"statistics. The most extreme values are in {names}. Correct these values, or "
-            f'set {net.preprocessing}="auto".',
+            f"extreme values have spoilt the fit: the loss on training rows is {loss:.2f}, was "
+            f"{trained:.2f} in the training, and would be {constant:.2f} by the class frequencies "
+            f"alone. Batch normalisation takes its statistics from all values. The most extreme "
+            f'are in {names}. Correct these values, or set {net.preprocessing}="auto".',
             RuntimeWarning,
             stacklevel=5,
         )
@@ -189,15 +192,18 @@ def column_name(net, j):
     return f"column {j if names is None else repr(names[j])}"
 
 
-def eval_loss(net, plan):
-    """Mean cross-entropy of the fitted model on some training rows."""
+def eval_losses(net, plan):
+    """Cross-entropy of the fitted model, on some training rows, and of the class frequencies."""
     index = torch.linspace(0, len(plan.train) - 1, min(len(plan.train), CHECKED)).long()
     tensors = {name: rows[index] for name, rows in plan.train.X.items()}
     weight = tensors.pop("weight", torch.ones(len(index))).numpy()
     module = net.module_.eval()
     logits = infer_rows(partial(THINModule.logits, module), tensors, plan.settings.device)
-    losses = cross_entropy(torch.from_numpy(logits), plan.train.y[index]).numpy()
-    return np.average(losses, weights=weight) if weight.any() else 0.0
+    codes = plan.train.y[index]
+    losses = cross_entropy(torch.from_numpy(logits), codes).numpy()
+    weight = weight if weight.any() else np.ones_like(weight)
+    frequencies = np.bincount(codes, weight, minlength=logits.shape[1]) / weight.sum()
+    return np.average(losses, weights=weight), entropy(frequencies)
 
 
 def set_tags(tags, given):

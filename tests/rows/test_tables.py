@@ -369,6 +369,13 @@ def test_a_fit_on_raw_rows_warns_where_one_cell_has_spoilt_it(value, separable):
         encoder.fit(frame.to_numpy(), y)
 
 
+def test_the_warning_comes_too_where_every_batch_holds_the_cell(separable):
+    X, y = separable[0][:60].copy(), separable[1][:60]
+    X[7, 2] = 1e6
+    with pytest.warns(RuntimeWarning, match="class frequencies.*column 2"):
+        small(endogenous=None, batch_size=60, max_epochs=10).fit(X, y)
+
+
 @pytest.mark.parametrize(
     "params",
     [

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 import torch
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
@@ -304,6 +305,14 @@ class BaseTHIN(BaseNet, _BaseComposition):
     def _logits(self, X):
         hard = self.inference == "hard"
         return self._infer(X, THINModule.hard_logits if hard else THINModule.logits)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        named = self.exogenous if isinstance(self.exogenous, list) else [(None, self.exogenous)]
+        for _, side in named:
+            if hasattr(side, "__sklearn_tags__") and not get_tags(side).input_tags.allow_nan:
+                tags.input_tags.allow_nan = False
+        return tags
 
     # ------------------------------------------------------------------ views of the gate
 

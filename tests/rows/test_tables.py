@@ -10,6 +10,7 @@ import pytest
 import sklearn
 import torch
 from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import get_tags
 
@@ -319,6 +320,9 @@ def test_tags_follow_the_parameter():
         assert not get_tags(clf).input_tags.string
     assert not get_tags(THINClassifier(endogenous=None)).input_tags.allow_nan
     assert get_tags(THINClassifier(endogenous=StandardScaler())).input_tags.allow_nan
+    assert get_tags(THINClassifier(ExogenousEncoder())).input_tags.allow_nan
+    for side in (PCA(2), [("a", ExogenousEncoder()), ("b", PCA(2))]):
+        assert not get_tags(THINClassifier(side)).input_tags.allow_nan
 
 
 def test_a_search_fits_one_transformer_for_all_candidates_on_a_fold(separable, monkeypatch):

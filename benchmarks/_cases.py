@@ -36,7 +36,8 @@ class Case:
         n = len(self.X)
         self.y, z = np.arange(n) % 10, np.arange(n) % 18  # every class, however few rows
         if self.gated:
-            encoder = ExogenousEncoder(**self.network, max_epochs=1, device=self.device)
+            raw = {"preprocessor": None, "device": self.device}
+            encoder = ExogenousEncoder(**self.network, max_epochs=1, **raw)
             self.encoder = encoder.fit(self.X, z)
 
     def tensors(self):
@@ -174,7 +175,8 @@ def grow(make_call, rounds, title):
         calls = {}
         for name, n_rows, params in cases:
             shared = {**one_layer(), "batch_size": 128, "device": "cpu", "max_epochs": 1}
-            calls[name] = make_call(features(n_rows), np.arange(n_rows) % 10, {**shared, **params})
+            params = {**shared, "endogenous": None, **params}
+            calls[name] = make_call(features(n_rows), np.arange(n_rows) % 10, params)
         seconds = alternate(calls, rounds, grown)
         base = np.array(seconds[cases[0][0]])
         print(f"\n{title}, more {grown}: seconds to the first's, and to their own floor")

@@ -86,6 +86,7 @@ def thin(case, **params):
     gated = {"exogenous": FrozenEstimator(case.encoder), "depth": DEPTH, "lam": LAM}
     THINClassifier(
         **(gated if case.gated else {"depth": 0}),
+        endogenous=None,  # as the loops read the rows
         lr=LR,
         batch_size=case.batch_size,
         max_epochs=case.epochs,

@@ -9,9 +9,10 @@ files, which the system takes back when it needs them.
 - images: `--images` of 28×28, uint8, in memory. A gated network with a frozen encoder and the
   dispelling term, batch 32.
 - memmap: a file of `--gigabytes` of float32, 784 columns, opened read-only. An MLP of one hidden
-  layer, batch 256, in four settings: no gate; a gate on an encoder's probabilities; a gate on
-  h_exo, which goes to a temporary file; a tenth of the rows held out, with both parts copied to
-  temporary files.
+  layer, batch 256, that reads the rows as they are, in four settings: no gate; a gate on an
+  encoder's probabilities; a gate on h_exo, which goes to a temporary file; a tenth of the rows
+  held out, with both parts copied to temporary files. In a fifth setting, "auto", the rows pass
+  through the default's TablePreprocessor into a temporary file.
 """
 
 import re
@@ -34,6 +35,7 @@ MEMMAPS = {
     "gate": {"gate_input": "probabilities"},
     "gate on h_exo": {"gate_input": "representation"},
     "early stopping": {"early_stopping": 0.1},
+    "auto": {"endogenous": "auto"},
 }
 KINDS = ("RssAnon", "VmRSS")
 COLUMNS = 784
@@ -99,12 +101,12 @@ def images(n):
 def memmap(file, params):
     """Peaks for a table in a file; with `gate_input` in `params` an encoder steers the gate."""
     X = np.load(file, mmap_mode="r")
-    encoder = small_encoder(X, TABLE)
+    encoder = small_encoder(X, {**TABLE, "preprocessor": None})
 
     def model(X):
         if "gate_input" not in params:
-            return THINClassifier(depth=0, **TABLE, **params)
-        return THINClassifier(encoder, **TABLE, **params)
+            return THINClassifier(depth=0, **{"endogenous": None, **TABLE, **params})
+        return THINClassifier(encoder, endogenous=None, **TABLE, **params)
 
     return peaks(model, X, np.arange(len(X)) % 10)
 

@@ -44,7 +44,9 @@ from sklearn_thin.datasets import make_rotated
 def compare(rounds, rows):
     """Print the ratios of all contenders."""
     case = table(rows, 1)
-    thin = THINClassifier(depth=DEPTH, max_epochs=1, device="cpu", **case.network)
+    # raw, as the other contenders read the rows
+    raw = {"endogenous": None, "device": "cpu"}
+    thin = THINClassifier(depth=DEPTH, max_epochs=1, **raw, **case.network)
     X = case.X
     module = thin.fit(X, case.y).module_.eval()
     net = NeuralNetClassifier(Logits(module), criterion=nn.CrossEntropyLoss).initialize()

@@ -129,10 +129,11 @@ def main():
     X, y, ink = rows()
     network = one_layer(args.width)
     where = {"device": args.device, "random_state": 0}
-    encoder = ExogenousEncoder(**network, max_epochs=5, **where).fit(X, ink)
+    encoder = ExogenousEncoder(**network, preprocessor=None, max_epochs=5, **where).fit(X, ink)
     thin = THINClassifier(
         FrozenEstimator(encoder),
         **network,
+        endogenous=None,
         batch_size=args.batch_size,
         max_epochs=args.epochs,
         **where,

@@ -6,21 +6,24 @@ Reading order, which is also the order of the data flow:
 2. :class:`THINClassifier` gates experts by it and dispels it.
 3. :class:`MLPBackbone`, :class:`ConvNetBackbone` and :class:`TorchvisionBackbone` build the
    backbones of both networks.
-4. :mod:`sklearn_thin.dispelling` has the ways to remove the nuisance from the representation.
-5. :mod:`sklearn_thin.model_selection` trains the networks of a search, or of an ensemble, together.
-6. :mod:`sklearn_thin.modules` and :mod:`sklearn_thin.losses` hold the parts in torch alone.
+4. :class:`TablePreprocessor` brings the columns of tables to one scale for both.
+5. :mod:`sklearn_thin.dispelling` has the ways to remove the nuisance from the representation.
+6. :mod:`sklearn_thin.model_selection` trains the networks of a search, or of an ensemble, together.
+7. :mod:`sklearn_thin.modules` and :mod:`sklearn_thin.losses` hold the parts in torch alone.
 """
 
 from sklearn_thin._backbones import ConvNetBackbone, MLPBackbone, TorchvisionBackbone
 from sklearn_thin._classifier import THINClassifier
 from sklearn_thin._encoder import ExogenousEncoder
 from sklearn_thin._version import __version__
+from sklearn_thin.rows.tables import TablePreprocessor
 
 __all__ = [
     "ConvNetBackbone",
     "ExogenousEncoder",
     "MLPBackbone",
     "THINClassifier",
+    "TablePreprocessor",
     "TorchvisionBackbone",
     "__version__",
 ]

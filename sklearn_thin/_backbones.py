@@ -249,7 +249,8 @@ def build_backbone(backbone, input_shape):
         AttributeError,
     ) as error:
         raise ValueError(
-            f"the backbone does not take inputs of shape {input_shape} (one sample of X): {error}"
+            f"the backbone does not take inputs of shape {input_shape} (one sample of X, "
+            f"behind `endogenous` or `preprocessor`): {error}"
         ) from error
     for weight in module.parameters():
         weight.data = weight.data.clone()  # fused steps need weights without gaps in memory

@@ -19,12 +19,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.dataset import Dataset as Tensors
 
 from sklearn_thin._arguments import check_nested, named_call
-from sklearn_thin._backbones import (
-    build_backbone,
-    deal_experts,
-    folds_images,
-    module_input_shape,
-)
+from sklearn_thin._backbones import build_backbone, deal_experts
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
     CASTS,
@@ -37,13 +32,13 @@ from sklearn_thin._environment import (
 )
 from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._pickling import with_packed
+from sklearn_thin._preprocessing import input_of, preprocess, read_input, set_tags, warn_if_spoilt
 from sklearn_thin._sharing import identity, shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import (
     BLOCK,
     as_tensor,
     check_finite,
-    check_rows,
     infer_rows,
     naming,
     read_dataset,
@@ -99,6 +94,7 @@ class BaseNet(
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+    preprocessing = "preprocessor"  # parameter of the transformer in front of the backbone
     _architecture = ("backbone", "hidden_units")  # a fit that continues another cannot change these
     _computes = ("backbone",)  # if these are equal, modules of equal shapes compute the same
 
@@ -119,6 +115,8 @@ class BaseNet(
             plan = self._plan(X, y, before=before, epochs=epochs, **given)
             self.net_ = new_net(plan)
             train(self.net_, plan)
+        if epochs is None:
+            warn_if_spoilt(self, plan)
         return self
 
     def keep(self, net):
@@ -151,8 +149,12 @@ class BaseNet(
 
     # ------------------------------------------------------------------ reading rows
 
-    def _read_parts(self, X, y, seed, *, warm, X_val=None, y_val=None, whole=True, **given):
-        """Training rows, and rows held out for early stopping or None."""
+    def _read_parts(self, X, y, seeds, *, warm, **given):
+        """Training rows, and rows held out for early stopping or None, ready for the backbone."""
+        rows, held_out = self._split(X, y, seeds.split, warm=warm, **given)
+        return preprocess(self, rows, held_out, seeds.exogenous, warm=warm)
+
+    def _split(self, X, y, seed, *, warm, X_val=None, y_val=None, whole=True, **given):
         rows = self._read(X, y, reset=not warm, **given)
         before, self.validation_mask_ = self.validation_mask_ if warm else None, None
         X_val, y_val = read_dataset(X_val, y_val, verbose=self.verbose)
@@ -192,7 +194,7 @@ class BaseNet(
         """
         X, y = read_dataset(X, y, verbose=self.verbose)
         with naming("X_val") if part else nullcontext():
-            x = self._backbone_array(X, reset=reset)
+            x = read_input(self, X, reset=reset)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -209,14 +211,6 @@ class BaseNet(
             return rows
         # rows of weight zero must not count in BatchNorm's statistics either
         return rows[np.flatnonzero(rows.weight)]
-
-    def _backbone_array(self, X, *, reset):
-        """X as the backbone reads it."""
-        images = folds_images(self.backbone) if reset else len(self.module_input_shape_) > 1
-        x = check_rows(X, self, reset=reset, images=images)
-        if reset:
-            self.module_input_shape_ = module_input_shape(self.backbone, x.shape[1:])
-        return x
 
     # ------------------------------------------------------------------ planning
 
@@ -327,7 +321,7 @@ class BaseNet(
 
     def _tensors(self, X):
         """Number of rows of X, and the module's inputs by name, in blocks of rows."""
-        x = self._backbone_array(X, reset=False)
+        x = input_of(self, X)
         return len(x), [{"x": as_tensor(x, self.module_input_shape_)}]
 
     @own_torch_state()
@@ -402,6 +396,7 @@ class BaseNet(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        set_tags(tags, getattr(self, self.preprocessing))
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

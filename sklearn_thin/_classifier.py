@@ -32,8 +32,12 @@ class THINClassifier(BaseTHIN):
         c, for a transformer without a predictor, or instead of its own. A classifier of h_exo,
         fitted on `exogenous_target`, or frozen (`FrozenEstimator` or `torch.nn.Module`). Linear
         scikit-learn classifiers, `MLPClassifier`, skorch nets and modules can be c.
-    endogenous : transformer or None, default=None
-        Makes the backbone's input from X; cloned and fitted in `fit`. None is X as it is.
+    endogenous : {"auto"}, transformer or None, default="auto"
+        Makes the backbone's input from X. "auto" passes tables through a
+        :class:`TablePreprocessor`. Missing values, text and extreme numbers are then allowed. It
+        leaves images as they are, except for float values far outside the range of the training
+        images, which it clips. A transformer is cloned and fitted in `fit`. None is X as it is. A
+        fit then warns where extreme values have spoilt it.
     gate_input : {"auto", "probabilities", "logits", "representation"}, default="auto"
         The gate's input from each exogenous variable. The predictor's probabilities are
         multiplied by the square root of their number. Logits and h_exo are centred and scaled by
@@ -139,7 +143,9 @@ class THINClassifier(BaseTHIN):
     exogenous_side_ : ExogenousSide or None
         `exogenous_` with the predictors, as the gate and the dispelling term read it.
     endogenous_ : transformer or None
-        The fitted `endogenous`.
+        The fitted `endogenous`. For "auto" a :class:`TablePreprocessor`, or None for images.
+    image_range_ : tuple of float or None
+        Least and greatest value of images that "auto" lets pass.
     dispelling_ : object of :mod:`sklearn_thin.dispelling`
         The way of the fit: a copy of `dispelling`, or the object of that name.
     erasure_encoder_ : OneHotEncoder or None
@@ -162,7 +168,7 @@ class THINClassifier(BaseTHIN):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, if X has them.
     input_shape_ : tuple of int
-        Shape of one sample, before any folding into an image.
+        Shape of one sample behind `endogenous`, before any folding into an image.
     input_dtype_ : numpy.dtype
         Type of X, if it has images.
 
@@ -198,7 +204,7 @@ class THINClassifier(BaseTHIN):
         exogenous=None,
         *,
         exogenous_predictor=None,
-        endogenous=None,
+        endogenous="auto",
         gate_input="auto",
         depth=3,
         n_experts=None,

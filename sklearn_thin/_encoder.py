@@ -2,6 +2,8 @@
 
 from operator import attrgetter
 
+from sklearn.utils._param_validation import HasMethods, StrOptions
+
 from sklearn_thin._arguments import named_call
 from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
@@ -21,6 +23,8 @@ class ExogenousEncoder(BaseNet):
     ----------
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
         γ, as in :class:`THINClassifier`. With `lam` > 0 both must agree, as c also reads h_endo.
+    preprocessor : {"auto"}, transformer or None, default="auto"
+        Makes the backbone's input from X, as `endogenous` of :class:`THINClassifier` does.
     hidden_units : int, default=0
         Hidden units of c; 0 makes it linear. The paper's network has 256.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
@@ -73,6 +77,10 @@ class ExogenousEncoder(BaseNet):
     ----------
     classes_ : ndarray of shape (n_classes,)
         Labels of the exogenous variable.
+    preprocessor_ : transformer or None
+        The fitted `preprocessor`. For "auto" a :class:`TablePreprocessor`, or None for images.
+    image_range_ : tuple of float or None
+        Least and greatest value of images that "auto" lets pass.
     predictor_ : Module
         c, from (n_samples, width) to logits (n_samples, n_classes).
     net_ : THINNet
@@ -93,7 +101,7 @@ class ExogenousEncoder(BaseNet):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Column names, if X has them.
     input_shape_ : tuple of int
-        Shape of one sample.
+        Shape of one sample behind `preprocessor`.
 
     See Also
     --------
@@ -110,12 +118,17 @@ class ExogenousEncoder(BaseNet):
     (3, 256)
     """
 
-    _parameter_constraints: dict = BaseNet._parameter_constraints
+    _parameter_constraints: dict = {
+        **BaseNet._parameter_constraints,
+        "preprocessor": [StrOptions({"auto"}), HasMethods(["fit", "transform"]), None],
+    }
+    _architecture = (*BaseNet._architecture, "preprocessor")
 
     def __init__(
         self,
         backbone="auto",
         *,
+        preprocessor="auto",
         hidden_units=0,
         optimizer="adam",
         lr=1e-3,
@@ -135,6 +148,7 @@ class ExogenousEncoder(BaseNet):
         random_state=None,
     ):
         self.backbone = backbone
+        self.preprocessor = preprocessor
         self.hidden_units = hidden_units
         self.optimizer = optimizer
         self.lr = lr
@@ -161,9 +175,9 @@ class ExogenousEncoder(BaseNet):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Finite numbers. uint8 images are scaled from 0..255 to [0, 1]. A
-            `torch.utils.data.Dataset` of (x, label) is read once, into a temporary file if it is
-            large.
+            Images of finite numbers, or a table of numbers and text. uint8 images are scaled from
+            0..255 to [0, 1]. A `torch.utils.data.Dataset` of (x, label) is read once, into a
+            temporary file if it is large.
         y : array-like of shape (n_samples,), default=None
             Labels of the exogenous variable, of any type. None takes the labels of a data set.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -193,7 +207,7 @@ class ExogenousEncoder(BaseNet):
         warm = before is not None
         settings = self._settings(epochs)
         seeds = draw_seeds(self.random_state)
-        rows, held_out = self._read_parts(X, y, seeds.split, warm=warm, **given)
+        rows, held_out = self._read_parts(X, y, seeds, warm=warm, **given)
         module = copied(self.module_) if warm else self._build_module(seeds.module)
         return self._new_plan(
             module,

@@ -1,17 +1,14 @@
 """BaseTHIN, a net with two sides: rows and both sides -> a plan; views of the fitted gate."""
 
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from numbers import Integral, Real
 
-import numpy as np
 import torch
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
-from sklearn.utils.validation import validate_data
 
 from sklearn_thin._arguments import check_nested, named_call
 from sklearn_thin._backbones import backbone_width, deal_experts, module_input_shape
@@ -20,18 +17,18 @@ from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import (
     all_or_nothing,
     draw_seeds,
-    fit_seeded,
     own_torch_state,
     torch_seed,
 )
 from sklearn_thin._pickling import copied
+from sklearn_thin._preprocessing import input_of, sample_shape
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off
 from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
 from sklearn_thin.exogenous.variables import check_variables, fit_side, read_variables
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
-from sklearn_thin.rows.arrays import as_numpy, as_tensor, check_transformed, take
+from sklearn_thin.rows.arrays import as_numpy, as_tensor
 from sklearn_thin.rows.labels import read_target
 from sklearn_thin.training.maps import map_weight
 
@@ -43,7 +40,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         **BaseNet._parameter_constraints,
         "exogenous": "no_validation",  # read_variables names the way to a right one
         "exogenous_predictor": [HasMethods(["fit", "predict"]), torch.nn.Module, dict, None],
-        "endogenous": [HasMethods(["fit", "transform"]), None],
+        "endogenous": [StrOptions({"auto"}), HasMethods(["fit", "transform"]), None],
         "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
         "depth": [Interval(Integral, 0, 12, closed="both")],
         "n_experts": [Interval(Integral, 1, COUNT, closed="both"), None],
@@ -52,6 +49,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         "inference": [StrOptions({"soft", "hard"})],
         "augment": [callable, None],
     }
+    preprocessing = "endogenous"
     _architecture = (
         *BaseNet._architecture,
         "exogenous",
@@ -95,9 +93,10 @@ class BaseTHIN(BaseNet, _BaseComposition):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Finite numbers. uint8 images are scaled from 0..255 to [0, 1]. With `endogenous` any
-            input of the transformers. A `torch.utils.data.Dataset` of (x, label) is read once,
-            into a temporary file if it is large. The methods that predict accept data sets too.
+            Images of finite numbers, or a table of numbers and text. uint8 images are scaled from
+            0..255 to [0, 1]. With a transformer as `endogenous` any input of the transformers. A
+            `torch.utils.data.Dataset` of (x, label) is read once, into a temporary file if it is
+            large. The methods that predict accept data sets too.
         y : array-like of shape (n_samples,), default=None
             Class labels of any type. None takes the labels of a data set.
         exogenous_target : array-like of shape (n_samples,) or (n_samples, n_exogenous), \
@@ -167,9 +166,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         way, variables = self._check_sides(target, warm)
         seeds = draw_seeds(self.random_state)
         given |= {"target": target, "whole": epochs is None}
-        rows, held_out = self._read_parts(X, y, seeds.split, warm=warm, **given)
-        if self.endogenous is not None:
-            rows, held_out = self._read_endogenous(rows, held_out, seeds.exogenous, warm=warm)
+        rows, held_out = self._read_parts(X, y, seeds, warm=warm, **given)
         self._check_widths(way, variables, rows, warm=warm)
         sides = way, variables, rows, held_out
         train, valid = self._with_exogenous(*sides, seeds.exogenous, warm=warm, epochs=epochs)
@@ -230,47 +227,12 @@ class BaseTHIN(BaseNet, _BaseComposition):
         own, reads = backbone_width(self.backbone, self.module_input_shape_), []
         deal_experts(self, own, self.depth, self.n_experts)
         if self.lam > 0:
-            shape = self.input_shape_ if self.endogenous is None else np.shape(rows.raw)[1:]
-            sides = (v.transformer for v in variables)
-            backbones = [side.backbone for side in sides if isinstance(side, BaseNet)]
-            reads = [backbone_width(b, module_input_shape(b, shape)) for b in backbones]
+            for side in (v.transformer for v in variables if isinstance(v.transformer, BaseNet)):
+                shape = sample_shape(side, rows.raw, rows.target)
+                reads.append(
+                    backbone_width(side.backbone, module_input_shape(side.backbone, shape))
+                )
         way.check(own, self.erasure_encoder_, reads)
-
-    # ------------------------------------------------------------------ the endogenous side
-
-    def _backbone_array(self, X, *, reset):
-        if reset:
-            self.endogenous_ = self.endogenous  # a copy is fitted when all rows are read
-        if self.endogenous_ is None:
-            return super()._backbone_array(X, reset=reset)
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        return None  # the transformer's output comes once it is fitted
-
-    def _endogenous_array(self, X):
-        """Checked output of the endogenous transformer."""
-        x = self.endogenous_.transform(X)
-        x = check_transformed(x, "endogenous", images=len(self.module_input_shape_) > 1)
-        if x.shape[1:] != self.input_shape_:
-            raise ValueError(
-                f"endogenous gives samples of shape {x.shape[1:]}, but gave "
-                f"{self.input_shape_} in fit"
-            )
-        return x
-
-    def _read_endogenous(self, rows, held_out, seed, *, warm):
-        """Rows with the endogenous transformer's output; fits the transformer first."""
-        if not warm:
-            if not isinstance(self.endogenous, FrozenEstimator):
-                self.endogenous_ = clone(self.endogenous)
-                fit_seeded(self.endogenous_, seed, rows.raw, self.classes_[rows.codes])
-            first = self.endogenous_.transform(take(rows.raw, [0]))
-            self.input_shape_ = check_transformed(first, "endogenous").shape[1:]
-            self.module_input_shape_ = module_input_shape(self.backbone, self.input_shape_)
-        if rows.x is None:
-            rows = replace(rows, x=self._endogenous_array(rows.raw))
-        if held_out is not None and held_out.x is None:
-            held_out = replace(held_out, x=self._endogenous_array(held_out.raw))
-        return rows, held_out
 
     # ------------------------------------------------------------------ the exogenous side
 
@@ -333,8 +295,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
     # ------------------------------------------------------------------ predicting
 
     def _tensors(self, X):
-        x = self._backbone_array(X, reset=False)
-        x = as_tensor(self._endogenous_array(X) if x is None else x, self.module_input_shape_)
+        x = as_tensor(input_of(self, X), self.module_input_shape_)
         if self.exogenous_side_ is None:
             return len(x), [{"x": x}]
         given = X, self.module_.gate.in_features
@@ -344,6 +305,15 @@ class BaseTHIN(BaseNet, _BaseComposition):
     def _logits(self, X):
         hard = self.inference == "hard"
         return self._infer(X, THINModule.hard_logits if hard else THINModule.logits)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
+            side = item[-1] if isinstance(item, tuple) else item
+            given = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
+            if given and not get_tags(side).input_tags.allow_nan:
+                tags.input_tags.allow_nan = False
+        return tags
 
     # ------------------------------------------------------------------ views of the gate
 

@@ -54,6 +54,16 @@ def small_encoder(**params):
     return ExogenousEncoder(SMALL, **{"hidden_units": 8, "max_epochs": 1, **params})
 
 
+def raw(exogenous=None, **params):
+    """`small`, whose backbone reads X as it is."""
+    return small(exogenous, **{"endogenous": None, **params})
+
+
+def raw_encoder(**params):
+    """`small_encoder`, whose backbone reads X as it is."""
+    return small_encoder(**{"preprocessor": None, **params})
+
+
 def two_encoders():
     """Named encoders of the two variables of the fixture `two_targets`."""
     return [("ink", small_encoder(random_state=0)), ("side", small_encoder(random_state=1))]

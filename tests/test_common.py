@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_thin import ExogenousEncoder, THINClassifier
+from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier
 from sklearn_thin.model_selection import SeedEnsembleClassifier
 
 
@@ -44,7 +44,7 @@ def expected_failed_checks(estimator):
 
 
 CHECKS = parametrize_with_checks(
-    [*ESTIMATORS, ENSEMBLE], expected_failed_checks=expected_failed_checks
+    [*ESTIMATORS, ENSEMBLE, TablePreprocessor()], expected_failed_checks=expected_failed_checks
 )
 
 

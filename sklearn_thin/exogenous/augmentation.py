@@ -9,7 +9,7 @@ from sklearn_thin.modules.tensors import as_float
 
 def check_augment(augment, endogenous):
     """Raise for a callable that cannot augment, before any row is read."""
-    if endogenous is not None:
+    if not (endogenous is None or isinstance(endogenous, str)):
         raise ValueError(
             "augment changes the images that both sides see, but with "
             f"endogenous={endogenous!r} they do not see the same X; augment inside "

@@ -16,7 +16,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_thin import ExogenousEncoder, THINClassifier
+from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier
 from sklearn_thin._sharing import Itself, shared, sharing
 from sklearn_thin.rows.arrays import take
 from sklearn_thin.training.stacks import in_stacks, print_stacks, train_together
@@ -90,9 +90,10 @@ def may_write(estimator):
         return True
     exogenous = estimator.exogenous
     named = exogenous if isinstance(exogenous, list) else [(None, exogenous)]
-    sides = [estimator.endogenous, *(side for _, side in named)]
-    harmless = (FrozenEstimator, ExogenousEncoder, type(None))
-    return not all(isinstance(side, harmless) for side in sides)
+    sides = [side for _, side in named]
+    sides = [side.preprocessor if isinstance(side, ExogenousEncoder) else side for side in sides]
+    harmless = (FrozenEstimator, TablePreprocessor, str, type(None))
+    return not all(isinstance(side, harmless) for side in [estimator.endogenous, *sides])
 
 
 def with_own_frozen(estimator, parameters):

@@ -90,7 +90,7 @@ def test_experts_read_the_erased_representation(rows, encoder):
     X, y, z = rows
     clf = erasing(FrozenEstimator(encoder)).fit(X, y, exogenous_target=z)
     module = clf.module_.cpu()
-    h = module.backbone(torch.from_numpy(X))
+    h = module.backbone(torch.from_numpy(clf.endogenous_.transform(X)))
     assert not np.allclose(h.detach().numpy(), clf.transform(X), atol=1e-3)
     logits = module.experts(module.eraser(h)).softmax(2).detach().numpy()
     np.testing.assert_allclose(logits, clf.expert_proba(X), rtol=1e-4, atol=1e-6)
@@ -150,7 +150,7 @@ def test_a_warm_start_knows_the_exogenous_classes_of_held_out_rows(rows):
     X, y, z = rows
     z = np.where(np.arange(len(z)) == 5, 7, z)
     params = {"early_stopping": 0.3, "max_epochs": 1, "random_state": 2}
-    clf = erasing(warm_start=True, callbacks=[RowsSeen()], **params)
+    clf = erasing(warm_start=True, callbacks=[RowsSeen()], endogenous=None, **params)
     _, held_out = rows_seen(clf.fit(X, y, exogenous_target=z))
     assert (held_out == X[5]).all(1).any()  # the only row of its class
     assert clf.fit(X, y, exogenous_target=z).n_iter_ == 2

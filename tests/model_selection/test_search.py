@@ -56,7 +56,7 @@ GRID = {
 @pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler()], ids=["standard", "minmax"])
 def test_no_cell_of_a_grid_over_the_three_to_tune_fails(scaler, n_jobs, metadata_routing, rows):
     X, y, z = rows
-    pipeline = Pipeline([("scale", scaler), ("thin", small(small_encoder()))])
+    pipeline = Pipeline([("scale", scaler), ("thin", small(small_encoder(), lr=1e-2))])
     search = GridSearchCV(pipeline, GRID, cv=2, error_score="raise", n_jobs=n_jobs)
     search.fit(X, y, **{fit_name(metadata_routing): z})
     scores = search.cv_results_["mean_test_score"]

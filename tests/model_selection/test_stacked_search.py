@@ -332,7 +332,8 @@ def test_a_held_out_loss_that_is_not_finite_is_an_error_as_in_a_single_fit(rows)
     X, y, _ = rows
     held_out = np.full_like(X[:1], 3e38)
     grid = {"lr": [1e-3, 1e-2]}
-    search = StackedGridSearchCV(small(), grid, cv=2, error_score="raise", refit=False)
+    raw = small(endogenous=None)
+    search = StackedGridSearchCV(raw, grid, cv=2, error_score="raise", refit=False)
     with pytest.raises(FloatingPointError, match="the valid_loss became"):
         search.fit(X, y, X_val=held_out, y_val=y[:1])
 

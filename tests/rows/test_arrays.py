@@ -107,7 +107,6 @@ def test_frames_are_read_and_their_column_names_kept(frame, rows):
 
 
 BAD_DATA = {
-    "NaN": (lambda X, y: (with_value(X, np.nan), y), ValueError, "X contains NaN"),
     "infinity": (lambda X, y: (with_value(X, np.inf), y), ValueError, "X contains infinity"),
     "sparse": (lambda X, y: (csr_array(X), y), TypeError, "[Ss]parse data was passed"),
     "empty": (lambda X, y: (X[:0], y[:0]), ValueError, r"0 sample\(s\)"),
@@ -119,7 +118,6 @@ BAD_DATA = {
         ValueError,
         r"must have shape .*got \(100, 2, 2, 4, 4\)",
     ),
-    "strings": (lambda X, y: (np.full(X.shape, "a"), y), ValueError, "could not convert string"),
     "one class": (lambda X, y: (X, y * 0), ValueError, r"at least two classes, got one.*\[0\]"),
     "a number to predict": (lambda X, y: (X, X[:, 20]), ValueError, "Unknown label type"),
     "NaN label": (lambda X, y: (X, np.where(y == 1, np.nan, y)), ValueError, "y .* are missing"),
@@ -156,10 +154,9 @@ def test_other_columns_than_in_fit_are_refused(method, fitted, few):
         getattr(fitted, method)(few[0][:, 1:])
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_prediction_refuses_what_is_not_finite(value, fitted, few):
-    with pytest.raises(ValueError, match=r"X contains (NaN|infinity)"):
-        fitted.predict(with_value(few[0], value))
+def test_prediction_refuses_infinite_values(fitted, few):
+    with pytest.raises(ValueError, match="X contains infinity"):
+        fitted.predict(with_value(few[0], np.inf))
 
 
 def test_prediction_refuses_no_rows(fitted, few):

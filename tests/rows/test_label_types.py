@@ -18,7 +18,7 @@ from sklearn.utils.fixes import parse_version
 
 from sklearn_thin.inspection import leakage_score
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
-from tests.helpers import FITS_LOGISTIC_REGRESSION, run_python, small, small_encoder
+from tests.helpers import FITS_LOGISTIC_REGRESSION, raw, run_python, small, small_encoder
 
 IDS = np.array([720575940631797753, 720575940631797754, 720575940631798653])  # one as float64
 DATES = [dt.date(2024, 1, day) for day in (1, 2, 3)]
@@ -206,7 +206,7 @@ def test_rows_of_a_list_keep_their_types(coded):
 DISPATCH = """
 import numpy as np, sklearn, torch
 from sklearn_thin import THINClassifier
-from tests.helpers import small, small_encoder
+from tests.helpers import raw, small, small_encoder
 X, z = np.random.RandomState(0).randn(60, 4).astype("f4"), np.arange(60) % 3
 thin = small(small_encoder(random_state=0), dispelling="erasure")
 score = thin.fit(X, z, exogenous_target=z).score(X, z)
@@ -247,7 +247,7 @@ def test_a_search_scores_labels_of_every_type(search, coded):
 def test_an_ensemble_scores_labels_of_every_type(coded):
     X, z = coded
     labels = KINDS["dates"][0](z)
-    ensemble = SeedEnsembleClassifier(small(lr=1e-2, max_epochs=10), 2).fit(X, labels)
+    ensemble = SeedEnsembleClassifier(raw(lr=1e-2, max_epochs=10), 2).fit(X, labels)
     assert ensemble.score(X, labels) > 0.9
 
 

@@ -121,25 +121,27 @@ def test_rows_of_another_type_or_order_are_converted_in_a_file(
     dtype, order, rows, monkeypatch, in_files
 ):
     X, y = np.asarray(16 * rows[0], dtype, order=order), rows[1]
-    expected = small().fit(X, y).predict_proba(X)
+    clf = small(endogenous=None)
+    expected = clf.fit(X, y).predict_proba(X)
     files = in_files()
     monkeypatch.setattr("sklearn_thin.rows.arrays.BLOCK", 70)
-    np.testing.assert_array_equal(small().fit(X, y).predict_proba(X), expected)
+    np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
     as_it_is = dtype is np.float32 and order == "C"
     assert files.call_count == (0 if as_it_is else 2)  # in fit and in predict_proba
 
 
 def test_held_out_rows_lie_in_files(rows, encoder, monkeypatch, in_files):
     X, y, _ = rows
-    clf = small(FrozenEstimator(encoder), early_stopping=50, n_iter_no_change=1)
+    held_out = {"early_stopping": 50, "n_iter_no_change": 1}
+    clf = small(FrozenEstimator(encoder), endogenous=None, **held_out)
     expected = clf.fit(X, y).predict_proba(X)
     files = in_files()
     monkeypatch.setattr("sklearn_thin.rows.arrays.BLOCK", 70)
     np.testing.assert_array_equal(clf.fit(X, y).predict_proba(X), expected)
     with_held_out = files.call_count
     clf.set_params(early_stopping=False).fit(X, y).predict_proba(X)
-    # rows, codes and places of both parts, and what the gate reads of the held-out one
-    assert with_held_out - (files.call_count - with_held_out) == 3 * 2 + 1
+    # rows, codes and places of both parts, and what encoder and gate read of the held-out one
+    assert with_held_out - (files.call_count - with_held_out) == 3 * 2 + 2
 
 
 @pytest.mark.parametrize("params", [{"early_stopping": 50}, {"dispelling": "erasure"}])

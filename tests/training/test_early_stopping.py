@@ -14,7 +14,9 @@ from tests.helpers import SMALL, RowsSeen, assert_refused, nothing_changes, rows
 @pytest.mark.parametrize(("early_stopping", "n"), [(True, 20), (np.True_, 20), (0.2, 40), (50, 50)])
 def test_early_stopping_holds_out_a_tenth_a_fraction_or_a_number(early_stopping, n, rows):
     X, y = rows[:2]
-    clf = small(early_stopping=early_stopping, callbacks=[RowsSeen()], max_epochs=2).fit(X, y)
+    clf = small(
+        early_stopping=early_stopping, callbacks=[RowsSeen()], endogenous=None, max_epochs=2
+    ).fit(X, y)
     training, held_out = rows_seen(clf)
     assert (len(training), len(held_out)) == (200 - n, n)
     together = np.concatenate([training, held_out])
@@ -25,13 +27,15 @@ def test_held_out_rows_keep_the_proportions_of_the_classes(rows):
     X = rows[0]
     y = np.arange(200) % 10 == 0
     X = np.column_stack([X, y]).astype(np.float32)
-    clf = small(early_stopping=0.2, callbacks=[RowsSeen()], max_epochs=1).fit(X, y)
+    clf = small(early_stopping=0.2, callbacks=[RowsSeen()], endogenous=None, max_epochs=1).fit(X, y)
     assert rows_seen(clf)[1][:, -1].sum() == 4
 
 
 def test_early_stopping_measures_what_is_passed_for_it(rows, more):
     (X, y, _), (X_val, y_val, _) = rows, more
-    clf = small(early_stopping=True, callbacks=[RowsSeen()]).fit(X, y, X_val=X_val, y_val=y_val)
+    clf = small(early_stopping=True, callbacks=[RowsSeen()], endogenous=None).fit(
+        X, y, X_val=X_val, y_val=y_val
+    )
     training, held_out = rows_seen(clf)
     assert len(training) == 200
     np.testing.assert_array_equal(held_out, X_val)
@@ -52,7 +56,7 @@ def test_rows_of_one_group_are_held_out_together(rows):
     X, y = rows[:2]
     groups = np.arange(200) // 6
     X = np.column_stack([X, groups]).astype(np.float32)
-    clf = small(early_stopping=0.2, callbacks=[RowsSeen()], max_epochs=1)
+    clf = small(early_stopping=0.2, callbacks=[RowsSeen()], endogenous=None, max_epochs=1)
     training, held_out = rows_seen(clf.fit(X, y, groups=groups))
     assert not set(training[:, -1]) & set(held_out[:, -1])
     assert 25 <= len(held_out) <= 55
@@ -83,7 +87,12 @@ def test_the_best_weights_are_restored_after_the_last_epoch_too(rows, more):
 def test_held_out_rows_are_not_used_to_fit_the_exogenous_side(rows):
     X, y = rows[:2]
     clf = small(
-        PCA(3), early_stopping=0.3, callbacks=[RowsSeen()], max_epochs=1, gate_input="auto"
+        PCA(3),
+        early_stopping=0.3,
+        callbacks=[RowsSeen()],
+        endogenous=None,
+        max_epochs=1,
+        gate_input="auto",
     ).fit(X, y)
     training, _ = rows_seen(clf)
     np.testing.assert_allclose(clf.exogenous_.mean_, training.mean(0), atol=1e-5)
@@ -92,8 +101,8 @@ def test_held_out_rows_are_not_used_to_fit_the_exogenous_side(rows):
 
 def test_held_out_rows_are_not_used_to_fit_the_encoder(rows):
     X, y, z = rows
-    encoder = ExogenousEncoder(SMALL, max_epochs=1, callbacks=[RowsSeen()])
-    clf = small(encoder, early_stopping=0.3, callbacks=[RowsSeen()], max_epochs=1)
+    encoder = ExogenousEncoder(SMALL, preprocessor=None, max_epochs=1, callbacks=[RowsSeen()])
+    clf = small(encoder, early_stopping=0.3, callbacks=[RowsSeen()], endogenous=None, max_epochs=1)
     clf.fit(X, y, exogenous_target=z)
     training, _ = rows_seen(clf)
     read = np.concatenate(dict(clf.exogenous_.net_.callbacks_)["RowsSeen"].training_)

@@ -14,11 +14,11 @@ from joblib import Parallel, delayed
 from skorch.callbacks import Callback
 from sklearn_thin import MLPBackbone, THINClassifier
 
-X = np.random.RandomState(0).rand(60, 3).astype(np.float32)
+X = np.random.RandomState(0).rand(60, 4).astype(np.float32)
 y = (X[:, 0] > 0.5).astype(int)
 
 def small(**params):
-    params = {"backbone": MLPBackbone((8,)), "max_epochs": 2, "random_state": 0, **params}
+    params = {"backbone": MLPBackbone((16,)), "max_epochs": 2, "random_state": 0, **params}
     return THINClassifier(**params)
 
 def check():
@@ -52,6 +52,10 @@ class Forks(Callback):
 
 running, ended, inside = threading.Event(), threading.Event(), []
 expected = small().fit(X, y).predict_proba(X)
+ended.set()
+alone = small(callbacks=[Wait()]).fit(X, y).predict_proba(X)
+ended.clear()
+running.clear()
 other = small(callbacks=[Wait()])
 thread = threading.Thread(target=other.fit, args=(X, y), daemon=True)
 thread.start()
@@ -66,7 +70,7 @@ print("DataLoader", all(bool(good) for good in loader), flush=True)
 
 ended.set()
 thread.join()
-print("thread", np.array_equal(other.predict_proba(X), expected))
+print("thread", np.array_equal(other.predict_proba(X), alone))
 small(callbacks=[Forks()]).fit(X, y)
 print("inside", inside == [True, True])
 """

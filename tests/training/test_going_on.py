@@ -16,7 +16,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone
-from tests.helpers import SMALL, nothing_changes, small
+from tests.helpers import SMALL, nothing_changes, raw, raw_encoder, small
 
 
 def test_a_warm_start_goes_on_where_the_last_fit_ended(rows):
@@ -192,7 +192,7 @@ def test_a_fit_that_goes_on_needs_the_predictor_too(rows):
 # ------------------------------------------------------------------ held-out rows
 
 
-@pytest.mark.parametrize("kind", [small, lambda **params: ExogenousEncoder(SMALL, **params)])
+@pytest.mark.parametrize("kind", [raw, raw_encoder])
 @pytest.mark.parametrize("random_state", [0, None, "generator"])
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_warm_start_holds_out_the_same_rows(kind, random_state, grouped, rows):
@@ -223,7 +223,7 @@ class Rows(Callback):
 
 def test_rows_of_weight_zero_do_not_shift_the_held_out_rows(rows):
     X, y, _ = rows
-    clf = small(early_stopping=0.3, warm_start=True, max_epochs=1)
+    clf = raw(early_stopping=0.3, warm_start=True, max_epochs=1)
     mask = clf.fit(X, y, sample_weight=np.arange(200) % 5 > 0).validation_mask_
     assert not mask[::5].any()
     clf.set_params(callbacks=[Rows()]).fit(X, y, sample_weight=np.arange(200) % 7 > 0)

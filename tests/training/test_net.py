@@ -72,7 +72,7 @@ def test_a_compiled_step_is_the_step_it_was_compiled_from(compiled, plain, digit
 
 @needs_compiler
 def test_the_training_step_is_compiled_and_prediction_is_not(digits):
-    params = {**SMALL, "backbone": KnowsCompiler(), "depth": 0, "compile": True}
+    params = {**SMALL, "backbone": KnowsCompiler(), "depth": 0, "compile": True, "endogenous": None}
     thin = THINClassifier(**params).fit(digits.X[ROWS], digits.y[ROWS])
     # the experts learn from nothing, and all that they learn is a bias
     assert thin.history_[-1, "train_loss"] == pytest.approx(np.log(10), abs=0.1)

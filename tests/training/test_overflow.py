@@ -7,16 +7,22 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone
+from sklearn_thin import MLPBackbone
 from sklearn_thin.exogenous.side import centre_and_scale
 from sklearn_thin.model_selection import StackedGridSearchCV
 from sklearn_thin.rows.arrays import NonFiniteRowsError
-from tests.helpers import METHODS, SMALL, small, small_encoder
+from tests.helpers import METHODS, raw, raw_encoder, small
 
 LARGEST = float(np.finfo(np.float32).max)
 NAMED = r"at least 2 rows of X, the first at index 7: .*Clip these values"
+
+
+@pytest.fixture
+def raw_fitted(few):
+    return raw().fit(few[0], few[1])
 
 
 def with_rows(X, value, places=(7, 30)):
@@ -26,11 +32,11 @@ def with_rows(X, value, places=(7, 30)):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_row_that_overflows_is_named_or_its_outputs_are_finite(method, fitted, digits):
+def test_a_row_that_overflows_is_named_or_its_outputs_are_finite(method, raw_fitted, digits):
     X = with_rows(digits.X[:40], -LARGEST)
     named, outputs = "", 0.0
     try:
-        outputs = getattr(fitted, method)(X)
+        outputs = getattr(raw_fitted, method)(X)
     except ValueError as error:
         named = str(error)
     assert "2 rows of X, the first at index 7" in named or np.isfinite(outputs).all()
@@ -38,24 +44,27 @@ def test_a_row_that_overflows_is_named_or_its_outputs_are_finite(method, fitted,
 
 
 @pytest.mark.parametrize("method", ["predict_proba", "transform", "expert_proba"])
-def test_rows_that_overflow_in_prediction_are_named(method, fitted, digits):
+def test_rows_that_overflow_in_prediction_are_named(method, raw_fitted, digits):
     with pytest.raises(ValueError, match=r"the output of THINClassifier .*" + NAMED):
-        getattr(fitted, method)(with_rows(digits.X[:40], LARGEST))
+        getattr(raw_fitted, method)(with_rows(digits.X[:40], LARGEST))
 
 
 @pytest.mark.parametrize("method", ["predict_proba", "transform", "decision_function"])
-def test_an_encoder_names_them_too(method, encoder, digits):
+def test_an_encoder_names_them_too(method, few, digits):
+    encoder = raw_encoder().fit(few[0], few[2])
     with pytest.raises(ValueError, match=r"the output of ExogenousEncoder .*" + NAMED):
         getattr(encoder, method)(with_rows(digits.X[:40], LARGEST))
 
 
 def test_images_that_overflow_are_named(digits):
-    clf = small(backbone="auto", max_epochs=1).fit(digits.images[:100], digits.y[:100])
+    clf = raw(backbone="auto", max_epochs=1).fit(digits.images[:100], digits.y[:100])
     with pytest.raises(ValueError, match=NAMED):
         clf.predict(with_rows(digits.images[:40], LARGEST))
 
 
-def test_rows_of_later_blocks_are_named_by_their_place_in_all(thin, digits):
+def test_rows_of_later_blocks_are_named_by_their_place_in_all(few, digits):
+    encoder = FrozenEstimator(raw_encoder().fit(few[0], few[2]))
+    thin = raw(encoder).fit(*few[:2])
     X = with_rows(np.tile(digits.X[:100], (60, 1)), LARGEST, [5000, 5999])
     with pytest.raises(ValueError, match=r"ExogenousEncoder .* index 5000"):
         thin.predict(X)
@@ -82,7 +91,7 @@ def test_logits_near_the_largest_float_have_finite_outputs(few):
 
 
 @pytest.mark.parametrize("value", [LARGEST, 1e30, 1e21])
-@pytest.mark.parametrize("kind", [small, lambda **params: ExogenousEncoder(SMALL, **params)])
+@pytest.mark.parametrize("kind", [raw, raw_encoder])
 def test_rows_that_overflow_in_a_fit_are_named(kind, value, few):
     match = (
         "Values of 2 of the 100 training rows overflow .* the first in row 7 .* leave these rows"
@@ -93,18 +102,18 @@ def test_rows_that_overflow_in_a_fit_are_named(kind, value, few):
 
 def test_rows_that_overflow_in_images_are_named(digits):
     with pytest.raises(FloatingPointError, match=r"2 of the 100 training rows .* row 7"):
-        small(backbone="auto").fit(with_rows(digits.images[:100], LARGEST), digits.y[:100])
+        raw(backbone="auto").fit(with_rows(digits.images[:100], LARGEST), digits.y[:100])
 
 
 def test_rows_that_overflow_in_a_stack_are_named(few):
-    search = StackedGridSearchCV(small(), {"lr": [0.1, 0.2]}, cv=2, error_score="raise")
+    search = StackedGridSearchCV(raw(), {"lr": [0.1, 0.2]}, cv=2, error_score="raise")
     with pytest.raises(FloatingPointError, match=r"[12] of the \d+ training rows"):
         search.fit(with_rows(few[0], LARGEST), few[1] % 2)
 
 
 def test_running_statistics_that_overflow_are_no_silent_fit(few):
     """A variance of infinity would turn all columns into zeros, at a finite loss."""
-    clf = small(backbone=MLPBackbone((4,)), max_epochs=1)
+    clf = raw(backbone=MLPBackbone((4,)), max_epochs=1)
     with pytest.raises(FloatingPointError, match="training rows overflow"):
         clf.fit(with_rows(few[0], 1e20), few[1])
 
@@ -128,6 +137,6 @@ def _smallest(X):
 
 
 def test_an_unfitted_side_that_overflows_is_an_error_of_its_own(few):
-    clf = small(small_encoder())
+    clf = raw(raw_encoder())
     with pytest.raises(FloatingPointError, match="training rows overflow"):
         clone(clf).fit(with_rows(few[0], LARGEST), few[1], exogenous_target=few[2])

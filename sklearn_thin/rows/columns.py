@@ -1,0 +1,166 @@
+"""Tables of any library -> their columns, as numbers or as levels of text."""
+
+import datetime
+import math
+from numbers import Number
+
+import numpy as np
+from sklearn.utils._missing import is_pandas_na
+
+from sklearn_thin.rows.arrays import NUMBERS
+
+
+def as_table(X):
+    """X as a frame or an array; sparse matrices as they are, for `check_array` to refuse."""
+    if hasattr(X, "columns") or hasattr(X, "tocsr"):
+        return X
+    array = np.asarray(X)
+    # NumPy makes text of the numbers in a list with text
+    mixed = array.dtype.kind in "US" and not isinstance(X, np.ndarray)
+    return np.asarray(X, dtype=object) if mixed else array
+
+
+def read_columns(table, is_level=None, ignored=()):
+    """Numbers (n, n_numbers), levels (n, n_levels) as objects, and which columns are levels.
+
+    `is_level` of an earlier table says what each column must hold. `ignored` numbers are not read.
+    """
+    table = as_array(table)
+    n_rows, n_columns = table.shape
+    if isinstance(table, np.ndarray) and table.dtype.kind in NUMBERS and not np.any(is_level):
+        numbers = table if table.dtype == np.float32 else table.astype(np.float64, copy=False)
+        return numbers, np.empty((n_rows, 0), object), np.zeros(n_columns, bool)
+    if is_level is None:
+        columns = [read_column(table, i) for i in range(n_columns)]
+        found = np.array([c.dtype == object and len(set(c)) > 1 for c in columns], bool)
+        # text without different values
+        constant = [
+            c.dtype == object and not level for c, level in zip(columns, found, strict=True)
+        ]
+        columns = [np.zeros(n_rows) if c else v for v, c in zip(columns, constant, strict=True)]
+    else:
+        found, skips = is_level, np.zeros(n_columns, bool)
+        skips[np.flatnonzero(~is_level)[ignored]] = True
+        columns = [
+            np.zeros(n_rows) if skips[i] else _read_as_before(table, i, found[i])
+            for i in range(n_columns)
+        ]
+    numbers, levels = np.empty((n_rows, np.sum(~found))), np.empty((n_rows, found.sum()), object)
+    for part, chosen in ((numbers, ~found), (levels, found)):
+        for place, i in enumerate(np.flatnonzero(chosen)):
+            part[:, place] = columns[i]
+    return numbers, levels, found
+
+
+def as_array(table):
+    """A frame that holds numbers of NumPy's types alone as one array; other tables as they are."""
+    if hasattr(table, "iloc"):
+        dtypes = set(table.dtypes)
+        if all(isinstance(dtype, np.dtype) and dtype.kind in NUMBERS for dtype in dtypes):
+            return table.to_numpy(dtype=np.result_type(*dtypes))
+    polars = hasattr(table, "to_series")
+    if polars and all(dtype.is_float() or dtype.is_integer() for dtype in table.dtypes):
+        return table.to_numpy()
+    return table
+
+
+def _read_as_before(table, i, is_level):
+    """A column as numbers, or as levels, as it was in fit."""
+    values = read_column(table, i)
+    if is_level:
+        return as_levels(values)
+    if values.dtype == object:
+        text = next(value for value in values if value is not None)
+        raise ValueError(
+            f"{name_of(table, i)} held numbers in fit, and now holds text, such as {text!r}. "
+            "Make numbers or missing values of it"
+        )
+    return values
+
+
+def read_column(table, i):
+    """A column as float64, or as objects if it holds text: str, or None for missing values."""
+    if isinstance(table, np.ndarray):
+        values, is_category = table[:, i], False
+    elif hasattr(table, "iloc"):  # pandas
+        column = table.iloc[:, i]
+        is_category = hasattr(column.dtype, "categories")
+        values = _pandas_values(column)
+    else:  # polars
+        values, is_category = np.asarray(table.to_series(i).to_numpy()), False
+    kind = values.dtype.kind
+    if kind in NUMBERS and not is_category:
+        return values.astype(np.float64)
+    if kind == "m":
+        seconds = values.astype("timedelta64[ns]").astype(np.float64) / 1e9
+        return np.where(np.isnat(values), np.nan, seconds)
+    if kind == "M":
+        raise TypeError(DATES.format(name_of(table, i)))
+    if kind == "c":
+        raise ValueError(f"Complex data not supported: {name_of(table, i)}")
+    return _objects(values.astype(object), name_of(table, i), is_category=is_category)
+
+
+DATES = (
+    "{} holds dates. A date is no number for a network: make columns of it that repeat in new "
+    "rows, such as month, weekday or hour, or days since an event, or leave the column out"
+)
+
+
+def _pandas_values(column):
+    """A pandas column as an array; extension types of numbers become float64."""
+    dtype = column.dtype
+    if getattr(dtype, "kind", "O") in "mM" or hasattr(dtype, "freq"):
+        return np.empty(len(column), "M8[ns]") if dtype.kind != "m" else column.to_numpy("m8[ns]")
+    if isinstance(dtype, np.dtype):
+        return column.to_numpy()
+    if getattr(dtype, "_is_numeric", False) or getattr(dtype, "_is_boolean", False):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return column.astype(object).to_numpy()
+
+
+def _objects(values, name, *, is_category):
+    """Objects as float64 if all are numbers or missing, else as text or None."""
+    for value in values:
+        if isinstance(value, (datetime.date, np.datetime64)) and value == value:  # not NaT
+            raise TypeError(DATES.format(name))
+        try:
+            hash(value)
+        except TypeError:
+            raise TypeError(
+                f"{name} holds {type(value).__name__} objects: the argument must be a string or a "
+                "real number in each cell"
+            ) from None
+    missing = np.array([is_missing(value) for value in values], bool)
+    numbers = all(isinstance(v, (Number, np.bool_)) or is_missing(v) for v in values)
+    if numbers and not is_category:
+        return np.array(
+            [np.nan if none else float(v) for v, none in zip(values, missing, strict=True)],
+            np.float64,
+        )
+    return as_levels(values)
+
+
+def as_levels(values):
+    """Values as an object array of str, and None where they are missing."""
+    levels = np.empty(len(values), object)
+    levels[:] = [None if is_missing(value) else _text(value) for value in values]
+    return levels
+
+
+def is_missing(value):
+    """Whether a hashable value stands for a missing one: None, NaN, NA or NaT."""
+    return value is None or is_pandas_na(value) or value != value
+
+
+def _text(value):
+    """A level as text; whole numbers are the same level as int and as float."""
+    if isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value):
+        value = int(value)
+    return value if type(value) is str else str(value)
+
+
+def name_of(table, i):
+    """Words for a column in an error."""
+    names = getattr(table, "columns", None)
+    return f"column {i} of X" if names is None else f"column {names[i]!r} of X"

@@ -1,0 +1,263 @@
+"""Tables as they come -> float32 on one scale: the transformer behind `endogenous="auto"`."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils import assert_all_finite, check_array
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+
+from sklearn_thin.rows.arrays import BLOCK, room_for, take
+from sklearn_thin.rows.columns import as_table, read_columns
+
+SAMPLE = 2**15  # most rows that medians, quartiles and levels are taken from
+LEVELS = 256  # most columns that one column of text becomes
+BOUND = 3.0  # the smooth clipping tends to ± this
+
+
+class TablePreprocessor(TransformerMixin, BaseEstimator):
+    """Any table as float32 columns on one scale, which no single value can ruin.
+
+    `THINClassifier(endogenous="auto")` and `ExogenousEncoder(preprocessor="auto")` pass tables
+    through it. It reads arrays of any type, and frames of pandas or polars.
+
+    - Numbers, booleans and timedeltas (in seconds) become (x - median) / (interquartile range),
+      then x / sqrt(1 + (x / 3)²), which stays within ±3 [1]_. Where the quartiles are equal, the
+      median distance of the other values from the median stands for the range.
+    - Missing numbers become the median. A further column marks them, if the rows of `fit` miss any
+      in the column. A mark is as high as its standard deviation over these rows, so that rare
+      marks, from which little can be learned, disturb little.
+    - Text and categories become one-hot columns. A missing value is a level of its own. Levels
+      beyond the 256 most frequent share a column, and unknown levels with them. Without such
+      levels, the columns of an unknown level are 0.
+    - Columns without different values in `fit` become 0, in `transform` too, so that the width
+      depends on the rows of `fit` as little as possible.
+
+    Medians, quartiles and levels are those of 32,768 rows at most. A fixed seed draws the rows, so
+    that equal rows always give an equal transformer. The rows are transformed in blocks, and the
+    output lies in a temporary file if it is large.
+
+    Attributes
+    ----------
+    is_level_ : ndarray of shape (n_features_in_,), bool
+        Columns of text and categories.
+    centre_, scale_ : ndarray of shape (n_numbers,)
+        Median and range of the other columns; the range is infinite where all values are equal.
+    missing_ : ndarray of int
+        Indices, among the numbers, of the columns with marks of missing values.
+    mark_ : ndarray of float
+        Height of each mark.
+    encoder_ : OneHotEncoder or None
+        Levels of text and categories.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X has them.
+
+    References
+    ----------
+    .. [1] Holzmüller, Grinsztajn and Steinwart, "Better by default: Strong pre-tuned MLPs and
+       boosted trees on tabular data", 2024.
+
+    Examples
+    --------
+    >>> from sklearn_thin import TablePreprocessor
+    >>> table = [[1.0, "a"], [2.0, "b"], [None, "a"], [-9999.0, None]]
+    >>> preprocessor = TablePreprocessor().fit(table)
+    >>> preprocessor.get_feature_names_out(["size", "site"]).tolist()
+    ['size', 'missingindicator_size', 'site_a', 'site_b', 'site_None']
+    >>> preprocessor.transform([[-9999.0, "c"]]).round(2)
+    array([[-1.66,  0.  ,  0.  ,  0.  ,  0.  ]], dtype=float32)
+    """
+
+    def fit(self, X, y=None):
+        """Take medians, quartiles and levels from X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : TablePreprocessor
+
+        Raises
+        ------
+        TypeError
+            For dates, and for values that are neither numbers nor text. The error names the column.
+        ValueError
+            For infinite values.
+        """
+        table = check_table(X, self, reset=True)
+        numbers, levels, self.is_level_ = read_columns(sampled(table))
+        check_finite(numbers)
+        self.centre_, self.scale_, self.missing_ = robust_scale(numbers)
+        self.mark_ = np.isnan(numbers[:, self.missing_]).std(0)
+        self.encoder_ = None
+        if levels.shape[1]:
+            self.encoder_ = OneHotEncoder(
+                handle_unknown="infrequent_if_exist",
+                max_categories=LEVELS,
+                sparse_output=False,
+                dtype=np.float32,
+            )
+            self.encoder_.set_output(transform="default").fit(levels)
+        return self
+
+    def transform(self, X):
+        """Columns for a network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_columns), float32
+            Numbers, marks of missing values, then levels.
+        """
+        check_is_fitted(self)
+        return self.transform_checked(check_table(X, self, reset=False))
+
+    def transform_checked(self, table):
+        """`transform` of a table that :func:`check_table` returned."""
+        n_rows = len(table)
+        rows = room_for("the preprocessed table", (n_rows, self._n_features_out))
+        for start in range(0, n_rows, BLOCK):
+            part = slice(start, min(start + BLOCK, n_rows))
+            self._fill(rows[part], table if n_rows <= BLOCK else take(table, part))
+        return rows
+
+    def _fill(self, rows, table):
+        """Write the columns of a block into `rows`."""
+        ignored = np.isinf(self.scale_)
+        ignored[self.missing_] = False
+        numbers, levels, _ = read_columns(table, self.is_level_, ignored)
+        check_finite(numbers)
+        n_numbers, n_missing = len(self.scale_), len(self.missing_)
+        missing = squash(numbers, self.centre_, self.scale_, rows[:, :n_numbers])
+        rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_] * self.mark_
+        if self.encoder_ is not None:
+            rows[:, n_numbers + n_missing :] = self.encoder_.transform(levels)
+
+    @property
+    def _n_features_out(self):
+        n_levels = 0 if self.encoder_ is None else len(self.encoder_.get_feature_names_out())
+        return len(self.scale_) + len(self.missing_) + n_levels
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns that `transform` returns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns of X, if `fit` saw none.
+
+        Returns
+        -------
+        ndarray of str
+        """
+        check_is_fitted(self)
+        names = _check_feature_names_in(self, input_features)
+        numbers = names[~self.is_level_]
+        marks = [f"missingindicator_{name}" for name in numbers[self.missing_]]
+        levels = []
+        if self.encoder_ is not None:
+            levels = self.encoder_.get_feature_names_out(names[self.is_level_])
+        return np.array([*numbers, *marks, *levels], dtype=object)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def check_table(X, estimator, *, reset, least=1):
+    """X as a frame, or as an array of numbers or objects (n_samples, n_features), not empty.
+
+    `reset` sets the estimator's `n_features_in_` and `feature_names_in_`; else X must match them.
+    Values are checked where blocks of rows are read.
+    """
+    X = as_table(X)
+    if getattr(X, "ndim", 2) > 2 and not reset:
+        raise ValueError(
+            f"X has images of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on "
+            f"samples of shape {(estimator.n_features_in_,)}"
+        )
+    settings = {"reset": reset, "ensure_all_finite": False, "ensure_min_samples": least}
+    if not hasattr(X, "columns") and (getattr(X, "ndim", 0) != 2 or X.dtype.kind in "biufc"):
+        return validate_data(estimator, X, dtype=None, **settings)
+    X_checked = validate_data(estimator, X, reset=reset, skip_check_array=True)
+    if min(X.shape[0] - least, X.shape[1] - 1) < 0:
+        check_array(np.empty(X.shape), ensure_min_samples=least)  # raises in scikit-learn's words
+    return X_checked
+
+
+def check_finite(numbers):
+    """Raise for infinite values."""
+    with np.errstate(over="ignore", invalid="ignore"):  # sums of the largest numbers
+        assert_all_finite(numbers, allow_nan=True, input_name="X")
+
+
+def sampled(table):
+    """Some of the rows, if they are many."""
+    if len(table) <= SAMPLE:
+        return table
+    return take(table, np.sort(np.random.RandomState(0).permutation(len(table))[:SAMPLE]))
+
+
+def robust_scale(numbers):
+    """Medians, ranges, and the indices of the columns that miss values."""
+    n_rows, n_columns = numbers.shape
+    centre, scale, missing = np.zeros(n_columns), np.full(n_columns, np.inf), []
+    size = max(1, 2**20 // max(1, n_rows))
+    for start in range(0, n_columns, size):
+        part = slice(start, start + size)
+        values = numbers[:, part].astype(np.float64)  # a copy
+        absent = np.isnan(values)
+        missing.append(start + np.flatnonzero(absent.any(0) & ~absent.all(0)))
+        values[:, absent.all(0)] = 0
+        centre[part], scale[part] = _quartile_range(values, absent.any(), numbers.dtype)
+    return centre, scale, np.concatenate([*missing, np.zeros(0, np.int64)]).astype(np.int64)
+
+
+def _quartile_range(values, has_missing, dtype):
+    """Medians and interquartile ranges; the range is infinite where all values are equal."""
+    quantile = np.nanquantile if has_missing else np.quantile
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        low, centre, high = quantile(values, [0.25, 0.5, 0.75], axis=0)
+        scale = np.minimum(high - low, np.finfo(np.float64).max)
+        rounding = 4 * np.finfo(dtype).eps * np.abs(centre)
+        for j in np.flatnonzero(scale <= rounding):
+            away = np.abs(values[:, j] - centre[j])
+            away = away[away > rounding[j]]
+            scale[j] = np.median(away) if len(away) else np.inf
+    return centre, scale
+
+
+def squash(numbers, centre, scale, out):
+    """Write scaled, smoothly clipped numbers into `out`, 0 where missing; returns where."""
+    ranges = np.concatenate([np.abs(centre), scale[np.isfinite(scale)]])
+    narrow = numbers.dtype == np.float32 and np.all(ranges < 1e30) and np.all(scale > 1e-30)
+    z = out if narrow else np.empty(numbers.shape)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        np.subtract(numbers, centre.astype(z.dtype), out=z)
+        np.divide(z, scale.astype(z.dtype), out=z)
+        missing = np.isnan(z)
+        z[missing] = 0
+        np.clip(z, -1e6, 1e6, out=z)  # whose square is finite
+        z /= np.sqrt(1 + np.square(z / BOUND))
+    if z is not out:
+        out[:] = z
+    return missing
+
+
+def extremes(numbers):
+    """Of each column, the greatest distance from the median, in ranges, and the value there."""
+    numbers = numbers.reshape(len(numbers), -1)
+    centre, scale, _ = robust_scale(sampled(numbers))
+    least, greatest = numbers.min(0).astype(float), numbers.max(0).astype(float)
+    value = np.where(centre - least > greatest - centre, least, greatest)
+    return np.abs(value - centre) / scale, value

@@ -37,6 +37,7 @@ SYNONYMS = {  # of an argument, in scikit-learn's messages
     "y": r"y|labels?|class(es)?|samples?",
     "sample_weight": r"sample_weight|[Ss]ample weights?",
     "exogenous": r"exogenous\w*|FrozenEstimator|fit before|not fitted yet",
+    "dispelling": r"dispelling|\w+ of Alignment",
     "backbone": r"backbone|\w+ of MLPBackbone|hidden_layer_sizes|dropout",
 }
 DOCUMENTED = (  # warnings that a fit may give, and the files that they come from

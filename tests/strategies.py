@@ -377,8 +377,6 @@ ABSURD = {
     "lam": [10**400],
     "weight_decay": [10**400],
     "hidden_units": [2**63],
-    "batch_size": [2**63],
-    "max_epochs": [10**400],
     "device": ["meta"],
     "random_state": [10**400],
     "endogenous": [StandardScaler],

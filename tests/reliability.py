@@ -133,7 +133,7 @@ def _check_outputs(estimator, X):
         off = np.abs(values.sum(1) - 1).max()
         _require(off < 1e-5, "sums", f"rows of {name} sum to 1 up to {off}")
     for name in ("decision_function", "transform"):
-        _require(np.isfinite(getattr(estimator, name)(X)).all(), "NaN", f"of {name}")
+        _require(np.isfinite(np.asarray(getattr(estimator, name)(X))).all(), "NaN", f"of {name}")
     best = estimator.classes_[proba.argmax(1)]
     _require(np.array_equal(estimator.predict(X), best), "argmax", "predict is another class")
     if isinstance(X, np.ndarray) and X.dtype == np.float64 and "far rows" not in PENDING:

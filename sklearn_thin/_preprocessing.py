@@ -34,7 +34,13 @@ def read_input(net, X, *, reset):
     """
     name = f"{net.preprocessing}_"
     if reset:
-        setattr(net, name, chosen(getattr(net, net.preprocessing), X, net.backbone))
+        given = getattr(net, net.preprocessing)
+        if isinstance(given, type):
+            raise TypeError(
+                f"{net.preprocessing} must be a transformer object, got the class "
+                f"{given.__name__}. Write {given.__name__}()"
+            )
+        setattr(net, name, chosen(given, X, net.backbone))
         net.image_range_ = None
     transformer = getattr(net, name)
     if transformer is None:
@@ -211,7 +217,7 @@ def set_tags(tags, given):
     """Set what X may hold, by a value of the parameter."""
     if isinstance(given, str):
         inner = TablePreprocessor().__sklearn_tags__().input_tags
-    elif hasattr(given, "__sklearn_tags__"):
+    elif hasattr(given, "__sklearn_tags__") and not isinstance(given, type):
         inner = get_tags(given).input_tags
     else:
         return

@@ -42,6 +42,8 @@ SYNONYMS = {  # of an argument, in scikit-learn's messages
 }
 DOCUMENTED = (  # warnings that a fit may give, and the files that they come from
     (r"invalid value encountered in divide", r"_pca\.py$"),  # of PCA, on equal rows
+    (r"overflow encountered in square", r"_pca\.py$"),  # of PCA, on numbers near the largest
+    (r"lbfgs failed to converge", r"_logistic\.py$"),  # of a predictor on such numbers
     (r"overflow encountered in cast", r"_array_api\.py$"),  # of scikit-learn 1.6's check
     (r"endogenous|preprocessor", r"sklearn_thin"),  # of extreme values that the network reads raw
     (r"invalid value encountered in reduce", r"fromnumeric\.py$"),  # of the check for infinity

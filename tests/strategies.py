@@ -52,7 +52,8 @@ def _frame(X, **columns):
 
 
 def _polars(X, **columns):
-    return pl.from_pandas(_frame(X, **columns))
+    named = {f"x{i}": column for i, column in enumerate(X.T)}  # pyarrow would convert frames
+    return pl.DataFrame({**named, **{name: column.tolist() for name, column in columns.items()}})
 
 
 def _levels(X, *levels):

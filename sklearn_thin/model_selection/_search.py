@@ -1,6 +1,5 @@
 """scikit-learn's searches, with candidates that train together."""
 
-import warnings
 from collections import deque
 from dataclasses import dataclass, field
 from numbers import Integral
@@ -15,7 +14,6 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.metadata_routing import _routing_enabled
 
 from sklearn_thin._environment import all_or_nothing
 from sklearn_thin._sharing import sharing
@@ -193,27 +191,11 @@ class StackedSearch:
             ]
             if self.error_score == "raise":
                 raise_first(members)
-            self._warn_of_groups(members)
             how = {"stack_size": self.stack_size, "verbose": self.verbose}
             members = train_all(members, self._run.parallel, **how)
         if self.error_score == "raise":
             raise_first(members)
         return members
-
-    def _warn_of_groups(self, members):
-        """Warn where fits stop early, and lack the groups that the splitter reads."""
-        routed = self._run.routed
-        lacks = routed.splitter.split.get("groups") is not None and not _routing_enabled()
-        stops = any(getattr(member.thin, "early_stopping", False) for member in members)
-        if lacks and stops and not {"groups", "X_val"} & routed.estimator.fit.keys():
-            warnings.warn(
-                "the splitter gets groups, but the fits, which stop early, do not: they may hold "
-                "out rows of groups that they train on. Turn metadata routing on, "
-                "sklearn.set_config(enable_metadata_routing=True), and ask for groups by the "
-                "estimator's set_fit_request(groups=True).",
-                UserWarning,
-                stacklevel=2,
-            )
 
 
 CONSTRAINTS = {"stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]}

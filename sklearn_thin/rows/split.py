@@ -1,5 +1,6 @@
 """The rows that early stopping holds out."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -26,6 +27,8 @@ def hold_out(rows, n_samples, size, seed, shown, *, before, goes_on, classes):
             UserWarning,
             stacklevel=2,
         )
+    if rows.groups is None:
+        warn_of_lost_groups()
     train, held = held_out_indices(size, rows.codes, rows.groups, seed, shown)
     lost = np.setdiff1d(rows.codes, rows.codes[train])
     if len(lost):
@@ -39,6 +42,31 @@ def hold_out(rows, n_samples, size, seed, shown, *, before, goes_on, classes):
     mask = np.zeros(n_samples, dtype=bool)
     mask[rows.index[held]] = True
     return rows[train], rows[held], mask
+
+
+def warn_of_lost_groups():
+    """Warn where a search or cross-validation of scikit-learn has groups that it does not pass.
+
+    Without metadata routing only the splitter gets them, and no argument of a fit shows it. The
+    local variables of the calls around this one do, except in another process.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("sklearn.model_selection."):
+            known = frame.f_locals
+            params = known.get("params")
+            passed = known.get("groups"), params.get("groups") if isinstance(params, dict) else None
+            if any(groups is not None for groups in passed):
+                warnings.warn(
+                    "early_stopping holds out single rows, as the search passes its groups to the "
+                    "splitter alone: rows of one group train and validate. Let it pass them: "
+                    "sklearn.set_config(enable_metadata_routing=True), and "
+                    "set_fit_request(groups=True) of the estimator.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                return
+        frame = frame.f_back
 
 
 def held_out_indices(size, codes, groups, seed, early_stopping):

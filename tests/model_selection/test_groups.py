@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from sklearn import config_context
-from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_thin.model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
-from tests.helpers import small
+from tests.helpers import small, small_encoder
 
 GROUPS = np.arange(200) // 4
 STOPPING = {
@@ -19,17 +19,28 @@ STOPPING = {
 }
 
 
-@pytest.mark.parametrize("kind", [StackedGridSearchCV, StackedRandomizedSearchCV])
+@pytest.mark.parametrize("kind", [GridSearchCV, StackedGridSearchCV, StackedRandomizedSearchCV])
 @pytest.mark.parametrize("name", STOPPING)
 def test_groups_that_the_splitter_alone_gets_are_warned_of(kind, name, rows):
     X, y, _ = rows
     estimator, grid = STOPPING[name]
-    n_iter = {} if kind is StackedGridSearchCV else {"n_iter": 2 if name == "a candidate" else 1}
+    n_iter = {"n_iter": 2 if name == "a candidate" else 1}
+    n_iter = n_iter if kind is StackedRandomizedSearchCV else {}
     search = kind(estimator, grid, cv=GroupKFold(2), **n_iter)
-    with pytest.warns(UserWarning, match=r"splitter gets groups, .*set_fit_request\(groups=True\)"):
+    with pytest.warns(UserWarning, match=r"splitter alone: .*set_fit_request\(groups=True\)"):
         search.fit(X, y, groups=GROUPS)
 
 
+def test_cross_validation_and_encoders_warn_of_groups_too(rows):
+    X, y, z = rows
+    how = {"cv": GroupKFold(2), "groups": GROUPS}
+    with pytest.warns(UserWarning, match="splitter alone"):
+        cross_val_score(small(early_stopping=0.3), X, y, **how)
+    with pytest.warns(UserWarning, match="splitter alone"):
+        cross_val_score(small_encoder(early_stopping=0.3), X, z, **how)
+
+
+@pytest.mark.parametrize("kind", [GridSearchCV, StackedGridSearchCV])
 @pytest.mark.parametrize(
     ("estimator", "given"),
     [
@@ -38,12 +49,12 @@ def test_groups_that_the_splitter_alone_gets_are_warned_of(kind, name, rows):
         (small(early_stopping=0.3), {"groups": GROUPS, "X_val": "X", "y_val": "y"}),
     ],
 )
-def test_groups_that_no_fit_needs_are_not_warned_of(estimator, given, rows):
+def test_groups_that_no_fit_needs_are_not_warned_of(kind, estimator, given, rows):
     X, y, _ = rows
     values = {"X": X[:50], "y": y[:50]}
     given = {key: values.get(v, v) if isinstance(v, str) else v for key, v in given.items()}
     cv = GroupKFold(2) if "groups" in given else 2
-    StackedGridSearchCV(estimator, {"lr": [1e-3]}, cv=cv).fit(X, y, **given)
+    kind(estimator, {"lr": [1e-3]}, cv=cv).fit(X, y, **given)
 
 
 @pytest.mark.parametrize("kind", [GridSearchCV, StackedGridSearchCV])

@@ -236,6 +236,12 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     # ------------------------------------------------------------------ the exogenous side
 
+    def _validate_names(self, names):
+        try:
+            super()._validate_names(names)
+        except ValueError as error:
+            raise ValueError(f"names in the list of exogenous: {error}") from error
+
     def _with_exogenous(self, way, variables, rows, held_out, seed, *, warm, epochs):
         """Tensors of the rows with outputs of the exogenous side; fits the side first."""
         logits = way.asks(self.lam, rows.target) is not None

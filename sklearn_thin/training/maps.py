@@ -21,7 +21,13 @@ def refit_map(module, plan, n_rows=EPOCH_ROWS, generator=None):
     parts = [labels] if plan.map_weight is None else [labels, plan.map_weight]
     module.eval()
     device = next(module.parameters()).device
-    module.eraser.refit(Blocks(module.backbone, plan.train.X["x"], parts, index, device))
+    try:
+        module.eraser.refit(Blocks(module.backbone, plan.train.X["x"], parts, index, device))
+    except torch.linalg.LinAlgError as error:
+        raise FloatingPointError(
+            "dispelling cannot fit its map, as the representation has become too large: "
+            f"{error} Try a lower lr (got {plan.settings.lr})."
+        ) from error
 
 
 def map_weight(weight):

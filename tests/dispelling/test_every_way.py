@@ -69,3 +69,12 @@ def test_a_search_compares_all_ways(rows):
     search = GridSearchCV(small(small_encoder(), max_epochs=1), grid, cv=2, error_score="raise")
     search.fit(X, y, exogenous_target=z)
     assert len(search.cv_results_["params"]) == 6
+
+
+@pytest.mark.parametrize("dispelling", ["erasure", "alignment"])
+def test_weights_that_explode_are_named_by_the_map(dispelling, thin, rows):
+    X, y, z = rows
+    labels = {"exogenous_target": z} if dispelling == "erasure" else {}
+    clf = clone(thin).set_params(dispelling=dispelling, lr=1e30, lam=0.0)
+    with pytest.raises(FloatingPointError, match="lower lr"):
+        clf.fit(X, y, **labels)

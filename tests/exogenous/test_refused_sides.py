@@ -78,7 +78,7 @@ BAD_SIDES = {
     "names twice": (
         {"exogenous": [("a", PCA(4)), ("a", PCA(5))]},
         ValueError,
-        r"not unique: \['a', 'a'\]",
+        r"exogenous: .*not unique: \['a', 'a'\]",
     ),
     "name of a parameter": ({"exogenous": [("depth", PCA(4))]}, ValueError, "conflict.*'depth'"),
     "no names": ({"exogenous": [PCA(4)]}, (ValueError, TypeError), r"\(name, transformer\)"),

@@ -18,6 +18,7 @@ def named_call(method):
     """Raise TypeError for arguments that the method lacks, as Python would name a private class."""
     arguments = signature(method)
     shown = arguments.replace(parameters=list(arguments.parameters.values())[1:])
+    takes_one = sum(p.default is p.empty for p in shown.parameters.values()) <= 1
     by_name = [p.name for p in shown.parameters.values() if p.kind == p.KEYWORD_ONLY]
     hint = f". Pass all but X and y by name, such as {by_name[0]}=..." if by_name else ""
     if len(shown.parameters) == 1:
@@ -25,6 +26,8 @@ def named_call(method):
 
     @wraps(method)
     def checked(self, *args, **named):
+        if takes_one and len(args) == 1 and not named:
+            return method(self, *args)
         try:
             arguments.bind(self, *args, **named)
         except TypeError as error:

@@ -6,6 +6,7 @@ from numbers import Integral, Real
 
 import torch
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
@@ -316,6 +317,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         tags = super().__sklearn_tags__()
         for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
             side = item[-1] if isinstance(item, tuple) else item
+            side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags
             given = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
             if given and not get_tags(side).input_tags.allow_nan:
                 tags.input_tags.allow_nan = False

@@ -245,8 +245,13 @@ def check_weights(sample_weight, X):
     """Sample weights (n_samples,), non-negative and not all zero."""
     try:
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    except OverflowError as error:  # an int beyond float64
-        raise ValueError(f"sample_weight must hold finite numbers: {error}") from error
+    except (OverflowError, ValueError, TypeError) as error:  # ints beyond float64, or text
+        if "sample_weight" in str(error) or "Sample weights" in str(error):
+            raise
+        hint = " class_weight takes 'balanced'." if isinstance(sample_weight, str) else ""
+        raise ValueError(
+            f"sample_weight must hold a finite number for each row: {error}.{hint}"
+        ) from error
     if not weight.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weight

@@ -110,7 +110,9 @@ BAD_WEIGHTS = {
     "negative": (np.linspace(-1, 1, 100), "[Nn]egative"),
     "wrong length": (np.ones(99), r"\(99,\), expected \(100,\)"),
     "NaN": (np.full(100, np.nan), "sample_weight contains NaN"),
-    "beyond float64": ([10**400] * 100, "sample_weight must hold finite numbers"),
+    "beyond float64": ([10**400] * 100, "sample_weight must hold a finite number"),
+    "text": (["heavy"] * 100, "sample_weight must hold a finite number"),
+    "a name": ("balanced", "class_weight takes .balanced."),
 }
 
 

@@ -364,7 +364,7 @@ def test_many_rows_give_their_medians_by_a_sample_that_is_always_the_same(separa
 @pytest.mark.parametrize("value", [-9999, 1e6])
 def test_a_fit_on_raw_rows_warns_where_one_cell_has_spoilt_it(value, separable):
     X, y = separable
-    frame = pd.DataFrame(X, columns=list("abcdefgh"))
+    frame = pd.DataFrame(X.copy(), columns=list("abcdefgh"))
     frame.loc[7, "c"] = value
     with pytest.warns(RuntimeWarning, match=f"'c' .{re.escape(f'{value:g}')}.*endogenous=\"auto\""):
         small(endogenous=None, max_epochs=15, lr=1e-2).fit(frame, y)

@@ -51,7 +51,7 @@ def test_rows_that_overflow_in_prediction_are_named(method, raw_fitted, digits):
 
 @pytest.mark.parametrize("method", ["predict_proba", "transform", "decision_function"])
 def test_an_encoder_names_them_too(method, few, digits):
-    encoder = raw_encoder().fit(few[0], few[2])
+    encoder = raw_encoder(max_epochs=10, random_state=0).fit(few[0], few[2])
     with pytest.raises(ValueError, match=r"the output of ExogenousEncoder .*" + NAMED):
         getattr(encoder, method)(with_rows(digits.X[:40], LARGEST))
 
@@ -63,7 +63,7 @@ def test_images_that_overflow_are_named(digits):
 
 
 def test_rows_of_later_blocks_are_named_by_their_place_in_all(few, digits):
-    encoder = FrozenEstimator(raw_encoder().fit(few[0], few[2]))
+    encoder = FrozenEstimator(raw_encoder(max_epochs=10, random_state=0).fit(few[0], few[2]))
     thin = raw(encoder).fit(*few[:2])
     X = with_rows(np.tile(digits.X[:100], (60, 1)), LARGEST, [5000, 5999])
     with pytest.raises(ValueError, match=r"ExogenousEncoder .* index 5000"):

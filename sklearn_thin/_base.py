@@ -188,10 +188,7 @@ class BaseNet(
         classes=None,
         part="",
     ):
-        """Checked rows; `reset` sets `classes_` and the input's shape and names.
-
-        `part` ends the names of X and y in errors.
-        """
+        """Checked rows; `reset` sets `classes_`, shape and names; `part` ends names in errors."""
         X, y = read_dataset(X, y, verbose=self.verbose)
         with naming("X_val") if part else nullcontext():
             x = read_input(self, X, reset=reset)

@@ -4,7 +4,6 @@ import copy
 import math
 from contextlib import suppress
 from functools import partial
-from itertools import chain
 from time import perf_counter
 
 import torch
@@ -274,8 +273,7 @@ class THINNet(NeuralNetClassifier):
             if values:  # read once; each counts as often as its batch has rows
                 weight = values[0].new_tensor(sizes)
                 means[name] = float(torch.stack(values) @ weight / weight.sum())
-        values = chain(self.module_.parameters(), self.module_.buffers())
-        finite = all(bool(part.isfinite().all()) for part in values)
+        finite = all(bool(part.isfinite().all()) for part in self.module_.state_dict().values())
         record(self.history, prefix, means, len(iterator), finite=finite, lr=self.lr)
 
     def notify(self, method_name, **cb_kwargs):

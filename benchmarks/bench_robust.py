@@ -132,7 +132,7 @@ def accuracy(model, X, y, train, test):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # MLPClassifier's 200 epochs
         warnings.filterwarnings("ignore", "extreme values", RuntimeWarning)  # shown by "raw"
-        warnings.filterwarnings("ignore", "n_quantiles", UserWarning)
+        warnings.filterwarnings("ignore", "n_quantiles", UserWarning)  # more than rows
         return 100 * model.fit(X[train], y[train]).score(X[test], y[test])
 
 

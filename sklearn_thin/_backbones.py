@@ -4,22 +4,20 @@ The specifications are estimators only because of `get_params`: a grid search ca
 `backbone__channels` or `backbone__hidden_layer_sizes`.
 """
 
-import difflib
 import itertools
 import math
 from numbers import Integral, Real
-from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from sklearn_thin._compat import import_torchvision
 from sklearn_thin._environment import check_memory, torch_seed
 from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import shared
-from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures
+from sklearn_thin._torchvision import check_name, load_network
+from sklearn_thin.modules import MLP, ConvNet, GatedMLP
 
 __all__ = ["ConvNetBackbone", "MLPBackbone", "TorchvisionBackbone", "build_backbone"]
 
@@ -30,7 +28,8 @@ class MLPBackbone(BaseEstimator):
     Parameters
     ----------
     hidden_layer_sizes : sequence of int, default=(256, 256)
-        Width of each block. The last width is that of h_endo.
+        Width of each block. The last width is that of h_endo. If empty, h_endo is the input, and
+        the experts read it.
     dropout : float, default=0.0
         Probability of zeroing a unit after each block, in [0, 1).
 
@@ -48,10 +47,16 @@ class MLPBackbone(BaseEstimator):
     def build(self, input_shape):
         """Module for rows of `input_shape`. Images are flattened first."""
         in_features = math.prod(input_shape)
-        widths = _widths(self, "hidden_layer_sizes")
+        widths = _widths(self, "hidden_layer_sizes", least=0)
         _check_weights(self, "hidden_layer_sizes", (in_features, *widths))
         module = MLP(in_features, widths, _dropout(self))
         return module if len(input_shape) == 1 else nn.Sequential(nn.Flatten(), module)
+
+    def build_gated(self, input_shape, n_experts, gate_features):
+        """The same layers, each of `n_experts` maps that the gate mixes."""
+        in_features, widths = math.prod(input_shape), _widths(self, "hidden_layer_sizes", least=0)
+        _check_weights(self, "hidden_layer_sizes", (in_features, *widths), n_experts)
+        return GatedMLP(in_features, widths, n_experts, gate_features, _dropout(self))
 
 
 class ConvNetBackbone(BaseEstimator):
@@ -104,6 +109,23 @@ class ConvNetBackbone(BaseEstimator):
 
     def build(self, input_shape):
         """Module for images of `input_shape`, (channels, height, width)."""
+        n_features, widths = self._sizes(input_shape)
+        if not widths:
+            return self._stem(input_shape, _dropout(self))
+        hidden = MLP(n_features, widths, _dropout(self))
+        return nn.Sequential(self._stem(input_shape), hidden)
+
+    def build_gated(self, input_shape, n_experts, gate_features):
+        """The same network; each linear block has `n_experts` maps that the gate mixes."""
+        n_features, widths = self._sizes(input_shape, n_experts)
+        stem = self._stem(input_shape, 0.0 if widths else _dropout(self))
+        return GatedMLP(n_features, widths, n_experts, gate_features, _dropout(self), stem)
+
+    def _stem(self, input_shape, dropout=0.0):
+        return ConvNet(input_shape[0], self.channels, self.kernel_size, self.pool, dropout)
+
+    def _sizes(self, input_shape, n_experts=1):
+        """Width of the convolutions' output, and widths of the linear blocks, checked."""
         _check_image(self, input_shape)
         channels = _widths(self, "channels")
         for name in ("kernel_size", "pool"):
@@ -120,14 +142,10 @@ class ConvNetBackbone(BaseEstimator):
             )
         sizes = (input_shape[0], *channels)
         _check_weights(self, "channels and kernel_size", sizes, self.kernel_size**2)
-        settings, dropout = (channels, self.kernel_size, self.pool), _dropout(self)
-        if np.iterable(self.hidden_layer_sizes) and not len(self.hidden_layer_sizes):
-            return ConvNet(input_shape[0], *settings, dropout)
         n_features = channels[-1] * math.prod(side // shrunk for side in input_shape[1:])
-        widths = _widths(self, "hidden_layer_sizes")
-        _check_weights(self, "hidden_layer_sizes", (n_features, *widths))
-        hidden = MLP(n_features, widths, dropout)
-        return nn.Sequential(ConvNet(input_shape[0], *settings), hidden)
+        widths = _widths(self, "hidden_layer_sizes", least=0)
+        _check_weights(self, "hidden_layer_sizes", (n_features, *widths), n_experts)
+        return n_features, widths
 
 
 class TorchvisionBackbone(BaseEstimator):
@@ -159,19 +177,9 @@ class TorchvisionBackbone(BaseEstimator):
 
     def build(self, input_shape):
         """Module for images of `input_shape`, (1 or 3, height, width)."""
-        models = import_torchvision().models
-        known = models.list_models(module=models)
-        if self.name not in known:
-            raise ValueError(_unknown_name(self.name, known))
+        check_name(self.name)
         _check_image(self, input_shape)
-        if self.weights is None:
-            return TorchvisionFeatures(models.get_model(self.name))
-        if isinstance(self.weights, str) and not Path(self.weights).suffix:
-            network = models.get_model(self.name, weights=self.weights)
-        else:
-            network = models.get_model(self.name)
-            _load_weights(network, self.weights)
-        return TorchvisionFeatures(network, normalize=True)
+        return load_network(self.name, self.weights)
 
 
 def folds_images(backbone):
@@ -206,7 +214,7 @@ def module_input_shape(backbone, sample_shape):
     return (1, *sample_shape) if len(sample_shape) == 2 else sample_shape
 
 
-def build_backbone(backbone, input_shape):
+def build_backbone(backbone, input_shape, gate=None):
     """Build the module of a backbone and measure the width of its output.
 
     Parameters
@@ -215,6 +223,8 @@ def build_backbone(backbone, input_shape):
         See `THINClassifier`.
     input_shape : tuple of int
         (features,) or (channels, height, width).
+    gate : TreeGate or None, default=None
+        The gate that mixes the layers of the module, or None for a module of x alone.
 
     Returns
     -------
@@ -230,16 +240,21 @@ def build_backbone(backbone, input_shape):
     TypeError
         For a factory that does not return a module.
     """
-    module = _resolve(backbone, input_shape)
+    inputs = [torch.zeros(2, *input_shape)]
+    if gate is None:
+        module = _resolve(backbone, input_shape)
+    else:
+        module = _gated(backbone, input_shape, gate)
+        inputs += [torch.zeros(2, gate.n_experts), torch.zeros(2, gate.in_features)]
     if not isinstance(module, nn.Module):
         raise TypeError(
             f"backbone must give a torch.nn.Module for inputs of shape {input_shape}, "
             f"got {type(module).__name__} from {backbone!r}"
         )
-    module = nn.Sequential(module, nn.Flatten()).cpu()
+    module = (nn.Sequential(module, nn.Flatten()) if gate is None else module).cpu()
     try:
         with torch.no_grad():
-            width = module.eval()(torch.zeros(2, *input_shape)).shape[1]
+            width = module.eval()(*inputs).shape[1]
     except (
         RuntimeError,
         ValueError,
@@ -277,12 +292,36 @@ def deal_experts(estimator, width, depth, n_experts):
     return n_experts, units
 
 
+def gates_layers(gating, backbone, input_shape):
+    """Whether the gate mixes layers of the backbone: "auto" does so for tables, if it can."""
+    if gating != "auto":
+        return gating == "layers"
+    return len(input_shape) == 1 and hasattr(_named(backbone, input_shape), "build_gated")
+
+
+def _named(backbone, input_shape):
+    """The backbone object of a name."""
+    if not isinstance(backbone, str):
+        return backbone
+    if backbone == "auto":
+        return MLPBackbone() if len(input_shape) == 1 else ConvNetBackbone()
+    return TorchvisionBackbone(backbone)
+
+
+def _gated(backbone, input_shape, gate):
+    backbone = _named(backbone, input_shape)
+    if not hasattr(backbone, "build_gated") or isinstance(backbone, type):
+        raise ValueError(
+            "gating='layers' needs a backbone whose layers the gate can mix: an MLPBackbone(...), "
+            "a ConvNetBackbone(...), or an object with build_gated(input_shape, n_experts, "
+            "gate_features), which gives a module of (x, g, gate_input) such as "
+            f"sklearn_thin.modules.GatedMLP. Got {backbone!r}; gating='head' takes any backbone"
+        )
+    return backbone.build_gated(input_shape, gate.n_experts, gate.in_features)
+
+
 def _resolve(backbone, input_shape):
-    if isinstance(backbone, str):
-        if backbone == "auto":
-            backbone = MLPBackbone() if len(input_shape) == 1 else ConvNetBackbone()
-        else:
-            backbone = TorchvisionBackbone(backbone)
+    backbone = _named(backbone, input_shape)
     if isinstance(backbone, nn.Module):
         return copied(backbone)
     if isinstance(backbone, type) and hasattr(backbone, "build"):
@@ -319,13 +358,14 @@ def _checked_image_shape(backbone):
     return sides
 
 
-def _widths(backbone, name):
-    widths = getattr(backbone, name)
-    widths = tuple(widths) if np.iterable(widths) else ()
-    if not widths or not all(map(_is_positive_int, widths)):
+def _widths(backbone, name, least=1):
+    """A parameter with `least` or more widths, as a tuple."""
+    given = getattr(backbone, name)
+    widths = tuple(given) if np.iterable(given) else (None,)
+    if len(widths) < least or not all(map(_is_positive_int, widths)):
         raise ValueError(
             f"{name} of {type(backbone).__name__} must be a sequence of positive ints, "
-            f"got {getattr(backbone, name)!r}"
+            f"got {given!r}"
         )
     return widths
 
@@ -348,29 +388,3 @@ def _dropout(backbone):
 
 def _is_positive_int(value):
     return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
-
-
-def _load_weights(network, file):
-    """Load the weights of a torchvision network from a file, or name the file's fault."""
-    if not Path(file).is_file():
-        raise FileNotFoundError(f"weights of the backbone: there is no file {str(file)!r}")
-    with open(file, "rb") as content:  # outside of the try: a forbidden file is not broken
-        try:
-            network.load_state_dict(torch.load(content, map_location="cpu", weights_only=True))
-        except MemoryError:
-            raise
-        except Exception as error:  # torch.load raises a dozen types on a broken file
-            raise ValueError(
-                f"weights of the backbone: {str(file)!r} does not hold a state dict of "
-                f"torchvision's {type(network).__name__} ({type(error).__name__}: {error})"
-            ) from error
-
-
-def _unknown_name(name, known):
-    close = difflib.get_close_matches(name, ["auto", *known])
-    hint = f" Did you mean {', '.join(map(repr, close))}?" if close else ""
-    return (
-        f"backbone={name!r} is not known.{hint} It must be 'auto', the name of a "
-        "torchvision classifier such as 'resnet18', a backbone object such as "
-        "ConvNetBackbone(), a torch.nn.Module, or a callable from an input shape to a module."
-    )

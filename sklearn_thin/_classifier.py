@@ -315,6 +315,6 @@ class THINClassifier(BaseTHIN):
         """
 
         def experts(module, x, gate_input=None, exogenous_logits=None):
-            return module.experts(module.represent(x, exogenous_logits)).softmax(2)
+            return module.experts(module.represent(x, gate_input, exogenous_logits)).softmax(2)
 
         return self._infer(X, experts)

@@ -330,7 +330,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
         def read(module, x, gate_input=None, exogenous_logits=None):
             if gate_input is None:
-                gate_input = module.represent(x, exogenous_logits)
+                gate_input = module.represent(x, None, exogenous_logits)
             return function(module.gate, gate_input)
 
         return self._infer(X, read)

@@ -5,14 +5,17 @@ Reading order:
 1. :class:`TreeGate`: the mixture weights.
 2. :class:`ExpertEnsemble`: the experts under these weights.
 3. :class:`MLP`, :class:`ConvNet`: the representation that the experts read.
-4. :class:`LinearEraser`, :class:`ConditionalAligner`: dispelling from that representation.
-5. :class:`THINModule`: the whole network.
+4. :class:`GatedMLP`: a representation whose layers the gate mixes too, of :class:`MixedLinear`
+   maps and a :class:`Modulation`.
+5. :class:`LinearEraser`, :class:`ConditionalAligner`: dispelling from that representation.
+6. :class:`THINModule`: the whole network.
 """
 
 from sklearn_thin.modules.alignment import AlignerChain, ConditionalAligner
 from sklearn_thin.modules.backbones import MLP, ConvNet, TorchvisionFeatures
 from sklearn_thin.modules.erasure import LinearEraser
 from sklearn_thin.modules.experts import ExpertEnsemble
+from sklearn_thin.modules.gated_layers import GatedMLP, MixedLinear, Modulation
 from sklearn_thin.modules.thin import THINModule
 from sklearn_thin.modules.tree_gate import TreeGate
 
@@ -22,7 +25,10 @@ __all__ = [
     "ConditionalAligner",
     "ConvNet",
     "ExpertEnsemble",
+    "GatedMLP",
     "LinearEraser",
+    "MixedLinear",
+    "Modulation",
     "THINModule",
     "TorchvisionFeatures",
     "TreeGate",

@@ -51,12 +51,12 @@ class ExpertEnsemble(nn.Module):
         self.n_experts = n_experts
         self.hidden_units = hidden_units
         if hidden_units:
-            self.hidden_weight = _uniform((n_experts, hidden_units, in_features), in_features)
-            self.hidden_bias = _uniform((n_experts, hidden_units), in_features)
+            self.hidden_weight = uniform((n_experts, hidden_units, in_features), in_features)
+            self.hidden_bias = uniform((n_experts, hidden_units), in_features)
             self.norm = nn.BatchNorm1d(n_experts * hidden_units)
         last = hidden_units or in_features
-        self.weight = _uniform((n_experts, n_outputs, last), last)
-        self.bias = _uniform((n_experts, n_outputs), last)
+        self.weight = uniform((n_experts, n_outputs, last), last)
+        self.bias = uniform((n_experts, n_outputs), last)
 
     def forward(self, h):
         if not self.hidden_units:
@@ -134,7 +134,7 @@ def _aligned(h):
     return F.pad(h, (0, -h.shape[-1] % 4))[..., : h.shape[-1]] if h.shape[-1] % 4 else h
 
 
-def _uniform(shape, fan_in):
+def uniform(shape, fan_in):
     """A parameter drawn as `torch.nn.Linear` draws its own."""
     bound = 1 / math.sqrt(fan_in)
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from sklearn_thin.modules.heads import ExpertHead
 from sklearn_thin.modules.tensors import as_float, in_full_precision
@@ -35,6 +36,9 @@ class THINModule(nn.Module):
     eraser : Module or None, default=None
         From the backbone's output and `exogenous_logits` to h_endo, such as
         :class:`LinearEraser` or :class:`AlignerChain`. With None the backbone's output is h_endo.
+    gates_layers : bool, default=False
+        Whether the backbone reads x, g and `gate_input`, such as :class:`GatedMLP`. The gate then
+        mixes its layers too, and cannot read h_endo.
 
     Shape
     -----
@@ -54,31 +58,50 @@ class THINModule(nn.Module):
     (torch.Size([4, 10]), torch.Size([4, 784]))
     """
 
-    def __init__(self, backbone, experts, gate, eraser=None):
+    def __init__(self, backbone, experts, gate, eraser=None, gates_layers=False):
         super().__init__()
         self.backbone = backbone
         self.experts = experts
         self.gate = gate
         self.eraser = eraser
+        self.gates_layers = gates_layers
 
     @property
     def predictor(self):
         """c of a module with one expert: from h to logits."""
         return ExpertHead(self.experts)
 
-    def represent(self, x, exogenous_logits=None, gate_input=None):
+    @property
+    def n_values(self):
+        """Values that predictions hold for each row."""
+        return max(self.experts.n_values, getattr(self.backbone, "n_values", 0))
+
+    def features(self, x, gate_input=None, g=None):
+        """The backbone's output, in front of the eraser: (n_samples, width).
+
+        `g` (n_samples, n_experts) stands for the gate's output.
+        """
+        x = as_float(x)
+        if not self.gates_layers:
+            return self.backbone(x)
+        g = in_full_precision(self.gate, gate_input) if g is None else g
+        return self.backbone(x, g, gate_input)
+
+    def represent(self, x, gate_input=None, exogenous_logits=None, g=None):
         """h_endo, the input of the experts: (n_samples, width)."""
-        h = self.backbone(as_float(x))  # (n, width)
+        h = self.features(x, gate_input, g)
         if self.eraser is None:
             return h
         return in_full_precision(self.eraser, h, exogenous_logits)
 
     def forward(self, x, gate_input=None, exogenous_logits=None):
-        h = self.represent(x, exogenous_logits)  # (n, width)
+        g = in_full_precision(self.gate, gate_input) if self.gates_layers else None
+        h = self.represent(x, gate_input, exogenous_logits, g)  # (n, width)
         z = self.experts(h)  # (n, L, K)
         if z.shape[1] == 1:  # a single expert has all the weight
             return THINOutput(z.squeeze(1), h)
-        g = in_full_precision(self.gate, h if gate_input is None else gate_input)  # (n, L)
+        if g is None:
+            g = in_full_precision(self.gate, h if gate_input is None else gate_input)  # (n, L)
         return THINOutput(torch.einsum("nl,nlk->nk", g, z), h)
 
     def logits(self, x, gate_input=None, exogenous_logits=None):
@@ -88,11 +111,18 @@ class THINModule(nn.Module):
     def hard_logits(self, x, gate_input=None, exogenous_logits=None):
         """Logits of the most probable leaf alone: (n_samples, n_outputs).
 
-        Only the expert of that leaf is computed, unless a leaf averages several experts.
+        Only the expert of that leaf is computed, unless a leaf averages several experts. Gated
+        layers take the maps of that leaf.
         """
-        h = self.represent(x, exogenous_logits)  # (n, width)
-        leaf = self.gate.most_probable_leaf(h if gate_input is None else gate_input)  # (n,)
         shared = self.gate.leaf_to_expert  # (2^D, L), or None for the identity
+        g = None
+        if self.gates_layers:
+            leaf = self.gate.most_probable_leaf(gate_input)  # (n,)
+            g = F.one_hot(leaf, 2**self.gate.depth).to(gate_input.dtype)  # (n, 2^D)
+            g = g if shared is None else g @ shared  # (n, L)
+        h = self.represent(x, gate_input, exogenous_logits, g)  # (n, width)
+        if not self.gates_layers:
+            leaf = self.gate.most_probable_leaf(h if gate_input is None else gate_input)  # (n,)
         if shared is None:
             return self.experts.select(h, leaf)
         if shared.count_nonzero(1).max() == 1:

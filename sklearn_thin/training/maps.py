@@ -2,7 +2,6 @@
 
 import torch
 
-from sklearn_thin.modules.tensors import as_float
 from sklearn_thin.rows.arrays import block_rows
 from sklearn_thin.rows.labels import scaled_to_mean_one
 
@@ -22,7 +21,7 @@ def refit_map(module, plan, n_rows=EPOCH_ROWS, generator=None):
     module.eval()
     device = next(module.parameters()).device
     try:
-        module.eraser.refit(Blocks(module.backbone, plan.train.X["x"], parts, index, device))
+        module.eraser.refit(Blocks(module, plan.train.X, parts, index, device))
     except torch.linalg.LinAlgError as error:
         raise FloatingPointError(
             "dispelling cannot fit its map, as the representation has become too large: "
@@ -38,19 +37,19 @@ def map_weight(weight):
 class Blocks:
     """Blocks of (h, *parts) for a map, computed anew in each pass.
 
-    `x` (n_samples, ...) gives h; `parts` are labels (n_samples, n_labels), and maybe weights
-    (n_samples,). `index` holds the rows to take, in order.
+    `X` holds "x" (n_samples, ...) and maybe "gate_input", which give h; `parts` are labels
+    (n_samples, n_labels), and maybe weights (n_samples,). `index` holds the rows to take, in order.
     """
 
-    def __init__(self, backbone, x, parts, index, device):
-        self.backbone = backbone
-        self.x = x
+    def __init__(self, module, X, parts, index, device):
+        self.module = module
+        self.inputs = [X["x"], *([X["gate_input"]] if module.gates_layers else [])]
         self.parts = parts
         self.index = index
         self.device = device
 
     @torch.no_grad()
     def __iter__(self):
-        for rows in self.index.split(block_rows(self.x, self.device)):
-            h = self.backbone(as_float(self.x[rows].to(self.device)))
+        for rows in self.index.split(block_rows(self.inputs[0], self.device)):
+            h = self.module.features(*(part[rows].to(self.device) for part in self.inputs))
             yield h, *(part[rows].to(self.device) for part in self.parts)

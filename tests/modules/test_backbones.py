@@ -14,7 +14,7 @@ from torch import nn
 from sklearn_thin import ConvNetBackbone, MLPBackbone, THINClassifier, TorchvisionBackbone
 from sklearn_thin._backbones import build_backbone, module_input_shape
 from sklearn_thin._compat import import_torchvision
-from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures
+from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures, TreeGate
 
 
 def part_of(module, kind):
@@ -257,7 +257,6 @@ def test_narrow_images_are_read_where_it_is_plain_which_axis_the_channels_are(sh
 @pytest.mark.parametrize(
     ("backbone", "name"),
     [
-        (MLPBackbone(hidden_layer_sizes=()), "hidden_layer_sizes"),
         (MLPBackbone(hidden_layer_sizes=5), "hidden_layer_sizes"),
         (MLPBackbone(hidden_layer_sizes=(8, 0)), "hidden_layer_sizes"),
         (ConvNetBackbone(channels=(8, 2.5)), "channels"),
@@ -397,3 +396,34 @@ def test_a_module_of_another_input_shape_says_the_shape_of_the_data():
         build_backbone(nn.Linear(10, 3), (9,))
     with pytest.raises(ValueError, match=r"does not take inputs of shape \(64,\)"):
         build_backbone(nn.Conv2d(1, 3, 3), (64,))
+
+
+def test_a_backbone_without_layers_gives_the_experts_the_input():
+    module, width = build_backbone(MLPBackbone(hidden_layer_sizes=()), (5,))
+    x = torch.randn(4, 5)
+    assert width == 5
+    torch.testing.assert_close(module(x), x)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "shape", "width"),
+    [
+        (MLPBackbone((8, 6)), (5,), 6),
+        (MLPBackbone(()), (5,), 5),
+        (MLPBackbone((8,)), (1, 4, 4), 8),
+        (ConvNetBackbone((4,), hidden_layer_sizes=(7,)), (1, 8, 8), 7),
+        (ConvNetBackbone((4,), hidden_layer_sizes=()), (1, 8, 8), 64),
+    ],
+)
+def test_a_gated_backbone_has_the_width_of_the_plain_one(backbone, shape, width):
+    gate = TreeGate(3, 2)
+    module, found = build_backbone(backbone, shape, gate)
+    z = torch.rand(4, 3)
+    assert module(torch.randn(4, *shape), gate(z), z).shape == (4, width)
+    assert found == width == build_backbone(backbone, shape)[1]
+
+
+@pytest.mark.parametrize("backbone", [nn.Linear(5, 4), "resnet18", lambda shape: nn.Flatten()])
+def test_a_backbone_without_gated_layers_is_answered_with_what_it_must_offer(backbone):
+    with pytest.raises(ValueError, match=r"build_gated\(input_shape, n_experts, gate_features\)"):
+        build_backbone(backbone, (5,), TreeGate(3, 2))

@@ -1,0 +1,218 @@
+"""Known exogenous variables: columns of X, or labels that come with each call, as levels."""
+
+import difflib
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils._param_validation import InvalidParameterError
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from sklearn_thin.modules.heads import LogProbabilities
+from sklearn_thin.rows.columns import as_levels, as_table, name_of, read_column
+
+GIVEN = "given"  # stands for labels that come with each call
+
+
+class KnownVariable(TransformerMixin, BaseEstimator):
+    """A column of X as exogenous variable: the levels of labels, or one scaled number.
+
+    `THINClassifier(exogenous="site")` uses it. Labels become probabilities: 1 for their level, and
+    0 for the others. Missing labels, and labels that `fit` lacked, get the frequencies of all
+    levels in `fit`, the gate's prior. Missing numbers get the mean.
+
+    Parameters
+    ----------
+    column : str or int
+        Name or position of the column.
+    kind : {"auto", "labels", "number"}, default="auto"
+        "auto" takes numbers with fractions as a number, such as a temperature, and all else as
+        labels: text, categories, booleans and whole numbers.
+
+    Attributes
+    ----------
+    classes_ : ndarray of str of shape (n_levels,), or None
+        Levels as text, or None for a number.
+    prior_ : ndarray of shape (n_levels,) or (1,)
+        Frequencies of the levels, or the mean of the number.
+    predictor_ : Module
+        The logarithm of the probabilities, as c. A number has none.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Column names, if X has them.
+
+    Examples
+    --------
+    >>> from sklearn_thin.exogenous import KnownVariable
+    >>> known = KnownVariable(1).fit([[0.5, "a"], [0.1, "b"], [0.3, "b"], [0.2, "a"]])
+    >>> known.transform([[0.9, "b"], [0.7, "c"]])
+    array([[0. , 1. ],
+           [0.5, 0.5]], dtype=float32)
+    """
+
+    def __init__(self, column, kind="auto"):
+        self.column = column
+        self.kind = kind
+
+    def fit(self, X, y=None):
+        """Take the levels, or the mean, from a column of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : KnownVariable
+
+        Raises
+        ------
+        ValueError
+            For a column that X lacks, or that holds one label alone, or a label for each row.
+        """
+        table = self._check(X, reset=True)
+        (place,) = places_of(self.column, table)
+        return self.fit_values(read_column(table, place), name_of(table, place))
+
+    def fit_values(self, values, name):
+        """`fit` from the values of the column; `name` names it in errors."""
+        if self.kind not in ("auto", "labels", "number"):
+            raise InvalidParameterError(
+                f"kind of KnownVariable must be 'auto', 'labels' or 'number', got {self.kind!r}"
+            )
+        text = values.dtype == object
+        number = self.kind == "number" or (self.kind == "auto" and not text and has_parts(values))
+        self.classes_ = None
+        if number:
+            if text or not np.isfinite(values).any():
+                raise ValueError(f"{name} is to be a number (kind='number'), but holds none")
+            self.prior_ = np.array([np.mean(values[np.isfinite(values)])], np.float32)
+            return self
+        levels = as_levels(values)
+        known = np.array([level is not None for level in levels], bool)
+        classes, counts = np.unique(levels[known].astype(str), return_counts=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"{name} must hold at least two labels to be an exogenous variable, got "
+                f"{classes.tolist()}"
+            )
+        if len(classes) > len(values) / 2:
+            raise ValueError(
+                f"{name} holds {len(classes)} labels in {len(values)} rows, too many to learn what "
+                "each changes. Bin them, or pass KnownVariable(column, kind='number') for numbers"
+            )
+        self.classes_, self.prior_ = classes, (counts / counts.sum()).astype(np.float32)
+        return self
+
+    def transform(self, X):
+        """Probabilities of the levels, or the number.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_levels) or (n_samples, 1), float32
+        """
+        check_is_fitted(self, "prior_")
+        table = self._check(X, reset=False)
+        (place,) = places_of(self.column, table)
+        return self.transform_values(read_column(table, place), name_of(table, place))
+
+    def transform_values(self, values, name):
+        """`transform` of the values of the column."""
+        if self.classes_ is None:
+            if values.dtype == object:
+                raise ValueError(f"{name} held numbers in fit, and now holds text")
+            return np.where(np.isnan(values), self.prior_, values).astype(np.float32)[:, None]
+        return level_proba(values, self.classes_, self.prior_)
+
+    @property
+    def predictor_(self):
+        """c: logits of the levels, from their probabilities."""
+        if self.classes_ is None:
+            raise AttributeError("a number has no predictor")
+        return LogProbabilities()
+
+    def _check(self, X, *, reset):
+        table = as_table(X)
+        validate_data(self, table, reset=reset, skip_check_array=True)
+        return table
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+
+def level_proba(values, classes, prior):
+    """Probabilities (n, n_levels): 1 for the level of each row, the prior where it is not known."""
+    levels = as_levels(values)
+    place = {level: i for i, level in enumerate(classes.astype(str))}
+    codes = np.array([place.get(level, -1) for level in levels], np.int64)
+    proba = np.zeros((len(codes), len(classes)), np.float32)
+    proba[np.arange(len(codes)), codes] = 1
+    proba[codes < 0] = prior
+    return proba
+
+
+def has_parts(numbers):
+    """Whether some number is not whole."""
+    numbers = numbers[np.isfinite(numbers)]
+    return bool((numbers != np.floor(numbers)).any())
+
+
+def names_columns(exogenous):
+    """Whether a value of the parameter `exogenous` names columns of X."""
+    if isinstance(exogenous, (str, Integral, slice, KnownVariable)):
+        return exogenous is not GIVEN and exogenous != GIVEN
+    if isinstance(exogenous, list):
+        return bool(exogenous) and all(isinstance(item, (str, Integral)) for item in exogenous)
+    return callable(exogenous) and not hasattr(exogenous, "fit") and not isinstance(exogenous, type)
+
+
+def places_of(columns, table):
+    """Positions of the columns that a name, an int, a list, a slice or a selector means."""
+    if callable(columns):
+        columns = columns(table)
+    if isinstance(columns, slice):
+        return _slice(columns, table)
+    columns = [columns] if isinstance(columns, (str, Integral)) else list(columns)
+    return [_place(column, table) for column in columns]
+
+
+def _place(column, table):
+    n_columns = table.shape[1]
+    if isinstance(column, Integral):
+        if -n_columns <= column < n_columns:
+            return int(column) % n_columns
+        raise ValueError(f"exogenous names column {column} of X, but X has {n_columns} columns")
+    names = getattr(table, "columns", None)
+    if names is None:
+        raise ValueError(
+            f"exogenous names the column {column!r}, but X has no column names. Pass a frame, or "
+            f"the position of the column, an int from 0 to {n_columns - 1}"
+        )
+    names = list(names)
+    if column in names:
+        return names.index(column)
+    near = difflib.get_close_matches(column, list(map(str, names)))
+    hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+    shown = ", ".join(repr(name) for name in names[:10]) + (", …" if len(names) > 10 else "")
+    raise ValueError(f"exogenous names the column {column!r}, but X has {shown}.{hint}")
+
+
+def _slice(columns, table):
+    """Positions of a slice; one of names holds its last name too, as in pandas."""
+    start, stop = (
+        _place(end, table) + add if isinstance(end, str) else end
+        for end, add in ((columns.start, 0), (columns.stop, 1))
+    )
+    places = list(range(table.shape[1])[start : stop : columns.step])
+    if not places:
+        raise ValueError(f"exogenous={columns!r} names no column of X, which has {table.shape[1]}")
+    return places

@@ -1,0 +1,136 @@
+"""A column of X as the exogenous variable: its levels or its number, and the ways to name it."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.compose import make_column_selector
+
+from sklearn_thin.exogenous.known import KnownVariable, names_columns, places_of
+
+
+def frame():
+    return pd.DataFrame(
+        {
+            "size": [1.5, 2.0, 3.5, np.nan],
+            "site": ["b", "a", "b", None],
+            "age": [30, 40, 30, 40],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["b", "a", "b", "a"],
+        [1, 0, 1, 0],
+        [1.0, 0.0, 1.0, 0.0],
+        [True, False, True, False],
+        pd.Categorical(["b", "a", "b", "a"]),
+        pd.array([1, 0, 1, 0], dtype="Int64"),
+    ],
+    ids=["text", "int", "whole", "bool", "category", "Int64"],
+)
+def test_labels_of_each_type_become_the_probabilities_of_their_level(values):
+    X = pd.DataFrame({"z": values, "x": 0.5})
+    proba = KnownVariable("z").fit(X).transform(X)
+    np.testing.assert_array_equal(proba, [[0, 1], [1, 0], [0, 1], [1, 0]])
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_missing_and_unseen_labels_get_the_frequencies_of_the_fit(make):
+    known = KnownVariable("z").fit(make({"z": ["a", "b", "b", "b"]}))
+    proba = known.transform(make({"z": ["new", None, "a"]}))
+    np.testing.assert_allclose(proba, [[0.25, 0.75], [0.25, 0.75], [1, 0]])
+
+
+def test_whole_numbers_are_the_same_level_as_ints_and_as_floats():
+    known = KnownVariable(0).fit(np.array([[1], [2], [1], [2]]))
+    np.testing.assert_array_equal(known.transform(np.array([[2.0], [1.0]])), [[0, 1], [1, 0]])
+
+
+def test_numbers_with_fractions_stay_a_number_and_miss_nothing():
+    known = KnownVariable("size").fit(frame())
+    np.testing.assert_allclose(known.transform(frame())[:, 0], [1.5, 2, 3.5, 7 / 3], rtol=1e-6)
+    assert known.classes_ is None
+    assert not hasattr(known, "predictor_")
+
+
+def test_kind_makes_numbers_of_whole_numbers_and_labels_of_fractions():
+    np.testing.assert_array_equal(
+        KnownVariable("age", kind="number").fit(frame()).transform(frame())[:, 0], [30, 40, 30, 40]
+    )
+    table = pd.DataFrame({"dose": [0.5, 1.5, 0.5, 1.5]})
+    assert KnownVariable("dose", kind="labels").fit(table).classes_.tolist() == ["0.5", "1.5"]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"z": ["a", "a", None]}, "at least two labels"),
+        ({"z": ["a", "b", "c"]}, "3 labels in 3 rows"),
+        ({"z": [None, None]}, "at least two labels"),
+    ],
+)
+def test_a_column_without_use_is_named(table, message):
+    with pytest.raises(ValueError, match=rf"column 'z' of X .*{message}"):
+        KnownVariable("z").fit(pd.DataFrame(table))
+
+
+def test_a_kind_that_is_not_known_is_named():
+    with pytest.raises(ValueError, match=r"kind of KnownVariable must be .*'words'"):
+        KnownVariable("age", kind="words").fit(frame())
+
+
+def test_text_in_a_number_is_named():
+    known = KnownVariable("size").fit(frame())
+    with pytest.raises(ValueError, match="column 'size' of X held numbers in fit"):
+        known.transform(frame().assign(size="big"))
+    with pytest.raises(ValueError, match="column 'site' of X is to be a number"):
+        KnownVariable("site", kind="number").fit(frame())
+
+
+@pytest.mark.parametrize(
+    ("columns", "places"),
+    [
+        ("site", [1]),
+        (0, [0]),
+        (-1, [2]),
+        (["age", "size"], [2, 0]),
+        (slice(1, None), [1, 2]),
+        (slice("size", "site"), [0, 1]),
+        (make_column_selector(dtype_include="number"), [0, 2]),
+    ],
+)
+def test_columns_are_named_as_in_a_column_transformer(columns, places):
+    assert names_columns(columns)
+    assert places_of(columns, frame()) == places
+
+
+@pytest.mark.parametrize(
+    ("columns", "table", "message"),
+    [
+        ("sites", frame(), r"X has 'size', 'site', 'age'\. Did you mean 'site'"),
+        (3, frame(), "X has 3 columns"),
+        ("site", np.ones((2, 3)), r"no column names\. Pass a frame, or .* from 0 to 2"),
+        (slice(5, 9), frame(), "names no column"),
+    ],
+)
+def test_a_column_that_is_not_there_is_answered_with_those_that_are(columns, table, message):
+    with pytest.raises(ValueError, match=message):
+        places_of(columns, table)
+
+
+def test_transformers_and_classes_name_no_columns():
+    assert not names_columns(None)
+    assert not names_columns(KnownVariable)
+    assert not names_columns([("a", KnownVariable("a"))])
+    assert not names_columns("given")
+
+
+def test_a_known_variable_clones():
+    assert clone(KnownVariable("site", kind="labels")).get_params() == {
+        "column": "site",
+        "kind": "labels",
+    }

@@ -9,6 +9,7 @@ from sklearn_thin.datasets._mnist import fetch_mnist_r, fetch_mnist_rs
 from sklearn_thin.datasets._rafdb import load_rafdb
 from sklearn_thin.datasets._rotated import load_rotated_digits, make_rotated
 from sklearn_thin.datasets._selection import alternate_classes, split_by_subject
+from sklearn_thin.datasets._sites import make_rotated_sites, make_sites
 from sklearn_thin.datasets._sprites import load_dsprites, make_sprites
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "load_rafdb",
     "load_rotated_digits",
     "make_rotated",
+    "make_rotated_sites",
+    "make_sites",
     "make_sprites",
     "split_by_subject",
 ]

@@ -11,12 +11,16 @@ from sklearn_thin.datasets._rotated import load_rotated_digits, make_rotated
 from sklearn_thin.datasets._selection import alternate_classes, split_by_subject
 from sklearn_thin.datasets._sites import make_rotated_sites, make_sites
 from sklearn_thin.datasets._sprites import load_dsprites, make_sprites
+from sklearn_thin.datasets._uci import fetch_heart_sites, fetch_hydraulic, fetch_wine_quality
 
 __all__ = [
     "ImageAugmentation",
     "alternate_classes",
+    "fetch_heart_sites",
+    "fetch_hydraulic",
     "fetch_mnist_r",
     "fetch_mnist_rs",
+    "fetch_wine_quality",
     "load_affectnet",
     "load_dsprites",
     "load_expressions",

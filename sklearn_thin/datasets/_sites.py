@@ -6,8 +6,9 @@ import numpy as np
 from scipy.special import softmax
 from scipy.stats import ortho_group
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._optional_dependencies import check_pandas_support
 from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_thin.datasets._tables import as_table
 
 CLASSES = ("a", "b", "c")
 # corners of a triangle around 0: no class is larger, whatever way the triangle turns
@@ -218,24 +219,15 @@ def bunch(drawn, X, site, scores, noise, as_frame, return_X_y, random_state):
     """The Bunch that adds features, sites and classes to the entries `drawn`."""
     target = (scores + noise * random_state.gumbel(size=scores.shape)).argmax(1)
     oracle_proba = softmax(scores / max(noise, 1e-9), axis=1)
-    feature_names = [f"x{i}" for i in range(X.shape[1])]
-    frame = None
-    if as_frame:
-        pandas = check_pandas_support("as_frame=True")
-        X = pandas.DataFrame(X, columns=feature_names).assign(site=drawn.site_names[site])
-        target = pandas.Series(target, name="target")
-        feature_names = [*feature_names, "site"]
-        frame = X.assign(target=target)
+    names, labels = [f"x{i}" for i in range(X.shape[1])], drawn.site_names[site]
+    entries = as_table(X, target, names, "site", labels, as_frame)
     if return_X_y:
-        return X, target
+        return entries["data"], entries["target"]
     return Bunch(
-        data=X,
-        target=target,
+        **drawn,
+        **entries,
         target_names=np.array(CLASSES),
         site=site,
         oracle_proba=oracle_proba,
         oracle=float(oracle_proba.max(1).mean()),
-        feature_names=feature_names,
-        frame=frame,
-        **drawn,
     )

@@ -4,6 +4,7 @@ from sklearn_thin.datasets._affectnet import load_affectnet
 from sklearn_thin.datasets._augmentation import ImageAugmentation
 from sklearn_thin.datasets._expressions import load_expressions
 from sklearn_thin.datasets._expw import load_expw
+from sklearn_thin.datasets._fashion import fetch_fashion_r
 from sklearn_thin.datasets._lfw import load_lfw_pairs
 from sklearn_thin.datasets._mnist import fetch_mnist_r, fetch_mnist_rs
 from sklearn_thin.datasets._rafdb import load_rafdb
@@ -16,6 +17,7 @@ from sklearn_thin.datasets._uci import fetch_heart_sites, fetch_hydraulic, fetch
 __all__ = [
     "ImageAugmentation",
     "alternate_classes",
+    "fetch_fashion_r",
     "fetch_heart_sites",
     "fetch_hydraulic",
     "fetch_mnist_r",

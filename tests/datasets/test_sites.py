@@ -28,6 +28,17 @@ def test_within_a_type_a_regression_reaches_the_oracle_and_pooled_it_is_far_belo
     assert accuracy(sites.data, sites.target) < sites.oracle - 0.15
 
 
+def test_a_regression_per_site_has_too_few_rows_for_the_oracle():
+    sites = make_sites(8000, random_state=0)
+    train = np.random.RandomState(0).permutation(8000) < 4000
+    right = 0
+    for site in range(60):
+        rows = sites.site == site
+        model = LogisticRegression().fit(sites.data[rows & train], sites.target[rows & train])
+        right += np.sum(model.predict(sites.data[rows & ~train]) == sites.target[rows & ~train])
+    assert sites.oracle - 0.08 < right / 4000 < sites.oracle - 0.03
+
+
 def test_turned_back_the_rotated_sites_have_one_relation():
     sites = make_rotated_sites(20_000, random_state=0)
     angle = -np.deg2rad(sites.site_angle[sites.site])[:, None]

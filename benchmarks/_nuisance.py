@@ -8,12 +8,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.utils import Bunch
 
 from sklearn_thin.datasets._files import find_file
 
-N_FOLDS = 4  # one fold is the test part, where the set has no split of its own
+TEST_SHARE = 1 / 4  # of the rows or groups, where the set has no split of its own
 SETS = {  # the nuisance variable, the source and its licence
     "emg_gestures": "person; Côté-Allard et al., MyoArmbandDataset, 2019; GPL-3.0",
     "fashion_rotated": "rotation, eight bins; Fashion-MNIST, Xiao, Rasul, Vollgraf, 2017; MIT",
@@ -91,7 +90,7 @@ def draws(name, seed, fraction=None, *, unseen=False):
         levels = np.unique(data.nuisance if fixed is None else data.nuisance[~fixed])
         test = data.nuisance == levels[seed % len(levels)]
     elif fixed is None:
-        test = np.isin(np.arange(len(data.target)), random_part(data, seed))
+        test = random_part(data, seed)
     else:
         test = ~fixed
     train = ~test if fixed is None else fixed & ~test
@@ -106,12 +105,11 @@ def draws(name, seed, fraction=None, *, unseen=False):
 
 
 def random_part(data, seed):
-    """Test rows: the same share of every class of every level, and whole groups."""
-    rows, codes = np.arange(len(data.target)), strata(data)
-    if data.groups is None:
-        return share(rows, codes, 1 / N_FOLDS, np.random.RandomState(seed))
-    folds = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=seed)
-    return next(folds.split(rows, codes, data.groups))[1]
+    """Mask of the test rows: the same share of every class of every level, and whole groups."""
+    groups = np.arange(len(data.target)) if data.groups is None else data.groups
+    first = np.unique(groups, return_index=True)[1]  # a row of each group
+    drawn = share(first, strata(data), TEST_SHARE, np.random.RandomState(seed))
+    return np.isin(groups, groups[drawn])
 
 
 def strata(data):

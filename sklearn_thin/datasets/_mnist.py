@@ -183,10 +183,10 @@ def fetch_mnist_rs(
     root = Path(get_data_home() if data_home is None else data_home).expanduser()
     require_files(root, subset, download_if_missing and not own_files)
     images, target = read_mnist(root, subset, own_files)
-    # equal rows of the subsets must not turn alike
-    seeds = check_random_state(random_state).randint(2**31 - 1, size=len(SUBSETS))
-    rotated = make_rotated(
+    rotated = turn_subset(
         images,
+        subset,
+        random_state,
         max_angle=max_angle,
         n_bins=n_bins,
         angles=angles,
@@ -194,7 +194,6 @@ def fetch_mnist_rs(
         n_scale_bins=n_scale_bins,
         interpolation=interpolation,
         n_copies=n_copies,
-        random_state=seeds[list(SUBSETS).index(subset)],
     )
     target = target[rotated.index]
     if return_X_y:
@@ -207,6 +206,13 @@ def fetch_mnist_rs(
         text += f", scaled by {scale[0]:g} to {scale[1]:g} in {n_scale_bins} bins"
     described = f"{DESCR.strip()}\n\n{text}; {interpolation} interpolation.\n"
     return Bunch(**rotated, target=target, target_names=np.arange(10), DESCR=described)
+
+
+def turn_subset(images, subset, random_state, **rotation):
+    """Rotated images of a subset; equal rows of the subsets do not turn alike."""
+    seeds = check_random_state(random_state).randint(2**31 - 1, size=len(SUBSETS))
+    seed = seeds[list(SUBSETS).index(subset)]
+    return make_rotated(images, random_state=seed, **rotation)
 
 
 def require_files(root, subset, download_if_missing):

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 from dataclasses import fields
 from functools import partial
 from numbers import Integral, Real
+from operator import attrgetter
 
 import numpy as np
 import torch
@@ -13,13 +14,18 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import gen_batches
+from sklearn.utils import gen_batches, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.dataset import Dataset as Tensors
 
 from sklearn_thin._arguments import check_nested, named_call
-from sklearn_thin._backbones import build_backbone, deal_experts
+from sklearn_thin._backbones import (
+    build_backbone,
+    deal_experts,
+    folds_images,
+    module_input_shape,
+)
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
     CASTS,
@@ -32,8 +38,8 @@ from sklearn_thin._environment import (
 )
 from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._pickling import with_packed
-from sklearn_thin._preprocessing import input_of, preprocess, read_input, set_tags, warn_if_spoilt
 from sklearn_thin._sharing import identity, shared
+from sklearn_thin._spoilt import warn_if_spoilt
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import (
     BLOCK,
@@ -43,6 +49,8 @@ from sklearn_thin.rows.arrays import (
     naming,
     read_dataset,
 )
+from sklearn_thin.rows.columns import as_table
+from sklearn_thin.rows.inputs import ArrayInput, TransformedInput
 from sklearn_thin.rows.labels import (
     check_class_weight,
     check_weights,
@@ -53,6 +61,7 @@ from sklearn_thin.rows.labels import (
 )
 from sklearn_thin.rows.rows import Rows
 from sklearn_thin.rows.split import hold_out
+from sklearn_thin.rows.tables import TableInput
 from sklearn_thin.training.callbacks import SklearnCallbacks, check_callbacks
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
@@ -115,7 +124,7 @@ class BaseNet(
             plan = self._plan(X, y, before=before, epochs=epochs, **given)
             self.net_ = new_net(plan)
             train(self.net_, plan)
-        if epochs is None:
+        if epochs is None and getattr(self, self.preprocessing) is None:
             warn_if_spoilt(self, plan)
         return self
 
@@ -152,7 +161,36 @@ class BaseNet(
     def _read_parts(self, X, y, seeds, *, warm, **given):
         """Training rows, and rows held out for early stopping or None, ready for the backbone."""
         rows, held_out = self._split(X, y, seeds.split, warm=warm, **given)
-        return preprocess(self, rows, held_out, seeds.exogenous, warm=warm)
+        parts = [part for part in (rows, held_out) if part is not None]
+        if warm:
+            transform = self.input_.transform
+            inputs = [transform(part.raw) if part.x is None else part.x for part in parts]
+        else:
+            labels, seed = self.classes_[rows.codes], seeds.exogenous
+            fit = partial(self.input_.fit, parts, labels, seed)
+            # only fits that hold out the same rows, by equal seeds, may share
+            key = "input", rows.x is None, self._held_out, self._held_out and seed
+            is_auto = isinstance(getattr(self, self.preprocessing), str)
+            self.input_, inputs = shared(key, fit, owner=self) if is_auto else fit()
+            self.module_input_shape_ = module_input_shape(self.backbone, self.input_.shape)
+        for part, x in zip(parts, inputs, strict=True):
+            part.x = x
+        return rows, held_out
+
+    def _choose_input(self, X):
+        """The unfitted part that makes the backbone's input of X."""
+        given, images = getattr(self, self.preprocessing), folds_images(self.backbone)
+        if isinstance(given, type):
+            raise TypeError(
+                f"{self.preprocessing} must be a transformer object, got the class "
+                f"{given.__name__}. Write {given.__name__}()"
+            )
+        if not (given is None or isinstance(given, str)):
+            return TransformedInput(given, self.preprocessing, images)
+        table = X if isinstance(X, np.ndarray) else as_table(X)
+        if given is None or images or getattr(table, "ndim", 2) > 2:
+            return ArrayInput(images, clips=given is not None)
+        return TableInput()
 
     def _split(self, X, y, seed, *, warm, X_val=None, y_val=None, whole=True, **given):
         rows = self._read(X, y, reset=not warm, **given)
@@ -190,8 +228,10 @@ class BaseNet(
     ):
         """Checked rows; `reset` sets `classes_`, shape and names; `part` ends names in errors."""
         X, y = read_dataset(X, y, verbose=self.verbose)
+        if reset:
+            self.input_ = self._choose_input(X)
         with naming("X_val") if part else nullcontext():
-            x = read_input(self, X, reset=reset)
+            x = self.input_.check(X, self, reset=reset)
         if y is None:
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
@@ -310,6 +350,10 @@ class BaseNet(
         """Whether Ctrl-C or a diverging loss ended the last fit early."""
         return self.net_.interrupted_
 
+    input_shape_ = property(attrgetter("input_.shape"))
+    input_dtype_ = property(attrgetter("input_.dtype"))
+    image_range_ = property(attrgetter("input_.range"))
+
     @property
     def _n_features_out(self):
         return self.module_.experts.in_features
@@ -318,7 +362,8 @@ class BaseNet(
 
     def _tensors(self, X):
         """Number of rows of X, and the module's inputs by name, in blocks of rows."""
-        x = input_of(self, X)
+        x = self.input_.check(X, self)
+        x = self.input_.transform(X) if x is None else x
         return len(x), [{"x": as_tensor(x, self.module_input_shape_)}]
 
     @own_torch_state()
@@ -393,7 +438,13 @@ class BaseNet(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        set_tags(tags, getattr(self, self.preprocessing))
+        given, read = getattr(self, self.preprocessing), tags.input_tags
+        if isinstance(given, str):
+            read.allow_nan = read.categorical = read.string = True
+        elif hasattr(given, "__sklearn_tags__") and not isinstance(given, type):
+            inner = get_tags(given).input_tags
+            read.allow_nan, read.string = inner.allow_nan, inner.string
+            read.categorical = inner.categorical
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

@@ -2,14 +2,18 @@
 
 from operator import attrgetter
 
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from sklearn_thin._arguments import named_call
 from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
-from sklearn_thin._environment import draw_seeds
+from sklearn_thin._environment import draw_seeds, fit_seeded
 from sklearn_thin._pickling import copied
 from sklearn_thin.losses import THINLoss
+from sklearn_thin.rows.arrays import take
 
 
 class ExogenousEncoder(BaseNet):
@@ -203,6 +207,24 @@ class ExogenousEncoder(BaseNet):
         held_out = {"groups": groups, "X_val": X_val, "y_val": y_val}
         return self._fit(X, y, sample_weight=sample_weight, **held_out)
 
+    def sample_shape(self, X, target):
+        """Shape of one sample that the backbone would read after a fit.
+
+        Parameters
+        ----------
+        X, target : rows and labels of that fit
+
+        Returns
+        -------
+        tuple of int
+        """
+        transformer = self._choose_input(X).transformer
+        if transformer is None:
+            return np.shape(X)[1:]
+        if not isinstance(transformer, FrozenEstimator):
+            transformer = fit_seeded(clone(transformer), 0, X, target)
+        return np.shape(transformer.transform(take(X, [0])))[1:]
+
     def _plan(self, X, y, *, before, epochs, **given):
         warm = before is not None
         settings = self._settings(epochs)
@@ -221,5 +243,6 @@ class ExogenousEncoder(BaseNet):
             epochs=epochs,
         )
 
+    preprocessor_ = property(attrgetter("input_.transformer"))
     # c: h_exo ↦ z_exo, the logits of the exogenous classes
     predictor_ = property(attrgetter("module_.predictor"))

@@ -3,6 +3,7 @@
 from copy import deepcopy
 from functools import partial
 from numbers import Integral, Real
+from operator import attrgetter
 
 import torch
 from sklearn.base import clone
@@ -22,14 +23,13 @@ from sklearn_thin._environment import (
     torch_seed,
 )
 from sklearn_thin._pickling import copied
-from sklearn_thin._preprocessing import input_of, sample_shape
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off
 from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
 from sklearn_thin.exogenous.variables import check_variables, fit_side, read_variables
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
-from sklearn_thin.rows.arrays import as_numpy, as_tensor
+from sklearn_thin.rows.arrays import as_numpy
 from sklearn_thin.rows.labels import read_target
 from sklearn_thin.training.maps import map_weight
 
@@ -229,7 +229,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         deal_experts(self, own, self.depth, self.n_experts)
         if self.lam > 0:
             for side in (v.transformer for v in variables if isinstance(v.transformer, BaseNet)):
-                shape = sample_shape(side, rows.raw, rows.target)
+                shape = side.sample_shape(rows.raw, rows.target)
                 reads.append(
                     backbone_width(side.backbone, module_input_shape(side.backbone, shape))
                 )
@@ -276,6 +276,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         side = self.exogenous_side_
         return {} if side is None else side.outputs(X, logits=logits)
 
+    endogenous_ = property(attrgetter("input_.transformer"))
+
     @property
     def exogenous_(self):
         """The frozen transformer, a list of (name, transformer), or None."""
@@ -302,12 +304,13 @@ class BaseTHIN(BaseNet, _BaseComposition):
     # ------------------------------------------------------------------ predicting
 
     def _tensors(self, X):
-        x = as_tensor(input_of(self, X), self.module_input_shape_)
+        n_rows, blocks = super()._tensors(X)
         if self.exogenous_side_ is None:
-            return len(x), [{"x": x}]
+            return n_rows, blocks
+        x = blocks[0]["x"]
         given = X, self.module_.gate.in_features
         blocks = self.exogenous_side_.blocks(*given, logits=self.dispelling_.reads_logits)
-        return len(x), ({"x": x[rows], **frozen} for rows, frozen in blocks)
+        return n_rows, ({"x": x[rows], **frozen} for rows, frozen in blocks)
 
     def _logits(self, X):
         hard = self.inference == "hard"

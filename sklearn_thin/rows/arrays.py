@@ -102,22 +102,24 @@ def split_item(item, i):
     return x, label
 
 
-def check_rows(X, estimator, *, reset, images=False):
+def check_rows(X, estimator, kind, *, reset):
     """X (n_samples, n_features) or images, as a finite array of float32; uint8 images stay uint8.
 
-    `reset` sets the estimator's `n_features_in_`, `feature_names_in_`, `input_shape_` and, for
-    images, `input_dtype_`; else X must match them. `images` are flattened rows of a 2-D X.
+    `reset` sets the estimator's `n_features_in_` and `feature_names_in_`, and the `shape` and, for
+    images, the `dtype` of `kind`, an ArrayInput; else X must match them. With `images` of `kind`
+    the rows of a 2-D X are flattened images.
     """
+    images = kind.images
     keeps_names = hasattr(X, "columns")
     if not keeps_names and not hasattr(X, "tocsr"):  # check_array rejects sparse X
         X = np.asarray(X)
     shape = None
     if getattr(X, "ndim", 2) > 2:
         shape, images = X.shape[1:], True
-        if not reset and shape != estimator.input_shape_:
+        if not reset and shape != kind.shape:
             raise ValueError(
                 f"X has images of shape {shape}, but {type(estimator).__name__} was fitted "
-                f"on samples of shape {estimator.input_shape_}"
+                f"on samples of shape {kind.shape}"
             )
         if len(shape) > 3:
             raise ValueError(
@@ -137,15 +139,15 @@ def check_rows(X, estimator, *, reset, images=False):
         check_text(X, estimator, error)
         raise
     if images:
-        _check_scale(came or X.dtype, X, estimator, reset=reset)
+        _check_scale(came or X.dtype, X, estimator, kind, reset=reset)
     if reset:
-        estimator.input_shape_ = X.shape[1:] if shape is None else shape
-    elif shape is None and len(estimator.input_shape_) > 1:
+        kind.shape = X.shape[1:] if shape is None else shape
+    elif shape is None and len(kind.shape) > 1:
         raise ValueError(
             f"X has flattened samples of shape {X.shape[1:]}, but {type(estimator).__name__} "
-            f"was fitted on images of shape {estimator.input_shape_}; reshape X"
+            f"was fitted on images of shape {kind.shape}; reshape X"
         )
-    return X.reshape(len(X), *estimator.input_shape_)
+    return X.reshape(len(X), *kind.shape)
 
 
 def check_text(X, estimator, error):
@@ -187,11 +189,11 @@ def naming(name):
         raise ValueError(f"{name}: {error}") from error
 
 
-def _check_scale(dtype, X, estimator, *, reset):
+def _check_scale(dtype, X, estimator, kind, *, reset):
     """Raise where images have another scale than in fit: uint8 alone is divided by 255."""
     if reset:
-        estimator.input_dtype_ = dtype
-    fitted = estimator.input_dtype_
+        kind.dtype = dtype
+    fitted = kind.dtype
     if np.uint8 not in (dtype, fitted) or dtype == fitted:
         return
     integers = dtype.kind in "iu" and fitted.kind in "iu"

@@ -1,5 +1,7 @@
 """Tables as they come -> float32 on one scale: the transformer behind `endogenous="auto"`."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.preprocessing import OneHotEncoder
@@ -172,6 +174,30 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+@dataclass
+class TableInput:
+    """A table through a TablePreprocessor; an input as :mod:`sklearn_thin.rows.inputs` has them."""
+
+    transformer: TablePreprocessor = field(default_factory=TablePreprocessor)
+    shape: tuple | None = None
+    range = dtype = None
+
+    def check(self, X, net, *, reset=False):
+        """None; X is checked as a table."""
+        check_table(X, net, reset=reset, least=2 if reset else 1)
+
+    def fit(self, parts, labels, seed):
+        """The fitted input, and the backbone's input for each part; the first part trains."""
+        self.transformer.fit(parts[0].raw)
+        inputs = [self.transform(part.raw) for part in parts]
+        self.shape = inputs[0].shape[1:]
+        return self, inputs
+
+    def transform(self, X):
+        """The backbone's input for a checked table."""
+        return self.transformer.transform_checked(as_table(X))
 
 
 def check_table(X, estimator, *, reset, least=1):

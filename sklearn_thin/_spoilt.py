@@ -1,0 +1,69 @@
+"""A warning where extreme values have spoilt the fit of a net that reads X raw."""
+
+import warnings
+from functools import partial
+
+import numpy as np
+import torch
+from scipy.stats import entropy
+
+from sklearn_thin.losses import cross_entropy
+from sklearn_thin.modules import THINModule
+from sklearn_thin.rows.arrays import infer_rows
+from sklearn_thin.rows.tables import extremes
+
+CHECKED = 1000  # training rows on which the fitted model's loss is computed
+ABOVE = 0.05  # nats by which that loss lies above the training's
+EXTREME = 100  # ranges from the median
+
+
+def warn_if_spoilt(net, plan):
+    """Warn where extreme values have ruined the running statistics of a net that reads X raw.
+
+    The signs: the fitted model's loss on training rows lies above the loss in the training, or is
+    no better than that of the class frequencies, and a column has values that are extreme among
+    its others. Few steps alone raise the loss too.
+    """
+    x = plan.train.X["x"]
+    if x.dtype == torch.uint8:
+        return
+    last = net.history_[-1]
+    trained = last.get("train_cross_entropy", last["train_loss"])
+    loss, constant = eval_losses(net, plan)
+    if loss <= trained + ABOVE and loss <= constant - ABOVE:
+        return
+    distance, value = extremes(x.numpy().reshape(len(x), -1))
+    worst = [j for j in np.argsort(-distance)[:3] if distance[j] > EXTREME]
+    if worst:
+        names = ", ".join(f"{column_name(net, j)} ({value[j]:g})" for j in worst)
+        warnings.warn(
+            f"extreme values have spoilt the fit: the loss on training rows is {loss:.2f}, was "
+            f"{trained:.2f} in the training, and would be {constant:.2f} by the class frequencies "
+            f"alone. Batch normalisation takes its statistics from all values. The most extreme "
+            f'are in {names}. Correct these values, or set {net.preprocessing}="auto".',
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+
+def column_name(net, j):
+    """Words for a column of X, or for the pixel of an image."""
+    if len(net.input_shape_) > 1:
+        return f"pixel {tuple(map(int, np.unravel_index(j, net.input_shape_)))}"
+    names = getattr(net, "feature_names_in_", None)
+    return f"column {j if names is None else repr(names[j])}"
+
+
+def eval_losses(net, plan):
+    """Cross-entropy of the fitted model, on some training rows, and of the class frequencies."""
+    index = torch.linspace(0, len(plan.train) - 1, min(len(plan.train), CHECKED)).long()
+    tensors = {name: rows[index] for name, rows in plan.train.X.items()}
+    weight = tensors.pop("weight", torch.ones(len(index))).numpy()
+    module = net.module_.eval()
+    given = [tensors], len(index), plan.settings.device, module.experts.n_values
+    logits = infer_rows(partial(THINModule.logits, module), *given)
+    codes = plan.train.y[index]
+    losses = cross_entropy(torch.from_numpy(logits), codes).numpy()
+    weight = weight if weight.any() else np.ones_like(weight)
+    frequencies = np.bincount(codes, weight, minlength=logits.shape[1]) / weight.sum()
+    return np.average(losses, weights=weight), entropy(frequencies)

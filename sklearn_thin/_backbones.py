@@ -47,15 +47,15 @@ class MLPBackbone(BaseEstimator):
     def build(self, input_shape):
         """Module for rows of `input_shape`. Images are flattened first."""
         in_features = math.prod(input_shape)
-        widths = _widths(self, "hidden_layer_sizes", least=0)
-        _check_weights(self, "hidden_layer_sizes", (in_features, *widths))
+        widths = _widths(self, "hidden_layer_sizes", in_features, least=0)
         module = MLP(in_features, widths, _dropout(self))
         return module if len(input_shape) == 1 else nn.Sequential(nn.Flatten(), module)
 
     def build_gated(self, input_shape, n_experts, gate_features):
         """The same layers, each of `n_experts` maps that the gate mixes."""
-        in_features, widths = math.prod(input_shape), _widths(self, "hidden_layer_sizes", least=0)
-        _check_weights(self, "hidden_layer_sizes", (in_features, *widths), n_experts)
+        in_features = math.prod(input_shape)
+        more = {"least": 0, "maps": n_experts}
+        widths = _widths(self, "hidden_layer_sizes", in_features, **more)
         return GatedMLP(in_features, widths, n_experts, gate_features, _dropout(self))
 
 
@@ -127,12 +127,12 @@ class ConvNetBackbone(BaseEstimator):
     def _sizes(self, input_shape, n_experts=1):
         """Width of the convolutions' output, and widths of the linear blocks, checked."""
         _check_image(self, input_shape)
-        channels = _widths(self, "channels")
         for name in ("kernel_size", "pool"):
-            if not _is_positive_int(getattr(self, name)):
+            if not _are_positive_ints([getattr(self, name)]):
                 raise ValueError(
                     f"{name} of ConvNetBackbone must be a positive int, got {getattr(self, name)!r}"
                 )
+        channels = _widths(self, "channels", input_shape[0], "kernel_size")
         shrunk = self.pool ** len(channels)
         if min(input_shape[1:]) < shrunk:
             raise ValueError(
@@ -140,12 +140,9 @@ class ConvNetBackbone(BaseEstimator):
                 f"poolings of {self.pool}: at least {shrunk} pixels a side are needed. "
                 "Use fewer channels or pool=1."
             )
-        sizes = (input_shape[0], *channels)
-        _check_weights(self, "channels and kernel_size", sizes, self.kernel_size**2)
         n_features = channels[-1] * math.prod(side // shrunk for side in input_shape[1:])
-        widths = _widths(self, "hidden_layer_sizes", least=0)
-        _check_weights(self, "hidden_layer_sizes", (n_features, *widths), n_experts)
-        return n_features, widths
+        more = {"least": 0, "maps": n_experts}
+        return n_features, _widths(self, "hidden_layer_sizes", n_features, **more)
 
 
 class TorchvisionBackbone(BaseEstimator):
@@ -350,7 +347,7 @@ def _check_image(backbone, input_shape):
 def _checked_image_shape(backbone):
     folded = backbone.image_shape
     sides = tuple(folded) if np.iterable(folded) else ()
-    if len(sides) not in (2, 3) or not all(map(_is_positive_int, sides)):
+    if len(sides) not in (2, 3) or not _are_positive_ints(sides):
         raise ValueError(
             f"image_shape of {type(backbone).__name__} must be (height, width) or (channels, "
             f"height, width), positive ints, got {folded!r}"
@@ -358,23 +355,25 @@ def _checked_image_shape(backbone):
     return sides
 
 
-def _widths(backbone, name, least=1):
-    """A parameter with `least` or more widths, as a tuple."""
+def _widths(backbone, name, n_inputs, side=None, *, least=1, maps=1):
+    """Widths of `least` or more layers; raises where memory does not hold their weights.
+
+    `side` names the side of square windows, whose weights join two units. `maps` of each layer
+    are mixed.
+    """
     given = getattr(backbone, name)
     widths = tuple(given) if np.iterable(given) else (None,)
-    if len(widths) < least or not all(map(_is_positive_int, widths)):
+    if len(widths) < least or not _are_positive_ints(widths):
         raise ValueError(
             f"{name} of {type(backbone).__name__} must be a sequence of positive ints, "
             f"got {given!r}"
         )
+    values = {n: getattr(backbone, n) for n in (name, side) if n}
+    window = maps if side is None else values[side] ** 2
+    n_weights = sum(a * b * window for a, b in itertools.pairwise((n_inputs, *widths)))
+    shown = ", ".join(f"{name}={value}" for name, value in values.items())
+    check_memory(n_weights, f"{shown} of {type(backbone).__name__}")
     return widths
-
-
-def _check_weights(backbone, names, sizes, window=1):
-    """Raise for layers of more weights than memory holds; `window` weights join two units."""
-    n_weights = sum(a * b * window for a, b in itertools.pairwise(sizes))
-    values = ", ".join(f"{name}={getattr(backbone, name)}" for name in names.split(" and "))
-    check_memory(n_weights, f"{values} of {type(backbone).__name__}")
 
 
 def _dropout(backbone):
@@ -386,5 +385,5 @@ def _dropout(backbone):
     return dropout
 
 
-def _is_positive_int(value):
-    return isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+def _are_positive_ints(values):
+    return all(isinstance(v, Integral) and not isinstance(v, bool) and v > 0 for v in values)

@@ -62,7 +62,7 @@ from sklearn_thin.rows.labels import (
 from sklearn_thin.rows.rows import Rows
 from sklearn_thin.rows.split import hold_out
 from sklearn_thin.rows.tables import TableInput
-from sklearn_thin.training.callbacks import SklearnCallbacks, check_callbacks
+from sklearn_thin.training.callbacks import SklearnCallbacks, check_callback
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
 
@@ -109,8 +109,11 @@ class BaseNet(
 
     def set_params(self, **params):
         """Set parameters, also of parts, such as `backbone__dropout`."""
-        check_nested(self, params)
-        return super().set_params(**params)
+        try:
+            return super().set_params(**params)
+        except (AttributeError, TypeError):
+            check_nested(self, params)
+            raise
 
     # ------------------------------------------------------------------ fit
 
@@ -163,8 +166,8 @@ class BaseNet(
         rows, held_out = self._split(X, y, seeds.split, warm=warm, **given)
         parts = [part for part in (rows, held_out) if part is not None]
         if warm:
-            transform = self.input_.transform
-            inputs = [transform(part.raw) if part.x is None else part.x for part in parts]
+            read = self.input_
+            inputs = [read.transform(part.raw) if part.x is None else part.x for part in parts]
         else:
             labels, seed = self.classes_[rows.codes], seeds.exogenous
             fit = partial(self.input_.fit, parts, labels, seed)
@@ -253,11 +256,13 @@ class BaseNet(
 
     def _settings(self, epochs):
         """Settings of the training, checked."""
-        check_class_weight(self.class_weight)
+        if isinstance(self.class_weight, dict):
+            check_class_weight(self.class_weight)
         device = check_device(self.device, self.mixed_precision)
         if self.compile and device.type != "cuda":  # CUDA captures a graph instead
             check_compiler(device.type)
-        check_callbacks(self.callbacks or [])
+        for callback in self.callbacks or []:
+            check_callback(callback)
         settings = {f.name: getattr(self, f.name) for f in fields(Settings)}
         if epochs is not None:
             settings.update(max_epochs=epochs, lr_schedule="constant")

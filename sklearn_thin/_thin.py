@@ -30,8 +30,7 @@ from sklearn_thin.exogenous.variables import check_variables, fit_side, read_var
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import as_numpy
-from sklearn_thin.rows.labels import read_target
-from sklearn_thin.training.maps import map_weight
+from sklearn_thin.rows.labels import read_target, scaled_to_mean_one
 
 
 class BaseTHIN(BaseNet, _BaseComposition):
@@ -71,8 +70,11 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def set_params(self, **params):
         """Set parameters, also of the transformers named in a list of `exogenous`."""
-        check_nested(self, params)
-        return self._set_params("exogenous", **params)
+        try:
+            return self._set_params("exogenous", **params)
+        except (AttributeError, TypeError):
+            check_nested(self, params)
+            raise
 
     # ------------------------------------------------------------------ fit
 
@@ -161,9 +163,9 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def _plan(self, X, y, *, before, epochs, target, **given):
         """The plan of a training; fits both sides. `before` is the net to continue, or None."""
-        warm, settings, target = before is not None, self._settings(epochs), as_numpy(target)
+        warm, settings = before is not None, self._settings(epochs)
         if target is not None:
-            target = read_target(target, X)
+            target = read_target(as_numpy(target), X)
         way, variables = self._check_sides(target, warm)
         seeds = draw_seeds(self.random_state)
         given |= {"target": target, "whole": epochs is None}
@@ -174,7 +176,9 @@ class BaseTHIN(BaseNet, _BaseComposition):
         exogenous = self.exogenous_side_, train.X.get("exogenous_logits")
         labels, sizes = way.map_labels(self.erasure_encoder_, rows.target, *exogenous)
         module = copied(self.module_) if warm else self._build(way, train, sizes, seeds.module)
-        augmentation = None
+        augmentation = weight = None
+        if rows.weight is not None:  # sums of the map's weights neither overflow nor vanish
+            weight = torch.from_numpy(scaled_to_mean_one(rows.weight))
         if self.augment is not None:
             augmentation = Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
         return self._new_plan(
@@ -189,7 +193,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
             epochs=epochs,
             term_source=(Itself(self.exogenous_side_), way, self.lam > 0),
             map_labels=labels,
-            map_weight=map_weight(rows.weight),
+            map_weight=weight,
             augmentation=augmentation,
         )
 

@@ -16,11 +16,10 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_para
 from torch import nn
 
 from sklearn_thin._environment import fit_seeded
-from sklearn_thin._pickling import copied
 from sklearn_thin.exogenous.heads import check_predictor, frozen_head, readable_labels
 from sklearn_thin.exogenous.refusals import columns_hint, refuse_side, refuse_unfitted
 from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
-from sklearn_thin.modules.heads import ClassLogits
+from sklearn_thin.modules.heads import ClassLogits, ExpertHead
 from sklearn_thin.rows.labels import encode_labels
 
 WARNED = WeakSet()  # searches that have warned of unused labels
@@ -212,8 +211,8 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
         if reads == "auto":
             reads = "representation" if c is None else "probabilities"
         head = None
-        if c is not None:  # modules need no conversion
-            head = ClassLogits.frozen(copied(c)) if isinstance(c, nn.Module) else frozen_head(c)
+        if c is not None:  # an encoder's own needs no conversion
+            head = ClassLogits.frozen(c) if isinstance(c, ExpertHead) else frozen_head(c)
         frozen.append(ExogenousVariable(variable.name, transformer, head, reads))
         hs.append(h)
     side = ExogenousSide(frozen, listed=listed)

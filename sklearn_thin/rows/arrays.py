@@ -31,7 +31,10 @@ def read_dataset(X, y=None, *, verbose=0):
     other libraries become NumPy's.
     """
     if not isinstance(X, Dataset):
-        return X.tocsr() if hasattr(X, "tocsr") else as_numpy(X), as_numpy(y)
+        y = y if y is None or isinstance(y, np.ndarray) else as_numpy(y)
+        if isinstance(X, np.ndarray):
+            return X, y
+        return X.tocsr() if hasattr(X, "tocsr") else as_numpy(X), y
     if not hasattr(X, "__len__"):
         raise TypeError(
             f"a data set must have a length, to be read in random order, got {type(X).__name__}"
@@ -282,22 +285,19 @@ def infer_rows(function, blocks, n_rows, device, values=0):
         size = block_rows(first, device, values)
         for start in range(0, len(first), size):
             rows = {name: tensor[start : start + size] for name, tensor in tensors.items()}
+            blocks = {name: _block(part, size, device) for name, part in rows.items()}
             with torch.inference_mode():
-                part = _infer_block(function, rows, size, device)
+                try:
+                    part = function(**blocks)
+                except RuntimeError:  # a user's module may need rows without gaps, for a view
+                    blocks = {name: _block(part, size, device) for name, part in rows.items()}
+                    part = function(**{n: block.contiguous() for n, block in blocks.items()})
             part = part[: len(first) - start].cpu().numpy()
             if whole is None:
                 whole = np.empty((n_rows, *part.shape[1:]), part.dtype)
             whole[done : done + len(part)] = part
             done += len(part)
     return whole
-
-
-def _infer_block(function, rows, size, device):
-    try:
-        return function(**{name: _block(part, size, device) for name, part in rows.items()})
-    except RuntimeError:  # a user's module may need rows without gaps, for a view of them
-        blocks = {name: _block(part, size, device) for name, part in rows.items()}
-        return function(**{name: block.contiguous() for name, block in blocks.items()})
 
 
 def block_rows(rows, device, values=0):

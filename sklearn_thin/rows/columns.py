@@ -25,11 +25,7 @@ def read_columns(table, is_level=None, ignored=()):
 
     `is_level` of an earlier table says what each column must hold. `ignored` numbers are not read.
     """
-    table = as_array(table)
     n_rows, n_columns = table.shape
-    if isinstance(table, np.ndarray) and table.dtype.kind in NUMBERS and not np.any(is_level):
-        numbers = table if table.dtype == np.float32 else table.astype(np.float64, copy=False)
-        return numbers, np.empty((n_rows, 0), object), np.zeros(n_columns, bool)
     if is_level is None:
         columns = [read_column(table, i) for i in range(n_columns)]
         found = np.array([c.dtype == object and len(set(c)) > 1 for c in columns], bool)

@@ -30,7 +30,8 @@ def encode_labels(y, n_samples, *, known=None, name="y", rows="X"):
     `known` are the only classes that y may hold; None takes the classes of y, at least two.
     """
     y = check_labels(y, name)
-    _check_length(y, n_samples, name, rows)
+    if len(y) != n_samples:
+        raise wrong_length(y, n_samples, name, rows)
     classes, codes = sorted_classes(y, name)
     if known is not None:
         places = places_in(known, classes)
@@ -51,7 +52,8 @@ def encode_labels(y, n_samples, *, known=None, name="y", rows="X"):
 def encode_groups(groups, n_samples):
     """int64 codes (n_samples,) of groups of any type."""
     groups = _vector(groups, "groups")
-    _check_length(groups, n_samples, "groups", "X")
+    if len(groups) != n_samples:
+        raise wrong_length(groups, n_samples, "groups", "X")
     return sorted_classes(groups, "groups")[1]
 
 
@@ -81,7 +83,7 @@ def check_labels(y, name="y"):
 
 def _vector(y, name):
     """y as a vector of finite labels without gaps."""
-    y = as_array(y, name)
+    y = y if type(y) is np.ndarray else as_array(y, name)
     if y.ndim > 2 or y.shape[1:] not in ((), (1,)) or not y.ndim:
         hint = f" Of one-hot labels take {name}.argmax(axis=1)." if y.ndim == 2 else ""
         raise ValueError(
@@ -208,12 +210,12 @@ def known_classes(announced, before):
     return before
 
 
-def _check_length(labels, n_samples, name, rows):
-    if len(labels) != n_samples:
-        raise ValueError(
-            f"{name} must have one label for each of the {n_samples} rows of {rows}, got "
-            f"{len(labels)} (inconsistent numbers of samples)"
-        )
+def wrong_length(labels, n_samples, name, rows):
+    """The error of labels that are not one for each row."""
+    return ValueError(
+        f"{name} must have one label for each of the {n_samples} rows of {rows}, got "
+        f"{len(labels)} (inconsistent numbers of samples)"
+    )
 
 
 def read_target(exogenous_target, X):
@@ -322,8 +324,6 @@ def _weight_of_each(class_weight, classes):
 
 def check_class_weight(class_weight):
     """Raise for a dict whose values are no weights, before any row is read."""
-    if not isinstance(class_weight, dict):
-        return
     for label, weight in class_weight.items():
         number = isinstance(weight, (Real, np.bool_))
         if not number or not 0 <= weight <= sys.float_info.max:

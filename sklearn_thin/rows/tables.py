@@ -8,8 +8,8 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
-from sklearn_thin.rows.arrays import BLOCK, room_for, take
-from sklearn_thin.rows.columns import as_table, read_columns
+from sklearn_thin.rows.arrays import BLOCK, NUMBERS, room_for, take
+from sklearn_thin.rows.columns import as_array, as_table, read_columns
 
 SAMPLE = 2**15  # most rows that medians, quartiles and levels are taken from
 LEVELS = 256  # most columns that one column of text becomes
@@ -92,8 +92,8 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             For infinite values.
         """
         table = check_table(X, self, reset=True)
-        numbers, levels, self.is_level_ = read_columns(sampled(table))
-        check_finite(numbers)
+        table = table if len(table) <= SAMPLE else sampled(table)
+        numbers, levels, self.is_level_ = finite_columns(table)
         self.centre_, self.scale_, self.missing_ = robust_scale(numbers)
         self.mark_ = np.isnan(numbers[:, self.missing_]).std(0)
         self.encoder_ = None
@@ -124,8 +124,10 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
 
     def transform_checked(self, table):
         """`transform` of a table that :func:`check_table` returned."""
-        n_rows = len(table)
-        rows = room_for("the preprocessed table", (n_rows, self._n_features_out))
+        n_rows, n_columns = len(table), len(self.scale_) + len(self.missing_)
+        if self.encoder_ is not None:
+            n_columns += len(self.encoder_.get_feature_names_out())
+        rows = room_for("the preprocessed table", (n_rows, n_columns))
         for start in range(0, n_rows, BLOCK):
             part = slice(start, min(start + BLOCK, n_rows))
             self._fill(rows[part], table if n_rows <= BLOCK else take(table, part))
@@ -135,18 +137,12 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         """Write the columns of a block into `rows`."""
         ignored = np.isinf(self.scale_)
         ignored[self.missing_] = False
-        numbers, levels, _ = read_columns(table, self.is_level_, ignored)
-        check_finite(numbers)
+        numbers, levels, _ = finite_columns(table, self.is_level_, ignored)
         n_numbers, n_missing = len(self.scale_), len(self.missing_)
         missing = squash(numbers, self.centre_, self.scale_, rows[:, :n_numbers])
         rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_] * self.mark_
         if self.encoder_ is not None:
             rows[:, n_numbers + n_missing :] = self.encoder_.transform(levels)
-
-    @property
-    def _n_features_out(self):
-        n_levels = 0 if self.encoder_ is None else len(self.encoder_.get_feature_names_out())
-        return len(self.scale_) + len(self.missing_) + n_levels
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` returns.
@@ -197,7 +193,8 @@ class TableInput:
 
     def transform(self, X):
         """The backbone's input for a checked table."""
-        return self.transformer.transform_checked(as_table(X))
+        table = X if isinstance(X, np.ndarray) else as_table(X)
+        return self.transformer.transform_checked(table)
 
 
 def check_table(X, estimator, *, reset, least=1):
@@ -206,7 +203,7 @@ def check_table(X, estimator, *, reset, least=1):
     `reset` sets the estimator's `n_features_in_` and `feature_names_in_`; else X must match them.
     Values are checked where blocks of rows are read.
     """
-    X = as_table(X)
+    X = X if isinstance(X, np.ndarray) else as_table(X)
     if getattr(X, "ndim", 2) > 2 and not reset:
         raise ValueError(
             f"X has images of shape {X.shape[1:]}, but {type(estimator).__name__} was fitted on "
@@ -221,16 +218,22 @@ def check_table(X, estimator, *, reset, least=1):
     return X_checked
 
 
-def check_finite(numbers):
-    """Raise for infinite values."""
+def finite_columns(table, is_level=None, ignored=()):
+    """As :func:`read_columns`, with a short way for numbers alone; raises for infinite values."""
+    table = table if isinstance(table, np.ndarray) else as_array(table)
+    plain = isinstance(table, np.ndarray) and table.dtype.kind in NUMBERS
+    if plain and not np.any(is_level):
+        numbers = table if table.dtype == np.float32 else table.astype(np.float64, copy=False)
+        levels, is_level = np.empty((len(table), 0), object), np.zeros(table.shape[1], bool)
+    else:
+        numbers, levels, is_level = read_columns(table, is_level, ignored)
     with np.errstate(over="ignore", invalid="ignore"):  # sums of the largest numbers
         assert_all_finite(numbers, allow_nan=True, input_name="X")
+    return numbers, levels, is_level
 
 
 def sampled(table):
-    """Some of the rows, if they are many."""
-    if len(table) <= SAMPLE:
-        return table
+    """Some of many rows."""
     return take(table, np.sort(np.random.RandomState(0).permutation(len(table))[:SAMPLE]))
 
 
@@ -283,7 +286,8 @@ def squash(numbers, centre, scale, out):
 def extremes(numbers):
     """Of each column, the greatest distance from the median, in ranges, and the value there."""
     numbers = numbers.reshape(len(numbers), -1)
-    centre, scale, _ = robust_scale(sampled(numbers))
+    sample = numbers if len(numbers) <= SAMPLE else sampled(numbers)
+    centre, scale, _ = robust_scale(sample)
     least, greatest = numbers.min(0).astype(float), numbers.max(0).astype(float)
     value = np.where(centre - least > greatest - centre, least, greatest)
     return np.abs(value - centre) / scale, value

@@ -45,20 +45,16 @@ class TensorBatches:
         y = next(iter(X.values())) if y is None else y  # skorch predicts without labels
         if self.device.type == "cuda":
             X, y = self._placed(X, y)
-        order = None
+        order = torch.arange(len(self.dataset))
         if self.generator is not None:
-            order = torch.randperm(len(self.dataset), generator=self.generator).to(y.device)
+            order = torch.randperm(len(self.dataset), generator=self.generator)
+        order = order.to(y.device)
         for start, stop in self._bounds:
-            part = slice(start, stop) if order is None else order[start:stop]
-            batch = {name: self._batch(rows, part) for name, rows in X.items()}
-            yield batch, self._batch(y, part)
-
-    def _batch(self, rows, part):
-        """Rows by a slice or by their index (batch,)."""
-        if isinstance(part, slice):
-            # a copy, as a module may write into its input, and the rows are the user's
-            return rows[part].to(self.device, copy=True)
-        return rows.index_select(0, part).to(self.device)
+            part = order[start:stop]
+            # copies, as a module may write into its input, and the rows are the user's
+            batch = {name: rows.index_select(0, part) for name, rows in [*X.items(), ("", y)]}
+            batch = {name: rows.to(self.device) for name, rows in batch.items()}
+            yield batch, batch.pop("")
 
     def _placed(self, X, y):
         """All rows on the GPU, if they fit."""

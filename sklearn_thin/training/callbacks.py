@@ -1,33 +1,8 @@
 """skorch callbacks of our own: the progress bar, the map's refits, the bridge to scikit-learn's."""
 
-import copy
-
-from skorch.callbacks import Callback, EarlyStopping, PrintLog
+from skorch.callbacks import Callback, EarlyStopping
 
 from sklearn_thin.training.maps import refit_map
-
-OWN = "sklearn_thin."  # starts the names of our own callbacks; users' may have any other
-
-
-def callbacks_of(plan):
-    """Copies of the user's callbacks between our own, whose names start with OWN."""
-    own, last = {}, {}
-    if plan.verbose == 1:
-        own["progress_bar"] = EpochBar(plan.name, plan.settings.max_epochs)
-    if plan.verbose > 1:
-        own["print_log"] = PrintLog()
-    own |= plan.followers
-    if plan.settings.n_iter_no_change is not None:
-        own["early_stopping"] = early_stopping(plan)
-    if plan.map_labels is not None:
-        last["map"] = RefitMap(plan)  # after callbacks that restore weights
-    named = [[(OWN + name, callback) for name, callback in part.items()] for part in (own, last)]
-    return [*named[0], *copy.deepcopy(plan.callbacks), *named[1]]
-
-
-def users_callbacks(net):
-    """The callbacks of a net without our own."""
-    return [(name, cb) for name, cb in net.callbacks_ if not name.startswith(OWN)]
 
 
 class RefitMap(Callback):
@@ -103,15 +78,14 @@ class SklearnCallbacks(Callback):
         self.context.call_on_fit_task_end(estimator=self.estimator, **self.fit)
 
 
-def check_callbacks(callbacks):
-    """Raise TypeError for a list that does not hold skorch callbacks."""
-    for callback in callbacks:
-        named = isinstance(callback, tuple) and len(callback) == 2
-        if not isinstance(callback[1] if named else callback, (Callback, type)):
-            raise TypeError(
-                "callbacks must be a list of skorch callbacks, or of (name, callback), "
-                f"got {callback!r} in it"
-            )
+def check_callback(callback):
+    """Raise TypeError for an item of the user's list that is no skorch callback."""
+    named = isinstance(callback, tuple) and len(callback) == 2
+    if not isinstance(callback[1] if named else callback, (Callback, type)):
+        raise TypeError(
+            "callbacks must be a list of skorch callbacks, or of (name, callback), "
+            f"got {callback!r} in it"
+        )
 
 
 def early_stopping(plan):

@@ -3,7 +3,6 @@
 import torch
 
 from sklearn_thin.rows.arrays import block_rows
-from sklearn_thin.rows.labels import scaled_to_mean_one
 
 EPOCH_ROWS = 8192  # rows for the map of an epoch; the last map is fitted to all
 
@@ -27,11 +26,6 @@ def refit_map(module, plan, n_rows=EPOCH_ROWS, generator=None):
             "dispelling cannot fit its map, as the representation has become too large: "
             f"{error} Try a lower lr (got {plan.settings.lr})."
         ) from error
-
-
-def map_weight(weight):
-    """Sample weights (n,) for the map, whose sums neither overflow nor vanish; None for None."""
-    return None if weight is None else torch.from_numpy(scaled_to_mean_one(weight))
 
 
 class Blocks:

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback
+from skorch.callbacks import PrintLog
 from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
@@ -17,12 +17,13 @@ from sklearn_thin._pickling import pack, unpack
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
 from sklearn_thin.rows.arrays import BLOCK
-from sklearn_thin.training.batches import TensorBatches
-from sklearn_thin.training.callbacks import OWN, callbacks_of, users_callbacks
+from sklearn_thin.training.batches import TensorBatches, batch_bounds
+from sklearn_thin.training.callbacks import EpochBar, RefitMap, early_stopping
 from sklearn_thin.training.capture import CapturedNetStep
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 PROGRAMS = 64  # programs that a process compiles; torch computes further ones eagerly
+OWN = "sklearn_thin."  # starts the names of our own callbacks; users' may have any other
 # parameters of a net that hold rows, or that predictions do not need
 OF_TRAINING = ("callbacks", "train_split", "iterator_train__generator", "augmentation")
 BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
@@ -61,6 +62,27 @@ def new_net(plan):
     if plan.before is not None:
         _carry_over(plan.before, net)
     return net
+
+
+def callbacks_of(plan):
+    """Copies of the user's callbacks between our own, whose names start with OWN."""
+    own, last = {}, {}
+    if plan.verbose == 1:
+        own["progress_bar"] = EpochBar(plan.name, plan.settings.max_epochs)
+    if plan.verbose > 1:
+        own["print_log"] = PrintLog()
+    own |= plan.followers
+    if plan.settings.n_iter_no_change is not None:
+        own["early_stopping"] = early_stopping(plan)
+    if plan.map_labels is not None:
+        last["map"] = RefitMap(plan)  # after callbacks that restore weights
+    named = [[(OWN + name, callback) for name, callback in part.items()] for part in (own, last)]
+    return [*named[0], *copy.deepcopy(plan.callbacks), *named[1]]
+
+
+def users_callbacks(net):
+    """The callbacks of a net without our own."""
+    return [(name, cb) for name, cb in net.callbacks_ if not name.startswith(OWN)]
 
 
 def train(net, plan):
@@ -172,7 +194,7 @@ class THINNet(NeuralNetClassifier):
         self.record_batches = record_batches
         self.fast = fast
         self.mixed_precision = mixed_precision
-        self.listeners_ = self.ctrl_c_ = None
+        self.ctrl_c_ = None
         self.interrupted_ = False
 
     @property
@@ -254,7 +276,6 @@ class THINNet(NeuralNetClassifier):
         if iterator is None:
             return
         self._set_training(training)
-        self.listeners_ = self._listeners()
         sizes, terms = [], {"loss": [], "dispelling": []}
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=training)
@@ -274,27 +295,14 @@ class THINNet(NeuralNetClassifier):
                 weight = values[0].new_tensor(sizes)
                 means[name] = float(torch.stack(values) @ weight / weight.sum())
         finite = all(bool(part.isfinite().all()) for part in self.module_.state_dict().values())
-        record(self.history, prefix, means, len(iterator), finite=finite, lr=self.lr)
+        record(self.history, prefix, means, len(sizes), finite=finite, lr=self.lr)
 
     def notify(self, method_name, **cb_kwargs):
-        if method_name in BATCH_EVENTS and not self.record_batches:
-            for method in self.listeners_[method_name]:
-                method(self, **cb_kwargs)
-        elif method_name != "on_epoch_end":
-            super().notify(method_name, **cb_kwargs)
+        if method_name != "on_epoch_end":
+            if self.callbacks_ or method_name not in BATCH_EVENTS:  # which take their time
+                super().notify(method_name, **cb_kwargs)
         elif ends_training(partial(super().notify, method_name, **cb_kwargs), self.ctrl_c_):
             raise StopTraining
-
-    def _listeners(self):
-        """Methods that callbacks override, by event; calling all of them would slow batches."""
-        methods = {
-            name: [getattr(callback, name) for _, callback in self.callbacks_]
-            for name in BATCH_EVENTS
-        }
-        return {
-            name: [m for m in own if getattr(m, "__func__", None) is not getattr(Callback, name)]
-            for name, own in methods.items()
-        }
 
     # ------------------------------------------------------------------ a training
 
@@ -305,7 +313,7 @@ class THINNet(NeuralNetClassifier):
         self.step_ = self.fast_step() if self.fast else self.step
         self.schedule_ = None
         if self.lr_schedule == "cosine":
-            n_batches = len(self.get_iterator(X, training=True))
+            n_batches = len(batch_bounds(len(X), self.batch_size))
             self.schedule_ = cosine_schedule(self.optimizer_, self.max_epochs, n_batches)
         try:
             with noting_ctrl_c() as self.ctrl_c_:
@@ -322,7 +330,7 @@ class THINNet(NeuralNetClassifier):
                 self.optimizer_.state.clear()  # its moments are not finite either
             raise
         finally:
-            self.good_weights_ = self.listeners_ = self.step_ = self.schedule_ = None
+            self.good_weights_ = self.step_ = self.schedule_ = None
             self._set_training(False)
         return self
 
@@ -356,7 +364,7 @@ class THINNet(NeuralNetClassifier):
         # the optimizer refers to tensors, which are not pickled; nor are programs, or what
         # `tidy` has not yet removed where a callback pickles
         names = ("module", "module_", "optimizer_", "criterion", "criterion_", "step_", "schedule_")
-        state = dict.fromkeys((*names, *OF_TRAINING, "listeners_", "good_weights_", "ctrl_c_"))
+        state = dict.fromkeys((*names, *OF_TRAINING, "good_weights_", "ctrl_c_"))
         kept = {"callbacks_": users_callbacks(self), "packed_module_": pack(self.module_)}
         return {**vars(self), **state, **kept}
 

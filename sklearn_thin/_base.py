@@ -14,6 +14,7 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import gen_batches, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -66,6 +67,7 @@ from sklearn_thin.training.callbacks import SklearnCallbacks, check_callback
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
 
+LOGITS = {"soft": THINModule.logits, "hard": THINModule.hard_logits}
 COUNT = 2**63 - 1  # largest int of torch
 FLOAT = float(np.finfo(np.float32).max)
 
@@ -103,6 +105,9 @@ class BaseNet(
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
+    # a net may have a frozen side beside it, whose outputs the gate and the map read
+    exogenous = exogenous_side_ = dispelling_ = None
+    inference = "soft"
     preprocessing = "preprocessor"  # parameter of the transformer in front of the backbone
     _architecture = ("backbone", "hidden_units")  # a fit that continues another cannot change these
     _computes = ("backbone",)  # if these are equal, modules of equal shapes compute the same
@@ -198,7 +203,8 @@ class BaseNet(
     def _split(self, X, y, seed, *, warm, X_val=None, y_val=None, whole=True, **given):
         rows = self._read(X, y, reset=not warm, **given)
         before, self.validation_mask_ = self.validation_mask_ if warm else None, None
-        X_val, y_val = read_dataset(X_val, y_val, verbose=self.verbose)
+        if X_val is not None:
+            X_val, y_val = read_dataset(X_val, y_val, verbose=self.verbose)
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val must be passed together, got only one of them")
         if X_val is not None:
@@ -270,8 +276,8 @@ class BaseNet(
             settings["n_iter_no_change"] = None
         return Settings(**{**settings, "device": device})
 
-    def _build_module(self, seed, *, gate_width=None, depth=0, n_experts=None):
-        """A THINModule, initialised under `seed`; with `gate_width` None its gate reads h_endo."""
+    def _build_module(self, seed, gate_input=None, *, depth=0, n_experts=None):
+        """A THINModule, initialised under `seed`; with `gate_input` None its gate reads h_endo."""
         values = {name: getattr(self, name) for name in self._architecture}
         self.architecture_ = shared(  # as texts take their time
             ("architecture", *values.values()),
@@ -280,7 +286,8 @@ class BaseNet(
         with torch_seed(seed, torch.device("cpu")):
             backbone, width = build_backbone(self.backbone, self.module_input_shape_)
             n_experts, units = deal_experts(self, width, depth, n_experts)
-            gate = TreeGate(gate_width or width, depth, n_experts)
+            gate_width = width if gate_input is None else gate_input.shape[1]
+            gate = TreeGate(gate_width, depth, n_experts)
             experts = ExpertEnsemble(width, len(self.classes_), n_experts, units)
             return THINModule(backbone, experts, gate)
 
@@ -368,21 +375,22 @@ class BaseNet(
     def _tensors(self, X):
         """Number of rows of X, and the module's inputs by name, in blocks of rows."""
         x = self.input_.check(X, self)
-        x = self.input_.transform(X) if x is None else x
-        return len(x), [{"x": as_tensor(x, self.module_input_shape_)}]
+        x = as_tensor(self.input_.transform(X) if x is None else x, self.module_input_shape_)
+        if self.exogenous_side_ is None:
+            return len(x), [{"x": x}]
+        given = X, self.net_.module_.gate.in_features
+        blocks = self.exogenous_side_.blocks(*given, logits=self.dispelling_.reads_logits)
+        return len(x), ({"x": x[rows], **frozen} for rows, frozen in blocks)
 
     @own_torch_state()
     def _infer(self, X, function):
         """`function(module, **inputs)` over all rows of X."""
         check_is_fitted(self, "net_")
         n_rows, blocks = self._tensors(read_dataset(X, verbose=self.verbose)[0])
-        module = self.module_.eval()
+        module = self.net_.module_.eval()
         function, device = partial(function, module), next(module.parameters()).device
         whole = infer_rows(function, blocks, n_rows, device, module.experts.n_values)
         return check_finite(whole, f"the output of {type(self).__name__}")
-
-    def _logits(self, X):
-        return self._infer(X, THINModule.logits)
 
     @named_call
     def predict_proba(self, X):
@@ -397,7 +405,7 @@ class BaseNet(
         ndarray of shape (n_samples, n_classes), float32
             Columns in the order of `classes_`.
         """
-        proba = self._logits(X)
+        proba = self._infer(X, LOGITS[self.inference])
         with np.errstate(over="ignore"):  # of differences, whose exponentials are 0 anyway
             for rows in gen_batches(len(proba), BLOCK):  # softmax makes several copies
                 proba[rows] = softmax(proba[rows], axis=1)
@@ -415,7 +423,7 @@ class BaseNet(
         -------
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes; float32
         """
-        logits = self._logits(X)
+        logits = self._infer(X, LOGITS[self.inference])
         if logits.shape[1] != 2:
             return logits
         difference = logits[:, 1].astype(float) - logits[:, 0]
@@ -450,6 +458,11 @@ class BaseNet(
             inner = get_tags(given).input_tags
             read.allow_nan, read.string = inner.allow_nan, inner.string
             read.categorical = inner.categorical
+        for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
+            side = item[-1] if isinstance(item, tuple) else item
+            side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags
+            given = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
+            read.allow_nan &= not given or get_tags(side).input_tags.allow_nan
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

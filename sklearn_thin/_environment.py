@@ -136,7 +136,7 @@ def fit_seeded(estimator, seed, *args):
 @contextmanager
 def all_or_nothing(estimator, errors=BaseException):
     """A fit that fails restores the fitted attributes of before, except for a marked new net."""
-    before = fitted_attributes(estimator)
+    before = vars(estimator).copy()
     try:
         yield
     except errors:
@@ -144,17 +144,14 @@ def all_or_nothing(estimator, errors=BaseException):
         if net is before.get("net_") or not net.interrupted_:
             for name in fitted_attributes(estimator):
                 delattr(estimator, name)
-            vars(estimator).update(before)
+            vars(estimator).update(fitted_attributes(before))
         raise
 
 
 def fitted_attributes(estimator):
-    """Fitted attributes of an estimator, by name."""
-    return {
-        name: value
-        for name, value in vars(estimator).items()
-        if name.endswith("_") and not name.startswith("_")
-    }
+    """Fitted attributes of an estimator, or of its attributes in a dict, by name."""
+    values = estimator if isinstance(estimator, dict) else vars(estimator)
+    return {k: value for k, value in values.items() if k.endswith("_") and k[0] != "_"}
 
 
 # ------------------------------------------------------------------ devices

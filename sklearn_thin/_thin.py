@@ -7,8 +7,6 @@ from operator import attrgetter
 
 import torch
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
@@ -28,7 +26,6 @@ from sklearn_thin.dispelling import WAYS, Cosine, Off
 from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
 from sklearn_thin.exogenous.variables import check_variables, fit_side, read_variables
 from sklearn_thin.losses import THINLoss
-from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import as_numpy
 from sklearn_thin.rows.labels import read_target, scaled_to_mean_one
 
@@ -175,7 +172,12 @@ class BaseTHIN(BaseNet, _BaseComposition):
         train, valid = self._with_exogenous(*sides, seeds.exogenous, warm=warm, epochs=epochs)
         exogenous = self.exogenous_side_, train.X.get("exogenous_logits")
         labels, sizes = way.map_labels(self.erasure_encoder_, rows.target, *exogenous)
-        module = copied(self.module_) if warm else self._build(way, train, sizes, seeds.module)
+        if warm:
+            module = copied(self.module_)
+        else:
+            tree = {"depth": self.depth, "n_experts": self.n_experts}
+            module = self._build_module(seeds.module, train.X.get("gate_input"), **tree)
+            module.eraser = way.make_map(module.experts.in_features, sizes)
         augmentation = weight = None
         if rows.weight is not None:  # sums of the map's weights neither overflow nor vanish
             weight = torch.from_numpy(scaled_to_mean_one(rows.weight))
@@ -287,15 +289,6 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """The frozen transformer, a list of (name, transformer), or None."""
         return None if self.exogenous_side_ is None else self.exogenous_side_.transformers
 
-    def _build(self, way, train, sizes, seed):
-        """The module; its gate reads the exogenous side if there is one, else h_endo."""
-        gate_input = train.X.get("gate_input")
-        width = None if gate_input is None else gate_input.shape[1]
-        tree = {"depth": self.depth, "n_experts": self.n_experts}
-        module = self._build_module(seed, gate_width=width, **tree)
-        module.eraser = way.make_map(module.experts.in_features, sizes)
-        return module
-
     def _loss(self, way, module, seed):
         """The loss; its dispelling term keeps frozen copies of the predictors."""
         if not self.lam > 0 or self.exogenous_side_ is None:
@@ -304,31 +297,6 @@ class BaseTHIN(BaseNet, _BaseComposition):
         with torch_seed(seed, torch.device("cpu")):
             term = way.make_term(heads, self.exogenous_side_.sizes, module.experts.in_features)
             return THINLoss(term, self.lam)
-
-    # ------------------------------------------------------------------ predicting
-
-    def _tensors(self, X):
-        n_rows, blocks = super()._tensors(X)
-        if self.exogenous_side_ is None:
-            return n_rows, blocks
-        x = blocks[0]["x"]
-        given = X, self.module_.gate.in_features
-        blocks = self.exogenous_side_.blocks(*given, logits=self.dispelling_.reads_logits)
-        return n_rows, ({"x": x[rows], **frozen} for rows, frozen in blocks)
-
-    def _logits(self, X):
-        hard = self.inference == "hard"
-        return self._infer(X, THINModule.hard_logits if hard else THINModule.logits)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
-            side = item[-1] if isinstance(item, tuple) else item
-            side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags
-            given = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
-            if given and not get_tags(side).input_tags.allow_nan:
-                tags.input_tags.allow_nan = False
-        return tags
 
     # ------------------------------------------------------------------ views of the gate
 

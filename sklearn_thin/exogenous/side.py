@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 
 import numpy as np
@@ -48,24 +49,24 @@ class ExogenousVariable:
         if self.head is not None:
             self.head = unpack(*self.head, torch.device("cpu"))
 
-    def logits(self, h):
-        """c(h_exo): (n_samples, exogenous classes)."""
+    def outputs(self, h):
+        """The gate's input before scaling, (n, classes) or (n, width of h_exo), and c(h_exo)."""
+        if self.head is None:
+            return h, None
         try:
-            return torch.from_numpy(
-                infer_rows(lambda h: self.head(h), [{"h": h}], len(h), h.device)
-            )
+            logits = infer_rows(lambda h: self.head(h), [{"h": h}], len(h), h.device)
         except RuntimeError as error:
             raise ValueError(
                 f"the exogenous predictor of {self.name!r} does not read the "
                 f"{h.shape[1]} features that {self.transformer!r} gives: {error}"
             ) from error
-
-    def gate_features(self, h, logits):
-        """The gate's input before scaling: (n, classes) or (n, width of h_exo)."""
+        logits = torch.from_numpy(logits)  # (n, exogenous classes)
+        if self.n_labels is None:
+            self.n_labels = logits.shape[1]
         if self.gate_input == "probabilities":
             # as far apart as standardised one-hot labels; the gate learns slowly otherwise
-            return logits.softmax(1) * math.sqrt(logits.shape[1])
-        return logits if self.gate_input == "logits" else h
+            return logits.softmax(1) * math.sqrt(logits.shape[1]), logits
+        return (logits if self.gate_input == "logits" else h), logits
 
     def scale_(self, features, *, fit=False):
         """Centre and scale logits or h_exo in place; `fit` takes centre and scale from them."""
@@ -161,10 +162,8 @@ class ExogenousSide:
         gate, zs = [], []
         for variable, known in zip(self.variables, hs, strict=True):
             h = h_exo_of(variable.transformer, X) if known is None else known
-            z = None if variable.head is None else variable.logits(h)
-            if z is not None and variable.n_labels is None:
-                variable.n_labels = z.shape[1]
-            gate.append(variable.gate_features(h, z))
+            features, z = variable.outputs(h)
+            gate.append(features)
             zs.append(z)
         parts = {"gate_input": torch.cat(gate, dim=1)}
         if logits:
@@ -188,17 +187,13 @@ def centre_and_scale(features):
 
 def h_exo_of(transformer, X):
     """h_exo (n_samples, width); in a search a frozen transformer evaluates each row once."""
+    evaluate = transformer.transform
     shares = MEMO.get() is not None and isinstance(transformer, FrozenEstimator)
     if shares and type(X) in (np.ndarray, np.memmap) and X.size and not X.dtype.hasobject:
         seen = shared(("rows seen",), RowsSeen, lasting=True)
-        return torch.from_numpy(seen.h_exo_of(transformer, X))
-    return as_tensor(evaluate(transformer, X))
-
-
-def evaluate(transformer, X):
-    """h_exo as an array."""
+        evaluate = partial(seen.transform, transformer)
     try:
-        h = transformer.transform(X)
+        h = evaluate(X)
     except (ValueError, KeyError) as error:
         check_columns(transformer, X, error)
         raise
@@ -211,7 +206,7 @@ def evaluate(transformer, X):
             f"an exogenous transformer must give one row for each row of X, but {name} gave "
             f"{len(h)} for {_num_samples(X)}"
         )
-    return h
+    return as_tensor(h)
 
 
 def check_columns(transformer, X, error):
@@ -233,13 +228,13 @@ def check_columns(transformer, X, error):
 
 @dataclass
 class RowsSeen:
-    """h_exo of the rows that frozen transformers have evaluated, up to IN_MEMORY bytes."""
+    """Outputs of frozen transformers for the rows that they have seen, up to IN_MEMORY bytes."""
 
-    transformers: dict = field(default_factory=dict)  # key -> {digest of a row: its h_exo}
+    transformers: dict = field(default_factory=dict)  # key -> {digest of a row: its output}
     n_bytes: int = 0
 
-    def h_exo_of(self, transformer, X):
-        """As `evaluate`, for new rows alone."""
+    def transform(self, transformer, X):
+        """Dense output of the transformer, which transforms new rows alone."""
         key = Itself(transformer.estimator), X.dtype.str, X.shape[1:]
         seen = self.transformers.setdefault(key, {})
         rows = np.ascontiguousarray(X).reshape(len(X), -1).view(np.uint8)
@@ -247,7 +242,10 @@ class RowsSeen:
         new = [i for i, digest in enumerate(digests) if digest not in seen]
         if not new:
             return np.stack([seen[digest] for digest in digests])
-        h = evaluate(transformer, X if len(new) == len(X) else X[new])
+        h = transformer.transform(X if len(new) == len(X) else X[new])
+        h = h.toarray() if hasattr(h, "toarray") else np.asarray(h)
+        if len(h) != len(new):  # an error elsewhere
+            return h
         found = dict(zip([digests[i] for i in new], h, strict=True))
         if self.n_bytes + h.nbytes <= IN_MEMORY:
             self.n_bytes += h.nbytes

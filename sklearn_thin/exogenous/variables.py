@@ -59,8 +59,6 @@ class Variable:
     def fit(self, X, target, seed):
         """Fitted transformer, predictor or None, and h_exo (n_samples, width) if computed."""
         transformer, c, h = self.transformer, self.predictor, None
-        if not (self.fits_transformer or self.fits_predictor):
-            return transformer, c, h
         z = self.labels(target)
         if self.fits_transformer:
             labelled = z is not None and has_fit_parameter(transformer, "y")
@@ -205,7 +203,9 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
     """
     frozen, hs = [], []
     for variable in variables:
-        transformer, c, h = variable.fit(X, target, seed)
+        transformer, c, h = variable.transformer, variable.predictor, None
+        if variable.fits_transformer or variable.fits_predictor:
+            transformer, c, h = variable.fit(X, target, seed)
         c = last_step(transformer).predictor_ if c is BROUGHT else c
         reads = gate_input
         if reads == "auto":

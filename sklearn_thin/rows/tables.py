@@ -1,6 +1,7 @@
 """Tables as they come -> float32 on one scale: the transformer behind `endogenous="auto"`."""
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -123,7 +124,8 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         return self.transform_checked(check_table(X, self, reset=False))
 
     def transform_checked(self, table):
-        """`transform` of a table that :func:`check_table` returned."""
+        """`transform` of rows that :func:`check_table` has checked."""
+        table = table if isinstance(table, np.ndarray) else as_table(table)
         n_rows, n_columns = len(table), len(self.scale_) + len(self.missing_)
         if self.encoder_ is not None:
             n_columns += len(self.encoder_.get_feature_names_out())
@@ -191,10 +193,7 @@ class TableInput:
         self.shape = inputs[0].shape[1:]
         return self, inputs
 
-    def transform(self, X):
-        """The backbone's input for a checked table."""
-        table = X if isinstance(X, np.ndarray) else as_table(X)
-        return self.transformer.transform_checked(table)
+    transform = property(attrgetter("transformer.transform_checked"))
 
 
 def check_table(X, estimator, *, reset, least=1):

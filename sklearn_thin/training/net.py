@@ -80,11 +80,6 @@ def callbacks_of(plan):
     return [*named[0], *copy.deepcopy(plan.callbacks), *named[1]]
 
 
-def users_callbacks(net):
-    """The callbacks of a net without our own."""
-    return [(name, cb) for name, cb in net.callbacks_ if not name.startswith(OWN)]
-
-
 def train(net, plan):
     """Train the net; a loss that diverges, or Ctrl-C if it can go on, leaves whole epochs."""
     n_before = len(net.history)
@@ -116,10 +111,13 @@ def naming_rows(error, plan):
 
 def tidy(net, plan):
     """Remove from the net all that predictions do not need, except the user's callbacks."""
+    users = []
     for name, callback in net.callbacks_:
-        if name == OWN + "progress_bar":
+        if not name.startswith(OWN):
+            users.append((name, callback))
+        elif name == OWN + "progress_bar":
             callback.close()
-    vars(net).update(dict.fromkeys(OF_TRAINING), callbacks_=users_callbacks(net))
+    vars(net).update(dict.fromkeys(OF_TRAINING), callbacks_=users)
     net.module_.zero_grad(set_to_none=True)
     if not plan.keeps_optimizer:
         net.optimizer_ = net.criterion_.term = None
@@ -313,8 +311,9 @@ class THINNet(NeuralNetClassifier):
         self.step_ = self.fast_step() if self.fast else self.step
         self.schedule_ = None
         if self.lr_schedule == "cosine":
-            n_batches = len(batch_bounds(len(X), self.batch_size))
-            self.schedule_ = cosine_schedule(self.optimizer_, self.max_epochs, n_batches)
+            # steps of batches also let short fits over many rows end slowly
+            n_steps = self.max_epochs * len(batch_bounds(len(X), self.batch_size))
+            self.schedule_ = CosineAnnealingLR(self.optimizer_, n_steps)
         try:
             with noting_ctrl_c() as self.ctrl_c_:
                 self.notify("on_train_begin", X=X, y=y)
@@ -365,7 +364,8 @@ class THINNet(NeuralNetClassifier):
         # `tidy` has not yet removed where a callback pickles
         names = ("module", "module_", "optimizer_", "criterion", "criterion_", "step_", "schedule_")
         state = dict.fromkeys((*names, *OF_TRAINING, "good_weights_", "ctrl_c_"))
-        kept = {"callbacks_": users_callbacks(self), "packed_module_": pack(self.module_)}
+        users = [(name, cb) for name, cb in self.callbacks_ if not name.startswith(OWN)]
+        kept = {"callbacks_": users, "packed_module_": pack(self.module_)}
         return {**vars(self), **state, **kept}
 
     def __setstate__(self, state):
@@ -378,15 +378,6 @@ class THINNet(NeuralNetClassifier):
         vars(self).update(state, device=str(device))
         module = unpack(skeleton, arrays, device)
         vars(self).update(module=module, module_=module)
-
-
-def cosine_schedule(optimizer, max_epochs, n_batches):
-    """A rate that falls along a cosine to 0 over the fit, with a step after each batch.
-
-    Steps of batches also let short fits over many rows end slowly. skorch's LRScheduler would
-    need every batch in the history for them.
-    """
-    return CosineAnnealingLR(optimizer, max_epochs * n_batches)
 
 
 def record(history, prefix, means, n_batches, *, finite, lr):

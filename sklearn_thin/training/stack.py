@@ -10,6 +10,7 @@ from time import perf_counter
 
 import torch
 from torch.func import functional_call, stack_module_state
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._environment import CASTS, ends_training
 from sklearn_thin.losses import batch_losses
@@ -18,7 +19,7 @@ from sklearn_thin.training.batches import StackedBatches
 from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
 from sklearn_thin.training.maps import EPOCH_ROWS, refit_map
-from sklearn_thin.training.net import cosine_schedule, naming_rows, new_net, record
+from sklearn_thin.training.net import naming_rows, new_net, record
 
 _rate = attrgetter("settings.lr", "settings.weight_decay")  # differ between the optimizer's groups
 
@@ -49,8 +50,8 @@ class Stack:
         self.optimizer, self.groups = self._optimizer()
         self.schedule = None
         if settings.lr_schedule == "cosine":
-            lengths = settings.max_epochs, len(self.train.bounds)
-            self.schedule = cosine_schedule(self.optimizer, *lengths)
+            n_steps = settings.max_epochs * len(self.train.bounds)
+            self.schedule = CosineAnnealingLR(self.optimizer, n_steps)
         self.orders = [net.iterator_train__generator for net in self.nets]
         self.map_orders = [torch.Generator().manual_seed(plan.seed) for plan in self.plans]
         self.stoppers = {}

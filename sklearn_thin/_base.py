@@ -9,37 +9,26 @@ from operator import attrgetter
 import numpy as np
 import torch
 from scipy.special import softmax
-from sklearn.base import (
-    BaseEstimator,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-)
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import gen_batches, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.dataset import Dataset as Tensors
 
-from sklearn_thin._arguments import check_nested, named_call
-from sklearn_thin._backbones import (
-    build_backbone,
-    deal_experts,
-    folds_images,
-    module_input_shape,
-)
+from sklearn_thin._arguments import check_nested
+from sklearn_thin._backbones import build_backbone, deal_experts, folds_images, module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
     CASTS,
     all_or_nothing,
-    check_compiler,
     check_device,
-    fitted_attributes,
-    own_torch_state,
+    public,
     torch_seed,
 )
 from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._pickling import with_packed
-from sklearn_thin._sharing import identity, shared
+from sklearn_thin._sharing import Snapshot, shared
 from sklearn_thin._spoilt import warn_if_spoilt
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import (
@@ -105,9 +94,7 @@ class BaseNet(
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
-    # a net may have a frozen side beside it, whose outputs the gate and the map read
-    exogenous = exogenous_side_ = dispelling_ = None
-    inference = "soft"
+    exogenous, inference = None, "soft"  # parameters of nets that have a frozen side beside them
     preprocessing = "preprocessor"  # parameter of the transformer in front of the backbone
     _architecture = ("backbone", "hidden_units")  # a fit that continues another cannot change these
     _computes = ("backbone",)  # if these are equal, modules of equal shapes compute the same
@@ -122,12 +109,13 @@ class BaseNet(
 
     # ------------------------------------------------------------------ fit
 
-    @own_torch_state()
     def _fit(self, X, y, *, epochs=None, **given):
         """Plan, train and keep, or change nothing; with `epochs` the fit before continues."""
         self._validate_params()
         goes_on = self.warm_start or epochs is not None
-        before = self._net_before() if goes_on and hasattr(self, "net_") else None
+        before = self.net_ if goes_on and hasattr(self, "net_") else None
+        if before is not None:
+            self.architecture_.check(self)
         with all_or_nothing(self):
             plan = self._plan(X, y, before=before, epochs=epochs, **given)
             self.net_ = new_net(plan)
@@ -137,32 +125,9 @@ class BaseNet(
         return self
 
     def keep(self, net):
-        """Make a trained net the net of this estimator.
-
-        Parameters
-        ----------
-        net : THINNet
-
-        Returns
-        -------
-        self : estimator
-        """
+        """Make a trained THINNet the net of this estimator; returns the estimator."""
         self.net_ = net
         return self
-
-    def _net_before(self):
-        """The net of the fit before; raises where the architecture has changed."""
-        for name, (key, was, shown) in self.architecture_.items():
-            value = getattr(self, name)
-            # factories may count their calls
-            same = value is was and callable(value) and not hasattr(value, "get_params")
-            if not same and identity(value) != key:
-                raise ValueError(
-                    f"{name} was {shown} when the network was built, and is {value!r} now: "
-                    "a fit that goes on cannot change it. Set it back, or start anew with "
-                    "warm_start=False and fit."
-                )
-        return self.net_
 
     # ------------------------------------------------------------------ reading rows
 
@@ -188,11 +153,6 @@ class BaseNet(
     def _choose_input(self, X):
         """The unfitted part that makes the backbone's input of X."""
         given, images = getattr(self, self.preprocessing), folds_images(self.backbone)
-        if isinstance(given, type):
-            raise TypeError(
-                f"{self.preprocessing} must be a transformer object, got the class "
-                f"{given.__name__}. Write {given.__name__}()"
-            )
         if not (given is None or isinstance(given, str)):
             return TransformedInput(given, self.preprocessing, images)
         table = X if isinstance(X, np.ndarray) else as_table(X)
@@ -242,14 +202,12 @@ class BaseNet(
         with naming("X_val") if part else nullcontext():
             x = self.input_.check(X, self, reset=reset)
         if y is None:
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None"
-            )
-        known = classes
+            name = type(self).__name__
+            raise ValueError(f"{name} requires y to be passed, but the target y is None")
         if classes is not None or not reset:
-            known = known_classes(classes, None if reset else self.classes_)
+            classes = known_classes(classes, None if reset else self.classes_)
         names = {"name": f"y{part}", "rows": f"X{part}"}
-        self.classes_, codes = encode_labels(y, _num_samples(X), known=known, **names)
+        self.classes_, codes = encode_labels(y, _num_samples(X), known=classes, **names)
         groups = None if groups is None else encode_groups(groups, len(codes))
         weight = None if sample_weight is None else check_weights(sample_weight, codes)
         rows = Rows(X, x, codes, weight, groups, target, index=np.arange(len(codes)))
@@ -264,9 +222,7 @@ class BaseNet(
         """Settings of the training, checked."""
         if isinstance(self.class_weight, dict):
             check_class_weight(self.class_weight)
-        device = check_device(self.device, self.mixed_precision)
-        if self.compile and device.type != "cuda":  # CUDA captures a graph instead
-            check_compiler(device.type)
+        device = check_device(self.device, self.mixed_precision, compiled=self.compile)
         for callback in self.callbacks or []:
             check_callback(callback)
         settings = {f.name: getattr(self, f.name) for f in fields(Settings)}
@@ -279,10 +235,8 @@ class BaseNet(
     def _build_module(self, seed, gate_input=None, *, depth=0, n_experts=None):
         """A THINModule, initialised under `seed`; with `gate_input` None its gate reads h_endo."""
         values = {name: getattr(self, name) for name in self._architecture}
-        self.architecture_ = shared(  # as texts take their time
-            ("architecture", *values.values()),
-            lambda: {name: (identity(v), v, repr(v)) for name, v in values.items()},
-        )
+        key = "architecture", *values.values()
+        self.architecture_ = shared(key, partial(Snapshot.of, **values))
         with torch_seed(seed, torch.device("cpu")):
             backbone, width = build_backbone(self.backbone, self.module_input_shape_)
             n_experts, units = deal_experts(self, width, depth, n_experts)
@@ -301,7 +255,7 @@ class BaseNet(
             tensors["weight"] = torch.from_numpy(row_weights(*given, mean_one=mean_one))
         return Tensors(tensors, torch.from_numpy(rows.codes))
 
-    def _new_plan(self, module, loss, train, valid, rows, *, seed, before, epochs, **parts):
+    def _new_plan(self, module, train, rows, *, seed, before, epochs, **parts):
         """A plan with the parts that all estimators share."""
         norms = any(isinstance(part, torch.nn.BatchNorm1d) for part in module.modules())
         if len(train) < 2 and norms:
@@ -310,34 +264,21 @@ class BaseNet(
                 f"{len(train)} (rows of weight 0 and held-out rows do not count). Pass more "
                 "rows at once, or use a backbone without it and hidden_units=0."
             )
+        keys = self.architecture_.keys
         followed = epochs is None and getattr(self, "_skl_callbacks", None)
         return FitPlan(
-            module,
-            loss,
-            train,
-            valid,
+            module=module,
+            train=train,
             seed=seed + (0 if before is None else len(before.history)),
             before=before,
-            architecture=(type(self), *(self.architecture_[name][0] for name in self._computes)),
+            architecture=(type(self), *(keys[name][0] for name in self._computes)),
             keeps_optimizer=self.warm_start or epochs is not None,
             callbacks=self.callbacks or [],
-            followers=self._followers(rows) if followed else {},
+            followers={"sklearn": SklearnCallbacks(self, rows)} if followed else {},
             verbose=self.verbose,
             name=type(self).__name__,
             **parts,
         )
-
-    def _followers(self, rows):
-        """The bridge to scikit-learn's own callbacks."""
-        context = self._init_callback_context(max_subtasks=self.max_epochs)
-        weight = None if rows.weight is None else {"sample_weight": rows.weight}
-        fit = {
-            "X": rows.raw,
-            "y": self.classes_[rows.codes],
-            "metadata": weight,
-            "reconstruction_attributes": partial(fitted_attributes, self),
-        }
-        return {"sklearn": SklearnCallbacks(self, context, fit)}
 
     # ------------------------------------------------------------------ fitted attributes
 
@@ -347,28 +288,19 @@ class BaseNet(
         check_is_fitted(self, "net_")
         return self.net_.module_
 
-    @property
-    def history_(self):
-        """skorch's history: losses, learning rate and seconds of every epoch."""
-        return self.net_.history
+    # skorch's history: losses, learning rate and seconds of every epoch
+    history_ = property(attrgetter("net_.history"))
+    interrupted_ = property(attrgetter("net_.interrupted_"))
+    input_shape_ = property(attrgetter("input_.shape"))
+    input_dtype_ = property(attrgetter("input_.dtype"))
+    image_range_ = property(attrgetter("input_.range"))
 
     @property
     def n_iter_(self):
         """Epochs trained."""
         return len(self.net_.history)
 
-    @property
-    def interrupted_(self):
-        """Whether Ctrl-C or a diverging loss ended the last fit early."""
-        return self.net_.interrupted_
-
-    input_shape_ = property(attrgetter("input_.shape"))
-    input_dtype_ = property(attrgetter("input_.dtype"))
-    image_range_ = property(attrgetter("input_.range"))
-
-    @property
-    def _n_features_out(self):
-        return self.module_.experts.in_features
+    _n_features_out = property(attrgetter("module_.experts.in_features"))
 
     # ------------------------------------------------------------------ predicting
 
@@ -382,7 +314,6 @@ class BaseNet(
         blocks = self.exogenous_side_.blocks(*given, logits=self.dispelling_.reads_logits)
         return len(x), ({"x": x[rows], **frozen} for rows, frozen in blocks)
 
-    @own_torch_state()
     def _infer(self, X, function):
         """`function(module, **inputs)` over all rows of X."""
         check_is_fitted(self, "net_")
@@ -392,7 +323,7 @@ class BaseNet(
         whole = infer_rows(function, blocks, n_rows, device, module.experts.n_values)
         return check_finite(whole, f"the output of {type(self).__name__}")
 
-    @named_call
+    @public
     def predict_proba(self, X):
         """Probability of every class.
 
@@ -411,7 +342,7 @@ class BaseNet(
                 proba[rows] = softmax(proba[rows], axis=1)
         return proba
 
-    @named_call
+    @public
     def decision_function(self, X):
         """Logits of the classes; their difference for two classes.
 
@@ -429,7 +360,7 @@ class BaseNet(
         difference = logits[:, 1].astype(float) - logits[:, 0]
         return np.clip(difference, -FLOAT, FLOAT).astype(np.float32)
 
-    @named_call
+    @public
     def transform(self, X):
         """Representation that the experts read: h_endo, or h_exo of an encoder.
 
@@ -456,8 +387,8 @@ class BaseNet(
             read.allow_nan = read.categorical = read.string = True
         elif hasattr(given, "__sklearn_tags__") and not isinstance(given, type):
             inner = get_tags(given).input_tags
-            read.allow_nan, read.string = inner.allow_nan, inner.string
-            read.categorical = inner.categorical
+            for name in ("allow_nan", "categorical", "string"):
+                setattr(read, name, getattr(inner, name))
         for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
             side = item[-1] if isinstance(item, tuple) else item
             side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags

@@ -1,6 +1,6 @@
 """Stage 2: THINClassifier, with its parameters and its class outputs."""
 
-from sklearn_thin._arguments import named_call
+from sklearn_thin._environment import public
 from sklearn_thin._thin import BaseTHIN
 
 
@@ -260,7 +260,7 @@ class THINClassifier(BaseTHIN):
         self.verbose = verbose
         self.random_state = random_state
 
-    @named_call
+    @public
     def partial_fit(self, X, y=None, classes=None, *, exogenous_target=None, sample_weight=None):
         """Train one epoch on these rows, at the constant rate `lr`.
 
@@ -301,7 +301,7 @@ class THINClassifier(BaseTHIN):
         rows = {"target": exogenous_target, "sample_weight": sample_weight}
         return self._fit(X, y, classes=classes, epochs=1, **rows)
 
-    @named_call
+    @public
     def expert_proba(self, X):
         """Class probabilities of each expert.
 

@@ -7,10 +7,9 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from sklearn_thin._arguments import named_call
 from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
-from sklearn_thin._environment import draw_seeds, fit_seeded
+from sklearn_thin._environment import draw_seeds, fit_seeded, public
 from sklearn_thin._pickling import copied
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.rows.arrays import take
@@ -171,7 +170,7 @@ class ExogenousEncoder(BaseNet):
         self.verbose = verbose
         self.random_state = random_state
 
-    @named_call
+    @public
     @with_callbacks
     def fit(self, X, y=None, *, sample_weight=None, groups=None, X_val=None, y_val=None):
         """Train γ and c.
@@ -233,16 +232,17 @@ class ExogenousEncoder(BaseNet):
         module = copied(self.module_) if warm else self._build_module(seeds.module)
         return self._new_plan(
             module,
-            THINLoss(),
             self._dataset(rows),
-            self._dataset(held_out),
             rows,
+            loss=THINLoss(),
+            valid=self._dataset(held_out),
             settings=settings,
             seed=seeds.batches,
             before=before,
             epochs=epochs,
         )
 
+    exogenous_side_ = None  # an encoder stands for itself
     preprocessor_ = property(attrgetter("input_.transformer"))
     # c: h_exo ↦ z_exo, the logits of the exogenous classes
     predictor_ = property(attrgetter("module_.predictor"))

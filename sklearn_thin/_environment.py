@@ -1,10 +1,11 @@
-"""What surrounds a fit: seeds from one `random_state`, torch's generators, devices, Ctrl-C."""
+"""What surrounds a public call: its arguments, torch's state, seeds, devices, memory, Ctrl-C."""
 
 import os
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, wraps
+from inspect import signature
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,39 @@ def _new_lock():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_new_lock)
+
+
+# ------------------------------------------------------------------ a public call
+
+
+def public(method):
+    """A method of a public class: torch's state around it is own_torch_state.
+
+    A TypeError of arguments that it lacks shows the public class, where Python shows a private one.
+    """
+    arguments = signature(method)
+    shown = arguments.replace(parameters=list(arguments.parameters.values())[1:])
+    takes_one = sum(p.default is p.empty for p in shown.parameters.values()) <= 1
+    by_name = [p.name for p in shown.parameters.values() if p.kind == p.KEYWORD_ONLY]
+    hint = f". Pass all but X and y by name, such as {by_name[0]}=..." if by_name else ""
+    if len(shown.parameters) == 1:
+        hint = f". {method.__name__} reads X alone; labels of the exogenous variable go to fit"
+
+    @wraps(method)
+    def call(self, *args, **named):
+        if not (takes_one and len(args) == 1 and not named):
+            try:
+                arguments.bind(self, *args, **named)
+            except TypeError as error:
+                name = f"{type(self).__name__}.{method.__name__}"
+                raise TypeError(f"{name}{shown}: {error}{hint}") from error
+        with own_torch_state():
+            return method(self, *args, **named)
+
+    return call
+
+
+# ------------------------------------------------------------------ seeds and torch's state
 
 
 class Seeds(NamedTuple):
@@ -157,8 +191,8 @@ def fitted_attributes(estimator):
 # ------------------------------------------------------------------ devices
 
 
-def check_device(device, precision=None):
-    """The torch.device; ValueError where it is missing or lacks the mixed precision.
+def check_device(device, precision=None, *, compiled=False):
+    """The torch.device; ValueError where it, its mixed precision or its compiler is missing.
 
     "auto" is the GPU if torch sees one, else the CPU.
     """
@@ -181,6 +215,8 @@ def check_device(device, precision=None):
             f"mixed_precision={precision!r} needs a CPU, or a GPU that computes in bfloat16 "
             f"(NVIDIA's do since Ampere), and device={str(device)!r} does not; set it to None"
         )
+    if compiled and device.type != "cuda":  # CUDA captures a graph instead
+        check_compiler(device.type)
     return device
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_thin._arguments import named_call
+from sklearn_thin._environment import public
 from sklearn_thin.rows.arrays import read_dataset
 from sklearn_thin.rows.labels import agreement
 
@@ -12,7 +12,7 @@ from sklearn_thin.rows.labels import agreement
 class ClassOutputs(ClassifierMixin):
     """scikit-learn's mixin for a `predict_proba`."""
 
-    @named_call
+    @public
     def score(self, X, y=None, sample_weight=None):
         """Accuracy.
 
@@ -30,7 +30,7 @@ class ClassOutputs(ClassifierMixin):
         X, y = read_dataset(X, y, verbose=self.verbose)
         return agreement(self.classes_, y, self.predict(X), sample_weight)
 
-    @named_call
+    @public
     def predict_log_proba(self, X):
         """Logarithm of `predict_proba`.
 
@@ -45,7 +45,7 @@ class ClassOutputs(ClassifierMixin):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
-    @named_call
+    @public
     def predict(self, X):
         """Most probable class of each row.
 

@@ -70,6 +70,31 @@ def _hashed(value, part=None):
         return Itself(value)
 
 
+@dataclass
+class Snapshot:
+    """Parameters of an estimator at one time, to compare with later values."""
+
+    keys: dict  # name -> identity, value, text
+
+    @classmethod
+    def of(cls, **values):
+        """The snapshot of values; a search makes each once, as texts take their time."""
+        return cls({name: (identity(v), v, repr(v)) for name, v in values.items()})
+
+    def check(self, estimator):
+        """Raise ValueError where a parameter has changed."""
+        for name, (key, was, shown) in self.keys.items():
+            value = getattr(estimator, name)
+            # factories may count their calls
+            same = value is was and callable(value) and not hasattr(value, "get_params")
+            if not same and identity(value) != key:
+                raise ValueError(
+                    f"{name} was {shown} when the network was built, and is {value!r} now: "
+                    "a fit that goes on cannot change it. Set it back, or start anew with "
+                    "warm_start=False and fit."
+                )
+
+
 # ------------------------------------------------------------------------- the memo
 
 

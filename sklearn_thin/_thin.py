@@ -10,14 +10,14 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
-from sklearn_thin._arguments import check_nested, named_call
+from sklearn_thin._arguments import check_nested
 from sklearn_thin._backbones import backbone_width, deal_experts, module_input_shape
 from sklearn_thin._base import COUNT, FLOAT, BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import (
     all_or_nothing,
     draw_seeds,
-    own_torch_state,
+    public,
     torch_seed,
 )
 from sklearn_thin._pickling import copied
@@ -75,7 +75,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     # ------------------------------------------------------------------ fit
 
-    @named_call
+    @public
     @with_callbacks
     def fit(
         self,
@@ -129,8 +129,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         rows = {"target": exogenous_target, "sample_weight": sample_weight, "groups": groups}
         return self._fit(X, y, X_val=X_val, y_val=y_val, **rows)
 
-    @named_call
-    @own_torch_state()
+    @public
     def plan(
         self,
         X,
@@ -167,7 +166,13 @@ class BaseTHIN(BaseNet, _BaseComposition):
         seeds = draw_seeds(self.random_state)
         given |= {"target": target, "whole": epochs is None}
         rows, held_out = self._read_parts(X, y, seeds, warm=warm, **given)
-        self._check_widths(way, variables, rows, warm=warm)
+        if self.augment is not None and len(self.module_input_shape_) == 1:
+            raise ValueError(
+                f"augment takes images, but samples of X have shape {self.input_shape_}; give "
+                "X as images, or the backbone an image_shape"
+            )
+        if not warm and (self.erasure_encoder_ is not None or any(v.fits for v in variables)):
+            self._check_widths(way, variables, rows)
         sides = way, variables, rows, held_out
         train, valid = self._with_exogenous(*sides, seeds.exogenous, warm=warm, epochs=epochs)
         exogenous = self.exogenous_side_, train.X.get("exogenous_logits")
@@ -178,17 +183,20 @@ class BaseTHIN(BaseNet, _BaseComposition):
             tree = {"depth": self.depth, "n_experts": self.n_experts}
             module = self._build_module(seeds.module, train.X.get("gate_input"), **tree)
             module.eraser = way.make_map(module.experts.in_features, sizes)
+        loss = THINLoss()
+        if self.lam > 0 and self.exogenous_side_ is not None:
+            loss = self._dispelling_loss(way, module, seeds.module)
         augmentation = weight = None
-        if rows.weight is not None:  # sums of the map's weights neither overflow nor vanish
-            weight = torch.from_numpy(scaled_to_mean_one(rows.weight))
         if self.augment is not None:
             augmentation = Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
+        if rows.weight is not None:  # sums of the map's weights neither overflow nor vanish
+            weight = torch.from_numpy(scaled_to_mean_one(rows.weight))
         return self._new_plan(
             module,
-            self._loss(way, module, seeds.module),
             train,
-            valid,
             rows,
+            loss=loss,
+            valid=valid,
             settings=settings,
             seed=seeds.batches,
             before=before,
@@ -220,17 +228,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         check_variables(variables, self.exogenous_predictor, target, *reads, fitted=warm)
         return way, variables
 
-    def _check_widths(self, way, variables, rows, *, warm):
-        """Raise for shapes of X that do not suit a setting, before any encoder is trained."""
-        if self.augment is not None and len(self.module_input_shape_) == 1:
-            raise ValueError(
-                f"augment takes images, but samples of X have shape {self.input_shape_}; give "
-                "X as images, or the backbone an image_shape"
-            )
-        fits = any(v.fits_transformer or v.fits_predictor for v in variables)
-        if warm or not (fits or self.erasure_encoder_ is not None):
-            return
-
+    def _check_widths(self, way, variables, rows):
+        """Raise for widths that do not suit a setting, before any encoder is trained."""
         own, reads = backbone_width(self.backbone, self.module_input_shape_), []
         deal_experts(self, own, self.depth, self.n_experts)
         if self.lam > 0:
@@ -268,8 +267,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         if not variables:
             return {}
         # only fits that hold out the same rows, by equal seeds, may share a side
-        fits = any(variable.fits_transformer or variable.fits_predictor for variable in variables)
-        seed_key = seed if fits or self._held_out is not None else None
+        seeded = self._held_out is not None or any(variable.fits for variable in variables)
+        seed_key = seed if seeded else None
         given = self.exogenous, self.exogenous_predictor, self.gate_input
         key = "exogenous side", *given, seed_key, logits, self._held_out
         parts = variables, self.gate_input, rows.raw, rows.target, seed
@@ -289,10 +288,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """The frozen transformer, a list of (name, transformer), or None."""
         return None if self.exogenous_side_ is None else self.exogenous_side_.transformers
 
-    def _loss(self, way, module, seed):
-        """The loss; its dispelling term keeps frozen copies of the predictors."""
-        if not self.lam > 0 or self.exogenous_side_ is None:
-            return THINLoss()
+    def _dispelling_loss(self, way, module, seed):
+        """The loss with a term, which keeps frozen copies of the predictors."""
         heads = deepcopy(self.exogenous_side_.heads)
         with torch_seed(seed, torch.device("cpu")):
             term = way.make_term(heads, self.exogenous_side_.sizes, module.experts.in_features)
@@ -310,7 +307,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
         return self._infer(X, read)
 
-    @named_call
+    @public
     def gate_proba(self, X):
         """Mixture weights g of the experts, also with `inference="hard"`.
 
@@ -325,7 +322,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """
         return self._infer_gate(X, lambda gate, h: gate(h))
 
-    @named_call
+    @public
     def apply(self, X):
         """Index of the most probable leaf, counted from left to right.
 
@@ -340,7 +337,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """
         return self._infer_gate(X, lambda gate, h: gate.most_probable_leaf(h))
 
-    @named_call
+    @public
     def decision_path(self, X):
         """Probability of going left at every node of the tree, d_n.
 

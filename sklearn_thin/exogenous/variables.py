@@ -38,6 +38,7 @@ class Variable:
     needs_labels: bool
     index: int  # place of the variable, and of its labels
     names: list  # of all variables
+    fits: bool  # one of the two, or both
 
     def labels(self, target):
         """Labels of the variable, or None where it has none and needs none.
@@ -114,7 +115,8 @@ def read_variables(exogenous, predictor):
                 refuse_unfitted(name, error)
         fits_c = not isinstance(c, (FrozenEstimator, nn.Module, str, type(None)))
         labelled = fits_c or (fits and get_tags(inner).target_tags.required)
-        variables.append(Variable(name, transformer, c, fits, fits_c, labelled, index, names))
+        some = fits or fits_c
+        variables.append(Variable(name, transformer, c, fits, fits_c, labelled, index, names, some))
     return variables
 
 
@@ -204,7 +206,7 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
     frozen, hs = [], []
     for variable in variables:
         transformer, c, h = variable.transformer, variable.predictor, None
-        if variable.fits_transformer or variable.fits_predictor:
+        if variable.fits:
             transformer, c, h = variable.fit(X, target, seed)
         c = last_step(transformer).predictor_ if c is BROUGHT else c
         reads = gate_input

@@ -19,8 +19,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_thin._arguments import named_call
-from sklearn_thin._environment import set_missing_random_states
+from sklearn_thin._environment import public, set_missing_random_states
 from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation, bar, raise_first, train_all
@@ -187,7 +186,7 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         name = f"{self.estimator.steps[-1][0]}__random_state" if piped else "random_state"
         return [{name: int(seed)} for seed in drawn]
 
-    @named_call
+    @public
     def predict_proba(self, X):
         """Mean of the members' probabilities.
 

@@ -51,6 +51,13 @@ class TransformedInput:
     shape: tuple | None = None
     range = dtype = None
 
+    def __post_init__(self):
+        if isinstance(self.transformer, type):
+            name = self.transformer.__name__
+            raise TypeError(
+                f"{self.name} must be a transformer object, got the class {name}. Write {name}()"
+            )
+
     def check(self, X, net, *, reset=False):
         """None; sets or compares the names and the number of features."""
         validate_data(net, X, reset=reset, skip_check_array=True)

@@ -1,7 +1,10 @@
 """skorch callbacks of our own: the progress bar, the map's refits, the bridge to scikit-learn's."""
 
+from functools import partial
+
 from skorch.callbacks import Callback, EarlyStopping
 
+from sklearn_thin._environment import fitted_attributes
 from sklearn_thin.training.maps import refit_map
 
 
@@ -54,14 +57,19 @@ class EpochBar(Callback):
 class SklearnCallbacks(Callback):
     """Passes every epoch on to scikit-learn's own callbacks (version 1.9).
 
-    `context` is the root task of the estimator. The callbacks get `fit`, a dict of X, y, metadata
-    and reconstruction_attributes.
+    The root task of the estimator holds a task for each epoch. The callbacks get the `rows` of
+    the training.
     """
 
-    def __init__(self, estimator, context, fit):
+    def __init__(self, estimator, rows):
         self.estimator = estimator
-        self.context = context
-        self.fit = fit
+        self.context = estimator._init_callback_context(max_subtasks=estimator.max_epochs)
+        self.fit = {
+            "X": rows.raw,
+            "y": estimator.classes_[rows.codes],
+            "metadata": None if rows.weight is None else {"sample_weight": rows.weight},
+            "reconstruction_attributes": partial(fitted_attributes, estimator),
+        }
 
     def on_train_begin(self, net, **kwargs):
         self.context.call_on_fit_task_begin(estimator=self.estimator, **self.fit)

@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter, defaultdict
+from copy import deepcopy
 from dataclasses import replace
 from time import perf_counter
 
@@ -9,7 +10,6 @@ import numpy as np
 import torch
 
 from sklearn_thin._environment import noting_ctrl_c, own_torch_state, torch_seed
-from sklearn_thin._pickling import copied
 from sklearn_thin.training.net import new_net, tidy, train
 from sklearn_thin.training.stack import Stack
 
@@ -83,7 +83,7 @@ def _train_stack(plans):
     start, results = perf_counter(), None
     try:
         # copies, so that the plans can train anew if this attempt fails
-        stack = Stack([replace(p, module=copied(p.module), loss=copied(p.loss)) for p in plans])
+        stack = Stack([replace(p, module=deepcopy(p.module), loss=deepcopy(p.loss)) for p in plans])
         with torch_seed(plans[0].seed, plans[0].settings.device), noting_ctrl_c() as ctrl_c:
             results = stack.fit(ctrl_c)
     except (MemoryError, RuntimeError) as error:
@@ -132,7 +132,7 @@ def fitting(plan):
 
 def step_bytes(plan):
     """Bytes that a net adds to a stack's step; activations are measured on one batch."""
-    module = copied(plan.module).train()
+    module = deepcopy(plan.module).train()
     # copies, as a module may write into its input
     batch = slice(plan.settings.batch_size)
     X = {name: rows[batch].clone() for name, rows in plan.train.X.items()}

@@ -28,7 +28,7 @@ from sklearn_thin._environment import (
 )
 from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._pickling import with_packed
-from sklearn_thin._sharing import Snapshot, shared
+from sklearn_thin._sharing import Snapshot, identity, shared
 from sklearn_thin._spoilt import warn_if_spoilt
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import (
@@ -113,7 +113,7 @@ class BaseNet(
         """Plan, train and keep, or change nothing; with `epochs` the fit before continues."""
         self._validate_params()
         goes_on = self.warm_start or epochs is not None
-        before = self.net_ if goes_on and hasattr(self, "net_") else None
+        before = getattr(self, "net_", None) if goes_on else None
         if before is not None:
             self.architecture_.check(self)
         with all_or_nothing(self):
@@ -139,8 +139,8 @@ class BaseNet(
             read = self.input_
             inputs = [read.transform(part.raw) if part.x is None else part.x for part in parts]
         else:
-            labels, seed = self.classes_[rows.codes], seeds.exogenous
-            fit = partial(self.input_.fit, parts, labels, seed)
+            seed = seeds.exogenous
+            fit = partial(self.input_.fit, parts, self.classes_[rows.codes], seed)
             # only fits that hold out the same rows, by equal seeds, may share
             key = "input", rows.x is None, self._held_out, self._held_out and seed
             is_auto = isinstance(getattr(self, self.preprocessing), str)
@@ -235,8 +235,10 @@ class BaseNet(
     def _build_module(self, seed, gate_input=None, *, depth=0, n_experts=None):
         """A THINModule, initialised under `seed`; with `gate_input` None its gate reads h_endo."""
         values = {name: getattr(self, name) for name in self._architecture}
-        key = "architecture", *values.values()
-        self.architecture_ = shared(key, partial(Snapshot.of, **values))
+        self.architecture_ = shared(  # as texts take their time
+            ("architecture", *values.values()),
+            lambda: Snapshot({name: (identity(v), v, repr(v)) for name, v in values.items()}),
+        )
         with torch_seed(seed, torch.device("cpu")):
             backbone, width = build_backbone(self.backbone, self.module_input_shape_)
             n_experts, units = deal_experts(self, width, depth, n_experts)
@@ -264,14 +266,14 @@ class BaseNet(
                 f"{len(train)} (rows of weight 0 and held-out rows do not count). Pass more "
                 "rows at once, or use a backbone without it and hidden_units=0."
             )
-        keys = self.architecture_.keys
+        built = self.architecture_.parameters
         followed = epochs is None and getattr(self, "_skl_callbacks", None)
         return FitPlan(
             module=module,
             train=train,
             seed=seed + (0 if before is None else len(before.history)),
             before=before,
-            architecture=(type(self), *(keys[name][0] for name in self._computes)),
+            architecture=(type(self), *(built[name][0] for name in self._computes)),
             keeps_optimizer=self.warm_start or epochs is not None,
             callbacks=self.callbacks or [],
             followers={"sklearn": SklearnCallbacks(self, rows)} if followed else {},
@@ -294,13 +296,12 @@ class BaseNet(
     input_shape_ = property(attrgetter("input_.shape"))
     input_dtype_ = property(attrgetter("input_.dtype"))
     image_range_ = property(attrgetter("input_.range"))
+    _n_features_out = property(attrgetter("module_.experts.in_features"))
 
     @property
     def n_iter_(self):
         """Epochs trained."""
         return len(self.net_.history)
-
-    _n_features_out = property(attrgetter("module_.experts.in_features"))
 
     # ------------------------------------------------------------------ predicting
 

@@ -280,14 +280,3 @@ def noting_ctrl_c():
         yield came
     finally:
         signal.signal(signal.SIGINT, handler)
-
-
-def ends_training(call, ctrl_c):
-    """Call a callback; return whether it ends the training. Ctrl-C is raised."""
-    try:
-        call()
-    except KeyboardInterrupt:
-        if ctrl_c:
-            raise
-        return True
-    return False

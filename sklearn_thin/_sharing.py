@@ -74,16 +74,11 @@ def _hashed(value, part=None):
 class Snapshot:
     """Parameters of an estimator at one time, to compare with later values."""
 
-    keys: dict  # name -> identity, value, text
-
-    @classmethod
-    def of(cls, **values):
-        """The snapshot of values; a search makes each once, as texts take their time."""
-        return cls({name: (identity(v), v, repr(v)) for name, v in values.items()})
+    parameters: dict  # name -> identity, value, text
 
     def check(self, estimator):
         """Raise ValueError where a parameter has changed."""
-        for name, (key, was, shown) in self.keys.items():
+        for name, (key, was, shown) in self.parameters.items():
             value = getattr(estimator, name)
             # factories may count their calls
             same = value is was and callable(value) and not hasattr(value, "get_params")

@@ -105,24 +105,24 @@ def split_item(item, i):
     return x, label
 
 
-def check_rows(X, estimator, kind, *, reset):
+def check_rows(X, estimator, array_input, *, reset):
     """X (n_samples, n_features) or images, as a finite array of float32; uint8 images stay uint8.
 
-    `reset` sets the estimator's `n_features_in_` and `feature_names_in_`, and the `shape` and, for
-    images, the `dtype` of `kind`, an ArrayInput; else X must match them. With `images` of `kind`
-    the rows of a 2-D X are flattened images.
+    `reset` sets `n_features_in_` and `feature_names_in_` of the estimator, the `shape` of the
+    ArrayInput and, for images, its `dtype`; else X must match them. Its `images` are flattened
+    rows of a 2-D X.
     """
-    images = kind.images
+    images = array_input.images
     keeps_names = hasattr(X, "columns")
     if not keeps_names and not hasattr(X, "tocsr"):  # check_array rejects sparse X
         X = np.asarray(X)
     shape = None
     if getattr(X, "ndim", 2) > 2:
         shape, images = X.shape[1:], True
-        if not reset and shape != kind.shape:
+        if not reset and shape != array_input.shape:
             raise ValueError(
                 f"X has images of shape {shape}, but {type(estimator).__name__} was fitted "
-                f"on samples of shape {kind.shape}"
+                f"on samples of shape {array_input.shape}"
             )
         if len(shape) > 3:
             raise ValueError(
@@ -142,15 +142,15 @@ def check_rows(X, estimator, kind, *, reset):
         check_text(X, estimator, error)
         raise
     if images:
-        _check_scale(came or X.dtype, X, estimator, kind, reset=reset)
+        _check_scale(came or X.dtype, X, estimator, array_input, reset=reset)
     if reset:
-        kind.shape = X.shape[1:] if shape is None else shape
-    elif shape is None and len(kind.shape) > 1:
+        array_input.shape = X.shape[1:] if shape is None else shape
+    elif shape is None and len(array_input.shape) > 1:
         raise ValueError(
             f"X has flattened samples of shape {X.shape[1:]}, but {type(estimator).__name__} "
-            f"was fitted on images of shape {kind.shape}; reshape X"
+            f"was fitted on images of shape {array_input.shape}; reshape X"
         )
-    return X.reshape(len(X), *kind.shape)
+    return X.reshape(len(X), *array_input.shape)
 
 
 def check_text(X, estimator, error):
@@ -192,11 +192,11 @@ def naming(name):
         raise ValueError(f"{name}: {error}") from error
 
 
-def _check_scale(dtype, X, estimator, kind, *, reset):
+def _check_scale(dtype, X, estimator, array_input, *, reset):
     """Raise where images have another scale than in fit: uint8 alone is divided by 255."""
     if reset:
-        kind.dtype = dtype
-    fitted = kind.dtype
+        array_input.dtype = dtype
+    fitted = array_input.dtype
     if np.uint8 not in (dtype, fitted) or dtype == fitted:
         return
     integers = dtype.kind in "iu" and fitted.kind in "iu"

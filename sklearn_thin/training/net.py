@@ -12,7 +12,7 @@ from skorch.callbacks import PrintLog
 from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sklearn_thin._environment import CASTS, check_device, ends_training, noting_ctrl_c, torch_seed
+from sklearn_thin._environment import CASTS, check_device, noting_ctrl_c, torch_seed
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
@@ -296,11 +296,14 @@ class THINNet(NeuralNetClassifier):
         record(self.history, prefix, means, len(sizes), finite=finite, lr=self.lr)
 
     def notify(self, method_name, **cb_kwargs):
-        if method_name != "on_epoch_end":
-            if self.callbacks_ or method_name not in BATCH_EVENTS:  # which take their time
-                super().notify(method_name, **cb_kwargs)
-        elif ends_training(partial(super().notify, method_name, **cb_kwargs), self.ctrl_c_):
-            raise StopTraining
+        if method_name in BATCH_EVENTS and not self.callbacks_:
+            return
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt:
+            if method_name != "on_epoch_end" or self.ctrl_c_:
+                raise
+            raise StopTraining from None
 
     # ------------------------------------------------------------------ a training
 
@@ -364,9 +367,8 @@ class THINNet(NeuralNetClassifier):
         # `tidy` has not yet removed where a callback pickles
         names = ("module", "module_", "optimizer_", "criterion", "criterion_", "step_", "schedule_")
         state = dict.fromkeys((*names, *OF_TRAINING, "good_weights_", "ctrl_c_"))
-        users = [(name, cb) for name, cb in self.callbacks_ if not name.startswith(OWN)]
-        kept = {"callbacks_": users, "packed_module_": pack(self.module_)}
-        return {**vars(self), **state, **kept}
+        state["callbacks_"] = [cb for cb in self.callbacks_ if not cb[0].startswith(OWN)]
+        return {**vars(self), **state, "packed_module_": pack(self.module_)}
 
     def __setstate__(self, state):
         state = dict(state)
@@ -375,9 +377,8 @@ class THINNet(NeuralNetClassifier):
             device = check_device(state["device"])
         except ValueError:  # this machine lacks the device of the training
             device = torch.device("cpu")
-        vars(self).update(state, device=str(device))
         module = unpack(skeleton, arrays, device)
-        vars(self).update(module=module, module_=module)
+        vars(self).update(state, device=str(device), module=module, module_=module)
 
 
 def record(history, prefix, means, n_batches, *, finite, lr):

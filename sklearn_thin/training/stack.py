@@ -12,7 +12,7 @@ import torch
 from torch.func import functional_call, stack_module_state
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sklearn_thin._environment import CASTS, ends_training
+from sklearn_thin._environment import CASTS
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
 from sklearn_thin.training.batches import StackedBatches
@@ -186,10 +186,15 @@ class Stack:
             self.errors[index] = error.with_traceback(None)  # which holds the stack
             return True
         net.history.record("dur", epoch["dur"])
-        if index not in self.stoppers:
-            return False
-        self._load(index)  # early stopping keeps the best weights
-        return ends_training(lambda: self.stoppers[index].on_epoch_end(net), ctrl_c)
+        if index in self.stoppers:
+            self._load(index)  # early stopping keeps the best weights
+            try:
+                self.stoppers[index].on_epoch_end(net)
+            except KeyboardInterrupt:
+                if ctrl_c:
+                    raise
+                return True
+        return False
 
     @torch.no_grad()
     def _load(self, index):

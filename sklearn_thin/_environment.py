@@ -31,9 +31,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def public(method):
-    """A method of a public class: torch's state around it is own_torch_state.
+    """Decorate a method of a public class: torch's own state, and words for wrong arguments.
 
-    A TypeError of arguments that it lacks shows the public class, where Python shows a private one.
+    The words name the public class, where Python's TypeError names a private one.
     """
     arguments = signature(method)
     shown = arguments.replace(parameters=list(arguments.parameters.values())[1:])

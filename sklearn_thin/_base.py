@@ -28,7 +28,7 @@ from sklearn_thin._environment import (
 )
 from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._pickling import with_packed
-from sklearn_thin._sharing import Snapshot, identity, shared
+from sklearn_thin._sharing import check_unchanged, identity, shared
 from sklearn_thin._spoilt import warn_if_spoilt
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 from sklearn_thin.rows.arrays import (
@@ -115,7 +115,7 @@ class BaseNet(
         goes_on = self.warm_start or epochs is not None
         before = getattr(self, "net_", None) if goes_on else None
         if before is not None:
-            self.architecture_.check(self)
+            check_unchanged(self, self.architecture_)
         with all_or_nothing(self):
             plan = self._plan(X, y, before=before, epochs=epochs, **given)
             self.net_ = new_net(plan)
@@ -232,12 +232,12 @@ class BaseNet(
             settings["n_iter_no_change"] = None
         return Settings(**{**settings, "device": device})
 
-    def _build_module(self, seed, gate_input=None, *, depth=0, n_experts=None):
+    def _build_module(self, seed, *, gate_input=None, depth=0, n_experts=None):
         """A THINModule, initialised under `seed`; with `gate_input` None its gate reads h_endo."""
         values = {name: getattr(self, name) for name in self._architecture}
         self.architecture_ = shared(  # as texts take their time
             ("architecture", *values.values()),
-            lambda: Snapshot({name: (identity(v), v, repr(v)) for name, v in values.items()}),
+            lambda: {name: (identity(v), v, repr(v)) for name, v in values.items()},
         )
         with torch_seed(seed, torch.device("cpu")):
             backbone, width = build_backbone(self.backbone, self.module_input_shape_)
@@ -266,7 +266,7 @@ class BaseNet(
                 f"{len(train)} (rows of weight 0 and held-out rows do not count). Pass more "
                 "rows at once, or use a backbone without it and hidden_units=0."
             )
-        built = self.architecture_.parameters
+        built = self.architecture_
         followed = epochs is None and getattr(self, "_skl_callbacks", None)
         return FitPlan(
             module=module,

@@ -13,6 +13,7 @@ from sklearn_thin._environment import draw_seeds, fit_seeded, public
 from sklearn_thin._pickling import copied
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.rows.arrays import take
+from sklearn_thin.rows.columns import as_table
 
 
 class ExogenousEncoder(BaseNet):
@@ -217,6 +218,7 @@ class ExogenousEncoder(BaseNet):
         -------
         tuple of int
         """
+        X = as_table(X)
         transformer = self._choose_input(X).transformer
         if transformer is None:
             return np.shape(X)[1:]

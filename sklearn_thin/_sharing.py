@@ -70,24 +70,21 @@ def _hashed(value, part=None):
         return Itself(value)
 
 
-@dataclass
-class Snapshot:
-    """Parameters of an estimator at one time, to compare with later values."""
+def check_unchanged(estimator, parameters):
+    """Raise ValueError where a parameter has changed since the network was built.
 
-    parameters: dict  # name -> identity, value, text
-
-    def check(self, estimator):
-        """Raise ValueError where a parameter has changed."""
-        for name, (key, was, shown) in self.parameters.items():
-            value = getattr(estimator, name)
-            # factories may count their calls
-            same = value is was and callable(value) and not hasattr(value, "get_params")
-            if not same and identity(value) != key:
-                raise ValueError(
-                    f"{name} was {shown} when the network was built, and is {value!r} now: "
-                    "a fit that goes on cannot change it. Set it back, or start anew with "
-                    "warm_start=False and fit."
-                )
+    `parameters` are identity, value and text of each by name, of that time.
+    """
+    for name, (key, was, shown) in parameters.items():
+        value = getattr(estimator, name)
+        # factories may count their calls
+        same = value is was and callable(value) and not hasattr(value, "get_params")
+        if not same and identity(value) != key:
+            raise ValueError(
+                f"{name} was {shown} when the network was built, and is {value!r} now: "
+                "a fit that goes on cannot change it. Set it back, or start anew with "
+                "warm_start=False and fit."
+            )
 
 
 # ------------------------------------------------------------------------- the memo

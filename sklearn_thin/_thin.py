@@ -181,7 +181,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
             module = copied(self.module_)
         else:
             tree = {"depth": self.depth, "n_experts": self.n_experts}
-            module = self._build_module(seeds.module, train.X.get("gate_input"), **tree)
+            tree["gate_input"] = train.X.get("gate_input")
+            module = self._build_module(seeds.module, **tree)
             module.eraser = way.make_map(module.experts.in_features, sizes)
         loss = THINLoss()
         if self.lam > 0 and self.exogenous_side_ is not None:

@@ -1,6 +1,6 @@
-"""The user's `backbone` parameter -> a torch module and the width of its output.
+"""Backbone objects -> torch modules.
 
-The specifications are estimators only because of `get_params`: a grid search can then tune
+They are estimators only because of `get_params`: a grid search can then tune
 `backbone__channels` or `backbone__hidden_layer_sizes`.
 """
 
@@ -9,17 +9,14 @@ import math
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from sklearn.base import BaseEstimator
 from torch import nn
 
-from sklearn_thin._environment import check_memory, torch_seed
-from sklearn_thin._pickling import copied
-from sklearn_thin._sharing import shared
+from sklearn_thin._environment import check_memory
 from sklearn_thin._torchvision import check_name, load_network
 from sklearn_thin.modules import MLP, ConvNet, GatedMLP
 
-__all__ = ["ConvNetBackbone", "MLPBackbone", "TorchvisionBackbone", "build_backbone"]
+__all__ = ["ConvNetBackbone", "MLPBackbone", "TorchvisionBackbone"]
 
 
 class MLPBackbone(BaseEstimator):
@@ -209,123 +206,6 @@ def module_input_shape(backbone, sample_shape):
         sample_shape = folded
     sample_shape = tuple(int(side) for side in sample_shape)
     return (1, *sample_shape) if len(sample_shape) == 2 else sample_shape
-
-
-def build_backbone(backbone, input_shape, gate=None):
-    """Build the module of a backbone and measure the width of its output.
-
-    Parameters
-    ----------
-    backbone : {"auto"}, str, specification, Module or callable
-        See `THINClassifier`.
-    input_shape : tuple of int
-        (features,) or (channels, height, width).
-    gate : TreeGate or None, default=None
-        The gate that mixes the layers of the module, or None for a module of x alone.
-
-    Returns
-    -------
-    module : Module
-        A new object: a module that the user passes is copied.
-    width : int
-        Number of features of the flattened output.
-
-    Raises
-    ------
-    ValueError
-        For an unknown name, or a module that does not take inputs of `input_shape`.
-    TypeError
-        For a factory that does not return a module.
-    """
-    inputs = [torch.zeros(2, *input_shape)]
-    if gate is None:
-        module = _resolve(backbone, input_shape)
-    else:
-        module = _gated(backbone, input_shape, gate)
-        inputs += [torch.zeros(2, gate.n_experts), torch.zeros(2, gate.in_features)]
-    if not isinstance(module, nn.Module):
-        raise TypeError(
-            f"backbone must give a torch.nn.Module for inputs of shape {input_shape}, "
-            f"got {type(module).__name__} from {backbone!r}"
-        )
-    module = (nn.Sequential(module, nn.Flatten()) if gate is None else module).cpu()
-    try:
-        with torch.no_grad():
-            width = module.eval()(*inputs).shape[1]
-    except (
-        RuntimeError,
-        ValueError,
-        IndexError,
-        TypeError,
-        AssertionError,
-        AttributeError,
-    ) as error:
-        raise ValueError(
-            f"the backbone does not take inputs of shape {input_shape} (one sample of X, "
-            f"behind `endogenous` or `preprocessor`): {error}"
-        ) from error
-    for weight in module.parameters():
-        weight.data = weight.data.clone()  # fused steps need weights without gaps in memory
-    return module, width
-
-
-def backbone_width(backbone, input_shape):
-    """Width of the output of a backbone, which is built for it; a search builds each once."""
-
-    def width():
-        with torch_seed(0, torch.device("cpu")):
-            return build_backbone(backbone, input_shape)[1]
-
-    return shared(("width", backbone, input_shape), width)
-
-
-def deal_experts(estimator, width, depth, n_experts):
-    """Number of experts and hidden units of each; raises where memory does not hold them."""
-    n_leaves, n_classes, hidden = 2**depth, len(estimator.classes_), int(estimator.hidden_units)
-    n_experts = n_leaves if n_experts is None else int(n_experts)
-    units = -(-hidden // n_experts)  # dealt, so that L does not change the size
-    n_weights = n_experts * (units * width + n_classes * (units or width) + n_leaves)
-    check_memory(n_weights, f"{n_experts=} and hidden_units={hidden} for {n_classes} classes")
-    return n_experts, units
-
-
-def gates_layers(gating, backbone, input_shape):
-    """Whether the gate mixes layers of the backbone: "auto" does so for tables, if it can."""
-    if gating != "auto":
-        return gating == "layers"
-    return len(input_shape) == 1 and hasattr(_named(backbone, input_shape), "build_gated")
-
-
-def _named(backbone, input_shape):
-    """The backbone object of a name."""
-    if not isinstance(backbone, str):
-        return backbone
-    if backbone == "auto":
-        return MLPBackbone() if len(input_shape) == 1 else ConvNetBackbone()
-    return TorchvisionBackbone(backbone)
-
-
-def _gated(backbone, input_shape, gate):
-    backbone = _named(backbone, input_shape)
-    if not hasattr(backbone, "build_gated") or isinstance(backbone, type):
-        raise ValueError(
-            "gating='layers' needs a backbone whose layers the gate can mix: an MLPBackbone(...), "
-            "a ConvNetBackbone(...), or an object with build_gated(input_shape, n_experts, "
-            "gate_features), which gives a module of (x, g, gate_input) such as "
-            f"sklearn_thin.modules.GatedMLP. Got {backbone!r}; gating='head' takes any backbone"
-        )
-    return backbone.build_gated(input_shape, gate.n_experts, gate.in_features)
-
-
-def _resolve(backbone, input_shape):
-    backbone = _named(backbone, input_shape)
-    if isinstance(backbone, nn.Module):
-        return copied(backbone)
-    if isinstance(backbone, type) and hasattr(backbone, "build"):
-        raise TypeError(f"backbone must be an object, such as {backbone.__name__}(), not its class")
-    if hasattr(backbone, "build"):
-        return backbone.build(input_shape)
-    return backbone(input_shape)
 
 
 def _check_image(backbone, input_shape):

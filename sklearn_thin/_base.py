@@ -17,7 +17,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.dataset import Dataset as Tensors
 
 from sklearn_thin._arguments import check_nested
-from sklearn_thin._backbones import build_backbone, deal_experts, folds_images, module_input_shape
+from sklearn_thin._backbones import folds_images, module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
     CASTS,
@@ -26,11 +26,12 @@ from sklearn_thin._environment import (
     public,
     torch_seed,
 )
+from sklearn_thin._network import build_module
 from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._pickling import with_packed
 from sklearn_thin._sharing import check_unchanged, identity, shared
 from sklearn_thin._spoilt import warn_if_spoilt
-from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
+from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import (
     BLOCK,
     as_tensor,
@@ -232,20 +233,16 @@ class BaseNet(
             settings["n_iter_no_change"] = None
         return Settings(**{**settings, "device": device})
 
-    def _build_module(self, seed, *, gate_input=None, depth=0, n_experts=None):
-        """A THINModule, initialised under `seed`; with `gate_input` None its gate reads h_endo."""
+    def _build_module(self, seed, *, gate_input=None, **tree):
+        """A THINModule, initialised under `seed`; `tree` as in :func:`build_module`."""
         values = {name: getattr(self, name) for name in self._architecture}
         self.architecture_ = shared(  # as texts take their time
             ("architecture", *values.values()),
             lambda: {name: (identity(v), v, repr(v)) for name, v in values.items()},
         )
+        width = None if gate_input is None else gate_input.shape[1]
         with torch_seed(seed, torch.device("cpu")):
-            backbone, width = build_backbone(self.backbone, self.module_input_shape_)
-            n_experts, units = deal_experts(self, width, depth, n_experts)
-            gate_width = width if gate_input is None else gate_input.shape[1]
-            gate = TreeGate(gate_width, depth, n_experts)
-            experts = ExpertEnsemble(width, len(self.classes_), n_experts, units)
-            return THINModule(backbone, experts, gate)
+            return build_module(self, width, **tree)
 
     def _dataset(self, rows, *, mean_one=True, **tensors):
         """Tensors of the rows, or None for None."""
@@ -321,7 +318,7 @@ class BaseNet(
         n_rows, blocks = self._tensors(read_dataset(X, verbose=self.verbose)[0])
         module = self.net_.module_.eval()
         function, device = partial(function, module), next(module.parameters()).device
-        whole = infer_rows(function, blocks, n_rows, device, module.experts.n_values)
+        whole = infer_rows(function, blocks, n_rows, device, module.n_values)
         return check_finite(whole, f"the output of {type(self).__name__}")
 
     @public

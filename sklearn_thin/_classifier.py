@@ -43,6 +43,13 @@ class THINClassifier(BaseTHIN):
         multiplied by the square root of their number. Logits and h_exo are centred and scaled by
         the training rows. "auto" takes the probabilities if there is a predictor, else h_exo.
         Linear one-versus-rest classifiers get the softmax of their decision values.
+    gating : {"auto", "head", "layers"}, default="auto"
+        Where the experts are. "head" is the paper: experts behind the representation. With
+        "layers" the gate also mixes L linear maps in each dense layer of the backbone, in front of
+        its non-linearity, and its input scales and shifts the units of the layer
+        (:class:`~sklearn_thin.modules.GatedMLP`). It needs an exogenous side, and an
+        :class:`MLPBackbone`, a :class:`ConvNetBackbone`, or a backbone object with `build_gated`.
+        "auto" is "layers" for tables with an exogenous side and such a backbone, else "head".
     depth : int, default=3
         D, levels of the tree, 0 to 12.
     n_experts : int, default=None
@@ -206,6 +213,7 @@ class THINClassifier(BaseTHIN):
         exogenous_predictor=None,
         endogenous="auto",
         gate_input="auto",
+        gating="auto",
         depth=3,
         n_experts=None,
         lam=0.0,
@@ -235,6 +243,7 @@ class THINClassifier(BaseTHIN):
         self.exogenous_predictor = exogenous_predictor
         self.endogenous = endogenous
         self.gate_input = gate_input
+        self.gating = gating
         self.depth = depth
         self.n_experts = n_experts
         self.lam = lam

@@ -60,7 +60,7 @@ def eval_losses(net, plan):
     tensors = {name: rows[index] for name, rows in plan.train.X.items()}
     weight = tensors.pop("weight", torch.ones(len(index))).numpy()
     module = net.module_.eval()
-    given = [tensors], len(index), plan.settings.device, module.experts.n_values
+    given = [tensors], len(index), plan.settings.device, module.n_values
     logits = infer_rows(partial(THINModule.logits, module), *given)
     codes = plan.train.y[index]
     losses = cross_entropy(torch.from_numpy(logits), codes).numpy()

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
 from sklearn_thin._arguments import check_nested
-from sklearn_thin._backbones import backbone_width, deal_experts, module_input_shape
+from sklearn_thin._backbones import module_input_shape
 from sklearn_thin._base import COUNT, FLOAT, BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import (
@@ -20,6 +20,7 @@ from sklearn_thin._environment import (
     public,
     torch_seed,
 )
+from sklearn_thin._network import backbone_width, deal_experts
 from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off
@@ -39,6 +40,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         "exogenous_predictor": [HasMethods(["fit", "predict"]), torch.nn.Module, dict, None],
         "endogenous": [StrOptions({"auto"}), HasMethods(["fit", "transform"]), None],
         "gate_input": [StrOptions({"auto", "probabilities", "logits", "representation"})],
+        "gating": [StrOptions({"auto", "head", "layers"})],
         "depth": [Interval(Integral, 0, 12, closed="both")],
         "n_experts": [Interval(Integral, 1, COUNT, closed="both"), None],
         "lam": [Interval(Real, 0, FLOAT, closed="both")],
@@ -53,6 +55,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         "exogenous_predictor",
         "endogenous",
         "gate_input",
+        "gating",
         "depth",
         "n_experts",
         "dispelling",
@@ -180,7 +183,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         if warm:
             module = copied(self.module_)
         else:
-            tree = {"depth": self.depth, "n_experts": self.n_experts}
+            tree = {name: getattr(self, name) for name in ("depth", "n_experts", "gating")}
             tree["gate_input"] = train.X.get("gate_input")
             module = self._build_module(seeds.module, **tree)
             module.eraser = way.make_map(module.experts.in_features, sizes)
@@ -217,6 +220,11 @@ class BaseTHIN(BaseNet, _BaseComposition):
         has_side = self.exogenous is not None
         self.dispelling_ = way
         self.erasure_encoder_ = way.read_target(target, before, has_side=has_side)
+        if self.gating == "layers" and not has_side:
+            raise ValueError(
+                "gating='layers' needs an exogenous side, but exogenous is None: a gate cannot "
+                "mix the layers that make its own input. Pass exogenous, or gating='head'"
+            )
         if self.augment is not None:
             check_augment(self.augment, self.endogenous)
         asked = way.asks(self.lam, target)

@@ -12,8 +12,9 @@ from sklearn.base import clone
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, MLPBackbone, THINClassifier, TorchvisionBackbone
-from sklearn_thin._backbones import build_backbone, module_input_shape
+from sklearn_thin._backbones import module_input_shape
 from sklearn_thin._compat import import_torchvision
+from sklearn_thin._network import build_backbone
 from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures, TreeGate
 
 
@@ -417,7 +418,7 @@ def test_a_backbone_without_layers_gives_the_experts_the_input():
 )
 def test_a_gated_backbone_has_the_width_of_the_plain_one(backbone, shape, width):
     gate = TreeGate(3, 2)
-    module, found = build_backbone(backbone, shape, gate)
+    module, found = build_backbone(backbone, shape, (gate.n_experts, 3))
     z = torch.rand(4, 3)
     assert module(torch.randn(4, *shape), gate(z), z).shape == (4, width)
     assert found == width == build_backbone(backbone, shape)[1]
@@ -426,4 +427,4 @@ def test_a_gated_backbone_has_the_width_of_the_plain_one(backbone, shape, width)
 @pytest.mark.parametrize("backbone", [nn.Linear(5, 4), "resnet18", lambda shape: nn.Flatten()])
 def test_a_backbone_without_gated_layers_is_answered_with_what_it_must_offer(backbone):
     with pytest.raises(ValueError, match=r"build_gated\(input_shape, n_experts, gate_features\)"):
-        build_backbone(backbone, (5,), TreeGate(3, 2))
+        build_backbone(backbone, (5,), (4, 3))

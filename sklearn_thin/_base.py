@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.frozen import FrozenEstimator
 from sklearn.utils import gen_batches, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -143,7 +142,8 @@ class BaseNet(
             seed = seeds.exogenous
             fit = partial(self.input_.fit, parts, self.classes_[rows.codes], seed)
             # only fits that hold out the same rows, by equal seeds, may share
-            key = "input", rows.x is None, self._held_out, self._held_out and seed
+            kind = rows.x is None, getattr(self.input_, "left_out", None)
+            key = "input", *kind, self._held_out, self._held_out and seed
             is_auto = isinstance(getattr(self, self.preprocessing), str)
             self.input_, inputs = shared(key, fit, owner=self) if is_auto else fit()
             self.module_input_shape_ = module_input_shape(self.backbone, self.input_.shape)
@@ -302,64 +302,72 @@ class BaseNet(
 
     # ------------------------------------------------------------------ predicting
 
-    def _tensors(self, X):
+    def _tensors(self, X, exogenous):
         """Number of rows of X, and the module's inputs by name, in blocks of rows."""
         x = self.input_.check(X, self)
         x = as_tensor(self.input_.transform(X) if x is None else x, self.module_input_shape_)
         if self.exogenous_side_ is None:
+            if exogenous is not None:
+                raise ValueError(f"{type(self).__name__} was fitted without an exogenous side")
             return len(x), [{"x": x}]
-        given = X, self.net_.module_.gate.in_features
+        given = X, self.net_.module_.gate.in_features, exogenous
         blocks = self.exogenous_side_.blocks(*given, logits=self.dispelling_.reads_logits)
         return len(x), ({"x": x[rows], **frozen} for rows, frozen in blocks)
 
-    def _infer(self, X, function):
+    def _infer(self, X, function, exogenous=None):
         """`function(module, **inputs)` over all rows of X."""
         check_is_fitted(self, "net_")
-        n_rows, blocks = self._tensors(read_dataset(X, verbose=self.verbose)[0])
+        n_rows, blocks = self._tensors(read_dataset(X, verbose=self.verbose)[0], exogenous)
         module = self.net_.module_.eval()
         function, device = partial(function, module), next(module.parameters()).device
         whole = infer_rows(function, blocks, n_rows, device, module.n_values)
         return check_finite(whole, f"the output of {type(self).__name__}")
 
     @public
-    def predict_proba(self, X):
+    def predict_proba(self, X, *, exogenous=None):
         """Probability of every class.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            Labels (n_samples,), or probabilities (n_samples, n_levels), in place of the exogenous
+            variable of X: the prediction if each row had come from there. Several variables have
+            a column each. `exogenous="given"` needs it, or predicts by the gate's prior.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes), float32
             Columns in the order of `classes_`.
         """
-        proba = self._infer(X, LOGITS[self.inference])
+        proba = self._infer(X, LOGITS[self.inference], exogenous)
         with np.errstate(over="ignore"):  # of differences, whose exponentials are 0 anyway
             for rows in gen_batches(len(proba), BLOCK):  # softmax makes several copies
                 proba[rows] = softmax(proba[rows], axis=1)
         return proba
 
     @public
-    def decision_function(self, X):
+    def decision_function(self, X, *, exogenous=None):
         """Logits of the classes; their difference for two classes.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes; float32
         """
-        logits = self._infer(X, LOGITS[self.inference])
+        logits = self._infer(X, LOGITS[self.inference], exogenous)
         if logits.shape[1] != 2:
             return logits
         difference = logits[:, 1].astype(float) - logits[:, 0]
         return np.clip(difference, -FLOAT, FLOAT).astype(np.float32)
 
     @public
-    def transform(self, X):
+    def transform(self, X, *, exogenous=None):
         """Representation that the experts read: h_endo, or h_exo of an encoder.
 
         With `dispelling="erasure"` or "alignment" h_endo is the output of the map.
@@ -367,12 +375,14 @@ class BaseNet(
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
 
         Returns
         -------
         ndarray of shape (n_samples, width), float32
         """
-        return self._infer(X, THINModule.represent)
+        return self._infer(X, THINModule.represent, exogenous)
 
     def __getstate__(self):
         packed, state = {}, super().__getstate__()
@@ -387,11 +397,6 @@ class BaseNet(
             inner = get_tags(given).input_tags
             for name in ("allow_nan", "categorical", "string"):
                 setattr(read, name, getattr(inner, name))
-        for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
-            side = item[-1] if isinstance(item, tuple) else item
-            side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags
-            given = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
-            read.allow_nan &= not given or get_tags(side).input_tags.allow_nan
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

@@ -23,8 +23,18 @@ class THINClassifier(BaseTHIN):
 
     Parameters
     ----------
-    exogenous : transformer, list of (name, transformer) or None, default=None
-        Gives h_exo of X. A `FrozenEstimator` is used as it is. Other transformers are cloned and
+    exogenous : str, int, slice, callable, list, transformer or None, default=None
+        Where the exogenous variable comes from.
+
+        - A column name, a position, a list of these, a slice or a selector names columns of X. They
+          steer the gate, and the backbone does not see them. Labels are text, categories, booleans
+          and whole numbers; other numbers are scaled. Levels that `fit` lacks get the gate's prior
+          (:class:`~sklearn_thin.exogenous.KnownVariable`).
+        - "given" takes the labels from `exogenous_target` in `fit`, and from `exogenous` in
+          `predict` and its like. Without them these predict with the gate's prior.
+        - A transformer, or a list of (name, transformer), recognises the variable.
+
+        A transformer gives h_exo of X. A `FrozenEstimator` is used as it is. Other transformers are cloned and
         fitted in `fit`, on `exogenous_target` if they need labels. The gate reads several
         transformers side by side, and their dispelling terms are averaged. They transform X in
         blocks, and must treat each row by itself. None lets the gate read h_endo.
@@ -311,12 +321,14 @@ class THINClassifier(BaseTHIN):
         return self._fit(X, y, classes=classes, epochs=1, **rows)
 
     @public
-    def expert_proba(self, X):
+    def expert_proba(self, X, *, exogenous=None):
         """Class probabilities of each expert.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
 
         Returns
         -------
@@ -326,4 +338,4 @@ class THINClassifier(BaseTHIN):
         def experts(module, x, gate_input=None, exogenous_logits=None):
             return module.experts(module.represent(x, gate_input, exogenous_logits)).softmax(2)
 
-        return self._infer(X, experts)
+        return self._infer(X, experts, exogenous)

@@ -40,8 +40,6 @@ def public(method):
     takes_one = sum(p.default is p.empty for p in shown.parameters.values()) <= 1
     by_name = [p.name for p in shown.parameters.values() if p.kind == p.KEYWORD_ONLY]
     hint = f". Pass all but X and y by name, such as {by_name[0]}=..." if by_name else ""
-    if len(shown.parameters) == 1:
-        hint = f". {method.__name__} reads X alone; labels of the exogenous variable go to fit"
 
     @wraps(method)
     def call(self, *args, **named):

@@ -13,7 +13,7 @@ class ClassOutputs(ClassifierMixin):
     """scikit-learn's mixin for a `predict_proba`."""
 
     @public
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None, *, exogenous=None):
         """Accuracy.
 
         Parameters
@@ -22,36 +22,42 @@ class ClassOutputs(ClassifierMixin):
         y : array-like of shape (n_samples,), default=None
             True labels; None takes those of a torch data set.
         sample_weight : array-like of shape (n_samples,), default=None
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
 
         Returns
         -------
         float
         """
         X, y = read_dataset(X, y, verbose=self.verbose)
-        return agreement(self.classes_, y, self.predict(X), sample_weight)
+        return agreement(self.classes_, y, self.predict(X, exogenous=exogenous), sample_weight)
 
     @public
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X, *, exogenous=None):
         """Logarithm of `predict_proba`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
         """
         with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+            return np.log(self.predict_proba(X, exogenous=exogenous))
 
     @public
-    def predict(self, X):
+    def predict(self, X, *, exogenous=None):
         """Most probable class of each row.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
 
         Returns
         -------
@@ -59,4 +65,4 @@ class ClassOutputs(ClassifierMixin):
             Labels as they were passed to `fit`.
         """
         check_is_fitted(self)
-        return self.classes_[self.predict_proba(X).argmax(1)]
+        return self.classes_[self.predict_proba(X, exogenous=exogenous).argmax(1)]

@@ -50,6 +50,7 @@ def column_name(net, j):
     """Words for a column of X, or for the pixel of an image."""
     if len(net.input_shape_) > 1:
         return f"pixel {tuple(map(int, np.unravel_index(j, net.input_shape_)))}"
+    j = getattr(net.input_, "kept", range(j + 1))[j]  # among all columns of X
     names = getattr(net, "feature_names_in_", None)
     return f"column {j if names is None else repr(names[j])}"
 

@@ -7,6 +7,8 @@ from operator import attrgetter
 
 import torch
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
@@ -25,9 +27,11 @@ from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off
 from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
+from sklearn_thin.exogenous.known import is_named_list, names_columns, places_left_out
 from sklearn_thin.exogenous.variables import check_variables, fit_side, read_variables
 from sklearn_thin.losses import THINLoss
-from sklearn_thin.rows.arrays import as_numpy
+from sklearn_thin.rows.arrays import as_numpy, read_dataset
+from sklearn_thin.rows.inputs import RestInput
 from sklearn_thin.rows.labels import read_target, scaled_to_mean_one
 
 
@@ -64,14 +68,16 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def get_params(self, deep=True):
         """Parameters, also of the transformers named in a list of `exogenous`."""
-        if deep and isinstance(self.exogenous, list):
+        if deep and is_named_list(self.exogenous):
             return self._get_params("exogenous", deep=True)
         return super().get_params(deep=deep)
 
     def set_params(self, **params):
         """Set parameters, also of the transformers named in a list of `exogenous`."""
         try:
-            return self._set_params("exogenous", **params)
+            if is_named_list(params.get("exogenous", self.exogenous)):
+                return self._set_params("exogenous", **params)
+            return super().set_params(**params)
         except (AttributeError, TypeError):
             check_nested(self, params)
             raise
@@ -165,7 +171,9 @@ class BaseTHIN(BaseNet, _BaseComposition):
         warm, settings = before is not None, self._settings(epochs)
         if target is not None:
             target = read_target(as_numpy(target), X)
-        way, variables = self._check_sides(target, warm)
+        if names_columns(self.exogenous):
+            X, y = read_dataset(X, y, verbose=self.verbose)
+        way, variables = self._check_sides(X, target, warm)
         seeds = draw_seeds(self.random_state)
         given |= {"target": target, "whole": epochs is None}
         rows, held_out = self._read_parts(X, y, seeds, warm=warm, **given)
@@ -211,11 +219,11 @@ class BaseTHIN(BaseNet, _BaseComposition):
             augmentation=augmentation,
         )
 
-    def _check_sides(self, target, warm):
+    def _check_sides(self, X, target, warm):
         """The way to dispel and the exogenous variables, checked before any row is read."""
         way = Off() if self.dispelling is None else self.dispelling
         way = WAYS[way]() if isinstance(way, str) else clone(way)
-        variables = read_variables(self.exogenous, self.exogenous_predictor)
+        variables = read_variables(self.exogenous, self.exogenous_predictor, X)
         before = (self.erasure_encoder_,) if warm else None
         has_side = self.exogenous is not None
         self.dispelling_ = way
@@ -228,12 +236,12 @@ class BaseTHIN(BaseNet, _BaseComposition):
         if self.augment is not None:
             check_augment(self.augment, self.endogenous)
         asked = way.asks(self.lam, target)
-        if isinstance(self.exogenous, list):
+        if is_named_list(self.exogenous):
             self._validate_names(variables[0].names)
         reads_predictor = self.gate_input in ("probabilities", "logits")
         if has_side and reads_predictor and (asked is None or not self.lam > 0):
             asked = f"gate_input={self.gate_input!r}"
-        reads = asked, target is not None and way.reads_target
+        reads = asked, target is not None and way.reads_target, self.lam > 0
         check_variables(variables, self.exogenous_predictor, target, *reads, fitted=warm)
         return way, variables
 
@@ -251,6 +259,11 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     # ------------------------------------------------------------------ the exogenous side
 
+    def _choose_input(self, X):
+        """The input of the backbone, without the columns that `exogenous` names."""
+        chosen, left_out = super()._choose_input(X), places_left_out(self.exogenous, X)
+        return RestInput(chosen, left_out) if left_out else chosen
+
     def _validate_names(self, names):
         try:
             super()._validate_names(names)
@@ -261,13 +274,13 @@ class BaseTHIN(BaseNet, _BaseComposition):
         """Tensors of the rows with outputs of the exogenous side; fits the side first."""
         logits = way.asks(self.lam, rows.target) is not None
         if warm:
-            frozen = self._exogenous_outputs(rows.raw, logits=logits)
+            frozen = self._exogenous_outputs(rows, logits=logits)
         else:
             frozen = self._fit_exogenous(variables, rows, seed, logits=logits)
         train = self._dataset(rows, mean_one=epochs is None, **frozen)
         if held_out is None:
             return train, None
-        frozen = self._exogenous_outputs(held_out.raw, logits=way.reads_logits)
+        frozen = self._exogenous_outputs(held_out, logits=way.reads_logits)
         return train, self._dataset(held_out, **frozen)
 
     def _fit_exogenous(self, variables, rows, seed, *, logits):
@@ -281,14 +294,19 @@ class BaseTHIN(BaseNet, _BaseComposition):
         given = self.exogenous, self.exogenous_predictor, self.gate_input
         key = "exogenous side", *given, seed_key, logits, self._held_out
         parts = variables, self.gate_input, rows.raw, rows.target, seed
-        fit = partial(fit_side, *parts, logits=logits, listed=isinstance(self.exogenous, list))
+        fit = partial(
+            fit_side,
+            *parts,
+            logits=logits,
+            listed=len(variables) > 1 or is_named_list(self.exogenous),
+        )
         self.exogenous_side_, outputs = shared(key, fit, owner=self)
         return outputs
 
-    def _exogenous_outputs(self, X, *, logits):
-        """Tensors of X for the gate, and for a map that reads logits."""
+    def _exogenous_outputs(self, rows, *, logits):
+        """Tensors of the rows for the gate, and for a map that reads logits."""
         side = self.exogenous_side_
-        return {} if side is None else side.outputs(X, logits=logits)
+        return {} if side is None else side.outputs_of(rows.raw, rows.target, logits=logits)
 
     endogenous_ = property(attrgetter("input_.transformer"))
 
@@ -306,7 +324,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     # ------------------------------------------------------------------ views of the gate
 
-    def _infer_gate(self, X, function):
+    def _infer_gate(self, X, function, exogenous):
         """`function(gate, its input)` over all rows of X."""
 
         def read(module, x, gate_input=None, exogenous_logits=None):
@@ -314,49 +332,65 @@ class BaseTHIN(BaseNet, _BaseComposition):
                 gate_input = module.represent(x, None, exogenous_logits)
             return function(module.gate, gate_input)
 
-        return self._infer(X, read)
+        return self._infer(X, read, exogenous)
 
     @public
-    def gate_proba(self, X):
+    def gate_proba(self, X, *, exogenous=None):
         """Mixture weights g of the experts, also with `inference="hard"`.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
 
         Returns
         -------
         ndarray of shape (n_samples, n_experts), float32
             Rows sum to 1.
         """
-        return self._infer_gate(X, lambda gate, h: gate(h))
+        return self._infer_gate(X, lambda gate, h: gate(h), exogenous)
 
     @public
-    def apply(self, X):
+    def apply(self, X, *, exogenous=None):
         """Index of the most probable leaf, counted from left to right.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
 
         Returns
         -------
         ndarray of shape (n_samples,), int64
             In [0, 2^depth).
         """
-        return self._infer_gate(X, lambda gate, h: gate.most_probable_leaf(h))
+        return self._infer_gate(X, lambda gate, h: gate.most_probable_leaf(h), exogenous)
 
     @public
-    def decision_path(self, X):
+    def decision_path(self, X, *, exogenous=None):
         """Probability of going left at every node of the tree, d_n.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
 
         Returns
         -------
         ndarray of shape (n_samples, 2^depth - 1), float32
             Nodes level by level, from the root.
         """
-        return self._infer_gate(X, lambda gate, h: gate.decisions(h))
+        return self._infer_gate(X, lambda gate, h: gate.decisions(h), exogenous)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        read = tags.input_tags
+        for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
+            side = item[-1] if isinstance(item, tuple) else item
+            side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags
+            given = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
+            read.allow_nan &= not given or get_tags(side).input_tags.allow_nan
+        return tags

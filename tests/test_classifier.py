@@ -17,7 +17,14 @@ from tests.helpers import METHODS, all_but_last, assert_refused, known, small, w
 def expert_logits(clf, X):
     """Z of the fitted module, (n, L, K), by the module's parts."""
     with torch.no_grad():
-        return clf.module_.experts(clf.module_.backbone(backbone_input(clf, X))).numpy()
+        return clf.module_.experts(features(clf, X)).numpy()
+
+
+def features(clf, X):
+    """The backbone's output for the rows."""
+    gate_input = clf.exogenous_side_ and clf.exogenous_side_.outputs(X)["gate_input"]
+    with torch.no_grad():
+        return clf.module_.features(backbone_input(clf, X), gate_input)
 
 
 def backbone_input(clf, X):
@@ -122,7 +129,8 @@ def test_hard_inference_predicts_by_the_expert_of_the_most_probable_leaf(
     exogenous, hidden_units, rows, more
 ):
     (X, y, _), (X_new, *_) = rows, more
-    clf = small(exogenous, depth=4, hidden_units=hidden_units, inference="hard").fit(X, y)
+    params = {"hidden_units": hidden_units, "inference": "hard", "gating": "head"}
+    clf = small(exogenous, depth=4, **params).fit(X, y)
     hard = clf.predict_proba(X_new)
     chosen = clf.expert_proba(X_new)[np.arange(len(X_new)), clf.apply(X_new)]
     np.testing.assert_allclose(hard, chosen, atol=1e-6)
@@ -145,9 +153,7 @@ def test_two_classes_have_one_decision_value_a_row(rows):
 
 def test_transform_is_what_the_backbone_gives(thin, more):
     X = more[0]
-    with torch.no_grad():
-        expected = thin.module_.backbone(backbone_input(thin, X)).numpy()
-    np.testing.assert_allclose(thin.transform(X), expected, atol=1e-5)
+    np.testing.assert_allclose(thin.transform(X), features(thin, X), atol=1e-5)
 
 
 def test_a_row_is_predicted_alike_alone_and_among_others(thin, more):

@@ -58,20 +58,20 @@ def search(**grid):
 # mistake -> the call, the type of its error, and words of the error in their order
 TOUR = {
     # the exogenous side
-    "a column by its name": (
-        fit("site", FRAME),
-        TypeError,
-        "transformer | got 'site' | ColumnTransformer | OneHotEncoder | ['site']",
+    "a column that is not there": (
+        fit("sit", FRAME),
+        ValueError,
+        "the column 'sit' | X has 'a', | Did you mean 'site'",
     ),
-    "columns by their names": (
-        fit(["site", "a"], FRAME),
-        TypeError,
-        "(name, transformer) tuples | got 'site' | ColumnTransformer | ['site', 'a']",
+    "a name without a frame": (
+        fit("site"),
+        ValueError,
+        "the column 'site' | no column names | Pass a frame, or the position",
     ),
-    "a column by its place": (
-        fit(-1),
-        TypeError,
-        "transformer | got -1 | ColumnTransformer | [-1]",
+    "a column beyond the last": (
+        fit(["site", 7], FRAME),
+        ValueError,
+        "names column 7 of X | X has",
     ),
     "a class, no object": (
         fit(ExogenousEncoder, target=Z),
@@ -195,7 +195,7 @@ TOUR = {
     "labels as an argument of predict": (
         lambda: fit()().predict(X, Z),
         TypeError,
-        "THINClassifier.predict(X) | too many positional | predict reads X alone | fit",
+        "THINClassifier.predict(X, | too many positional | by name | exogenous=...",
     ),
     "labels as the third argument of fit": (
         lambda: small().fit(X, Y, Z),

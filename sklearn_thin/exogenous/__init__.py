@@ -3,5 +3,9 @@
 Reading order: :func:`read_variables` and :class:`Variable` (the parameters, checked),
 :func:`refuse_side` (what cannot be a side), :func:`fit_side` (fitted, then frozen),
 :class:`ExogenousSide` (X -> the gate's input and the predictors' logits), :func:`frozen_head`
-(predictors of other libraries as torch heads).
+(predictors of other libraries as torch heads), :class:`KnownVariable` (a column of X).
 """
+
+from sklearn_thin.exogenous.known import GivenVariable, KnownVariable
+
+__all__ = ["GivenVariable", "KnownVariable"]

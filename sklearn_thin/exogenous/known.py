@@ -1,13 +1,15 @@
 """Known exogenous variables: columns of X, or labels that come with each call, as levels."""
 
-import difflib
 from numbers import Integral
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import InvalidParameterError
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from torch import nn
 
+from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.modules.heads import LogProbabilities
 from sklearn_thin.rows.columns import as_levels, as_table, name_of, read_column
 
@@ -149,6 +151,61 @@ class KnownVariable(TransformerMixin, BaseEstimator):
         return tags
 
 
+class GivenVariable(KnownVariable):
+    """Labels that come with each call: `THINClassifier(exogenous="given")`.
+
+    `fit` takes them from y. `transform` has none, and gives each row the prior.
+
+    Parameters
+    ----------
+    kind : {"auto", "labels", "number"}, default="auto"
+        As in :class:`KnownVariable`.
+    """
+
+    def __init__(self, kind="auto"):
+        self.kind = kind
+
+    def fit(self, X, y):
+        """Take the levels, or the mean, from y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+            Ignored.
+        y : array-like of shape (n_samples,)
+
+        Returns
+        -------
+        self : GivenVariable
+        """
+        return self.fit_values(values_of(y), "exogenous_target")
+
+    def transform(self, X):
+        """The prior of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, ...)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_levels) or (n_samples, 1), float32
+        """
+        check_is_fitted(self, "prior_")
+        return np.tile(self.prior_, (_num_samples(X), 1))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+
+def values_of(labels):
+    """Labels (n,) of any library as float64, or as objects of str and None."""
+    table = labels.to_frame() if hasattr(labels, "to_frame") else as_table(labels)
+    return read_column(table.reshape(-1, 1) if isinstance(table, np.ndarray) else table, 0)
+
+
 def level_proba(values, classes, prior):
     """Probabilities (n, n_levels): 1 for the level of each row, the prior where it is not known."""
     levels = as_levels(values)
@@ -166,53 +223,55 @@ def has_parts(numbers):
     return bool((numbers != np.floor(numbers)).any())
 
 
+def is_named_list(exogenous):
+    """Whether a value of the parameter `exogenous` is a list of (name, transformer)."""
+    return isinstance(exogenous, list) and not names_columns(exogenous)
+
+
 def names_columns(exogenous):
     """Whether a value of the parameter `exogenous` names columns of X."""
+    if isinstance(exogenous, GivenVariable) or (isinstance(exogenous, str) and exogenous == GIVEN):
+        return False
     if isinstance(exogenous, (str, Integral, slice, KnownVariable)):
-        return exogenous is not GIVEN and exogenous != GIVEN
+        return True
     if isinstance(exogenous, list):
         return bool(exogenous) and all(isinstance(item, (str, Integral)) for item in exogenous)
-    return callable(exogenous) and not hasattr(exogenous, "fit") and not isinstance(exogenous, type)
+    other = isinstance(exogenous, (type, nn.Module)) or hasattr(exogenous, "fit")
+    return callable(exogenous) and not other
 
 
-def places_of(columns, table):
-    """Positions of the columns that a name, an int, a list, a slice or a selector means."""
-    if callable(columns):
-        columns = columns(table)
-    if isinstance(columns, slice):
-        return _slice(columns, table)
-    columns = [columns] if isinstance(columns, (str, Integral)) else list(columns)
-    return [_place(column, table) for column in columns]
+def listed_variables(exogenous, X):
+    """List of (name, transformer) from columns of X, from "given" or from a transformer."""
+    if isinstance(exogenous, str) and exogenous == GIVEN:
+        return [(GIVEN, GivenVariable())]
+    if isinstance(exogenous, KnownVariable) or not names_columns(exogenous):
+        return exogenous if isinstance(exogenous, list) else [("exogenous", exogenous)]
+    names = getattr(table := as_table(X), "columns", None)
+    places = places_of(exogenous, table)
+    columns = places if names is None else [names[place] for place in places]
+    columns = [c if isinstance(c, str) else p for c, p in zip(columns, places, strict=True)]
+    return [(str(column), KnownVariable(column)) for column in columns]
 
 
-def _place(column, table):
-    n_columns = table.shape[1]
-    if isinstance(column, Integral):
-        if -n_columns <= column < n_columns:
-            return int(column) % n_columns
-        raise ValueError(f"exogenous names column {column} of X, but X has {n_columns} columns")
-    names = getattr(table, "columns", None)
-    if names is None:
+def places_left_out(exogenous, X):
+    """Sorted positions of the columns that `exogenous` names, and the backbone does not see."""
+    if not names_columns(exogenous):
+        return []
+    column = exogenous.column if isinstance(exogenous, KnownVariable) else exogenous
+    return sorted(set(places_of(column, as_table(X))))
+
+
+def target_column(target, index, n_variables, name=None):
+    """Labels of one exogenous variable, by its name in a frame, else by its place."""
+    shape = target.shape
+    if n_variables == 1 and len(shape) == 1:
+        return target
+    if name is not None and name in getattr(target, "columns", ()):
+        return target[name]
+    if len(shape) != 2 or shape[1] != n_variables:
+        hint = ". For several, pass exogenous as a list of (name, transformer)"
         raise ValueError(
-            f"exogenous names the column {column!r}, but X has no column names. Pass a frame, or "
-            f"the position of the column, an int from 0 to {n_columns - 1}"
+            f"exogenous_target must have shape (n_samples, {n_variables}), a column for each "
+            f"exogenous variable, got {shape}{hint if n_variables == 1 else ''}"
         )
-    names = list(names)
-    if column in names:
-        return names.index(column)
-    near = difflib.get_close_matches(column, list(map(str, names)))
-    hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
-    shown = ", ".join(repr(name) for name in names[:10]) + (", …" if len(names) > 10 else "")
-    raise ValueError(f"exogenous names the column {column!r}, but X has {shown}.{hint}")
-
-
-def _slice(columns, table):
-    """Positions of a slice; one of names holds its last name too, as in pandas."""
-    start, stop = (
-        _place(end, table) + add if isinstance(end, str) else end
-        for end, add in ((columns.start, 0), (columns.stop, 1))
-    )
-    places = list(range(table.shape[1])[start : stop : columns.step])
-    if not places:
-        raise ValueError(f"exogenous={columns!r} names no column of X, which has {table.shape[1]}")
-    return places
+    return _safe_indexing(target, index, axis=1)

@@ -9,8 +9,6 @@ def refuse_side(name, side):
     """Raise scikit-learn's ValueError and TypeError in one for a side that is no transformer."""
     if isinstance(side, type):
         wrong = f" object, got the class {side.__name__}. Write {side.__name__}()"
-    elif isinstance(side, (str, int, slice)):
-        wrong = f" (with fit and transform), got {side!r}.{columns_hint([side])}"
     elif hasattr(side, "predict"):
         wrong = (
             f" (with fit and transform), got {side!r}, which predicts. Pass ExogenousEncoder(), "
@@ -34,12 +32,3 @@ def refuse_unfitted(name, error):
         f"the exogenous side {name!r} is frozen but not fitted: {error} Or pass it without "
         "FrozenEstimator, and its labels as exogenous_target"
     ) from error
-
-
-def columns_hint(columns):
-    """The way to let columns of X steer the gate."""
-    columns = list(columns) if not isinstance(columns[0], slice) else columns[0]
-    return (
-        " To let columns of X steer the gate, pick them: exogenous=ColumnTransformer([('known', "
-        f"OneHotEncoder(handle_unknown='ignore'), {columns!r})])"
-    )

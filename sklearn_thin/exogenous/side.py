@@ -14,6 +14,8 @@ from torch import nn
 
 from sklearn_thin._pickling import pack, unpack
 from sklearn_thin._sharing import MEMO, Itself, shared
+from sklearn_thin.exogenous.given import Probabilities, given_representations, of_labels
+from sklearn_thin.exogenous.known import GivenVariable, target_column
 from sklearn_thin.rows.arrays import (
     BLOCK,
     IN_MEMORY,
@@ -40,6 +42,7 @@ class ExogenousVariable:
     centre: torch.Tensor | None = None  # of logits or h_exo, over the training rows
     scale: torch.Tensor | None = None
     n_labels: int | None = None  # classes of c
+    classes: np.ndarray | None = None  # labels of c, where it has any
 
     def __getstate__(self):
         return {**vars(self), "head": None if self.head is None else pack(self.head)}
@@ -50,7 +53,14 @@ class ExogenousVariable:
             self.head = unpack(*self.head, torch.device("cpu"))
 
     def outputs(self, h):
-        """The gate's input before scaling, (n, classes) or (n, width of h_exo), and c(h_exo)."""
+        """The gate's input before scaling, (n, classes) or (n, width of h_exo), and c(h_exo).
+
+        Probabilities may stand for h_exo.
+        """
+        if isinstance(h, Probabilities):
+            proba = h.proba  # (n, exogenous classes)
+            logits = proba.clamp(min=torch.finfo(proba.dtype).eps).log()
+            return proba * math.sqrt(proba.shape[1]), logits
         if self.head is None:
             return h, None
         try:
@@ -111,7 +121,7 @@ class ExogenousSide:
         X : rows that the transformers read
         logits : bool, default=False
             Whether to return the logits too, for dispelling.
-        representations : list of Tensor or None, default=None
+        representations : list of Tensor, Probabilities or None, default=None
             h_exo of each variable, or None for those to compute.
         fit : bool, default=False
             Whether X are the training rows, which set the scale of the gate's input.
@@ -146,14 +156,28 @@ class ExogenousSide:
             check_finite(part.numpy(), "the output of the exogenous side")
         return outputs
 
-    def blocks(self, X, width, *, logits):
-        """Slices of X, and the outputs of each, for a gate that reads `width` columns."""
+    def outputs_of(self, X, target, *, logits):
+        """Outputs for X, in which `target` has the labels of variables that are not in X."""
+        hs = [None] * len(self.variables)
+        for i, v in enumerate(self.variables):
+            if target is not None and isinstance(v.transformer, GivenVariable):
+                hs[i] = of_labels(v, target_column(target, i, len(hs), v.name))
+        return self.outputs(X, logits=logits, representations=hs)
+
+    def blocks(self, X, width, exogenous, *, logits):
+        """Slices of X, and the outputs of each, for a gate that reads `width` columns.
+
+        `exogenous` has labels or probabilities that stand for the variables in X.
+        """
+        hs = given_representations(self.variables, exogenous, _num_samples(X))
         held = width + (sum(self.sizes) if logits else 0)
         n_rows, size = _num_samples(X), min(BLOCK, max(128, MOST_VALUES // held))
         for start in range(0, n_rows, size):
             rows = slice(start, min(start + size, n_rows))
             try:
-                yield rows, self.outputs(X if n_rows <= size else take(X, rows), logits=logits)
+                part = X if n_rows <= size else take(X, rows)
+                known = [None if h is None else h[rows] for h in hs]
+                yield rows, self.outputs(part, logits=logits, representations=known)
             except NonFiniteRowsError as error:
                 raise error.after(start) from None
 

@@ -3,21 +3,28 @@
 import inspect
 import warnings
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 from weakref import WeakSet
 
+import torch
 from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.utils import _safe_indexing, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 from torch import nn
 
 from sklearn_thin._environment import fit_seeded
 from sklearn_thin.exogenous.heads import check_predictor, frozen_head, readable_labels
-from sklearn_thin.exogenous.refusals import columns_hint, refuse_side, refuse_unfitted
+from sklearn_thin.exogenous.known import (
+    GivenVariable,
+    KnownVariable,
+    listed_variables,
+    target_column,
+    values_of,
+)
+from sklearn_thin.exogenous.refusals import refuse_side, refuse_unfitted
 from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
 from sklearn_thin.modules.heads import ClassLogits, ExpertHead
 from sklearn_thin.rows.labels import encode_labels
@@ -47,6 +54,8 @@ class Variable:
         may belong to other variables.
         """
         place = self.index, len(self.names), self.name
+        if isinstance(self.transformer, GivenVariable):  # some may be missing, or numbers
+            return target_column(target, *place)
         if self.needs_labels:
             z = target_column(target, *place)
             # of the training rows alone
@@ -66,6 +75,8 @@ class Variable:
             given = (X, z) if labelled else (X,)
             transformer = clone(transformer)
             fit_seeded(transformer, seed + self.index, *given)
+        if isinstance(transformer, GivenVariable):
+            h = torch.from_numpy(transformer.transform_values(values_of(z), "exogenous_target"))
         if self.fits_predictor:
             h = h_exo_of(transformer, X)
             c = clone(c)
@@ -73,19 +84,21 @@ class Variable:
         return transformer, c, h
 
 
-def read_variables(exogenous, predictor):
-    """List of Variable from THINClassifier's `exogenous` and `exogenous_predictor`, checked."""
+def read_variables(exogenous, predictor, X):
+    """List of Variable from THINClassifier's `exogenous` and `exogenous_predictor`, checked.
+
+    X has the columns that `exogenous` may name.
+    """
     if exogenous is None:
         return []
-    named = exogenous if isinstance(exogenous, list) else [("exogenous", exogenous)]
+    named = listed_variables(exogenous, X)
     if not named:
         raise ValueError("exogenous must not be an empty list; pass None for no exogenous side")
     for item in named:
         if not (isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)):
-            columns = isinstance(item, (str, Integral))
             raise TypeError(
-                f"a list of exogenous must hold (name, transformer) tuples, got {item!r} in it."
-                + (columns_hint(exogenous) if columns else "")
+                "a list of exogenous must hold (name, transformer) tuples, or columns of X alone, "
+                f"got {item!r} in it"
             )
     names = [name for name, _ in named]
     given = predictor if isinstance(predictor, dict) else dict.fromkeys(names, predictor)
@@ -120,11 +133,12 @@ def read_variables(exogenous, predictor):
     return variables
 
 
-def check_variables(variables, predictor, target, asked, reads_target, *, fitted):
+def check_variables(variables, predictor, target, asked, reads_target, reads_h, *, fitted):
     """Raise where a setting or the labels do not suit the variables, before any is fitted.
 
     `predictor` is the user's. `asked` is a setting that needs a predictor of every variable, or
-    None. `reads_target` notes that the dispelling reads labels. `fitted` variables need no labels.
+    None. `reads_target` notes that the dispelling reads labels, `reads_h` that the predictors
+    read h_endo. `fitted` variables need no labels.
     """
     if not variables and (asked or predictor is not None):
         raise ValueError(
@@ -134,6 +148,11 @@ def check_variables(variables, predictor, target, asked, reads_target, *, fitted
         )
     for variable in variables:
         name, c = variable.name, variable.predictor
+        if reads_h and c is BROUGHT and isinstance(variable.transformer, KnownVariable):
+            raise ValueError(
+                f"{asked} needs a predictor that reads h_endo, and the known variable {name!r} has "
+                "none. Set lam=0, and dispelling='erasure' or 'alignment' to dispel it."
+            )
         if c is None and asked:
             raise ValueError(
                 f"{asked} needs a predictor of the exogenous variable {name!r}, and "
@@ -208,14 +227,15 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
         transformer, c, h = variable.transformer, variable.predictor, None
         if variable.fits:
             transformer, c, h = variable.fit(X, target, seed)
-        c = last_step(transformer).predictor_ if c is BROUGHT else c
+        c = getattr(last_step(transformer), "predictor_", None) if c is BROUGHT else c
         reads = gate_input
         if reads == "auto":
             reads = "representation" if c is None else "probabilities"
         head = None
         if c is not None:  # an encoder's own needs no conversion
             head = ClassLogits.frozen(c) if isinstance(c, ExpertHead) else frozen_head(c)
-        frozen.append(ExogenousVariable(variable.name, transformer, head, reads))
+        classes = getattr(transformer, "classes_", getattr(c, "classes_", None))
+        frozen.append(ExogenousVariable(variable.name, transformer, head, reads, classes=classes))
         hs.append(h)
     side = ExogenousSide(frozen, listed=listed)
     return side, side.outputs(X, logits=logits, representations=hs, fit=True)
@@ -239,19 +259,3 @@ def _check_named(target, name, names):
             f"exogenous_target has the columns {columns}: one for {', '.join(map(repr, others))}, "
             f"but none for {name!r}. Name a column after each exogenous variable, or none"
         )
-
-
-def target_column(target, index, n_variables, name=None):
-    """Labels of one exogenous variable, by its name in a frame, else by its place."""
-    shape = target.shape
-    if n_variables == 1 and len(shape) == 1:
-        return target
-    if name is not None and name in getattr(target, "columns", ()):
-        return target[name]
-    if len(shape) != 2 or shape[1] != n_variables:
-        hint = ". For several, pass exogenous as a list of (name, transformer)"
-        raise ValueError(
-            f"exogenous_target must have shape (n_samples, {n_variables}), a column for each "
-            f"exogenous variable, got {shape}{hint if n_variables == 1 else ''}"
-        )
-    return _safe_indexing(target, index, axis=1)

@@ -187,12 +187,14 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         return [{name: int(seed)} for seed in drawn]
 
     @public
-    def predict_proba(self, X):
+    def predict_proba(self, X, *, exogenous=None):
         """Mean of the members' probabilities.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As of the members.
 
         Returns
         -------
@@ -202,9 +204,9 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         check_is_fitted(self)
         X, _ = read_dataset(X, verbose=self.verbose)
         with sharing():  # the members share the frozen side's outputs
-            total = self.estimators_[0].predict_proba(X)
+            total = self.estimators_[0].predict_proba(X, exogenous=exogenous)
             for member in self.estimators_[1:]:
-                total += member.predict_proba(X)
+                total += member.predict_proba(X, exogenous=exogenous)
             return total / len(self.estimators_)
 
     def decision_function(self, X):

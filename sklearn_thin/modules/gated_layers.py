@@ -2,11 +2,11 @@
 
 import itertools
 
-import torch
 from torch import nn
 from torch.nn import functional as F
 
 from sklearn_thin.modules.experts import uniform
+from sklearn_thin.modules.tensors import widened
 
 
 class MixedLinear(nn.Module):
@@ -47,9 +47,9 @@ class MixedLinear(nn.Module):
 
     def forward(self, x, g):
         if self.n_experts == 1:  # the only map has all the weight
-            return torch.addmm(self.bias[0], x, self.weight[0])
+            return x @ self.weight[0] + self.bias[0]
         weighed = (g.unsqueeze(2) * x.unsqueeze(1)).flatten(1)  # (n, L·in)
-        return torch.addmm(g @ self.bias, weighed, self.weight.flatten(0, 1))  # (n, out)
+        return weighed @ self.weight.flatten(0, 1) + g @ self.bias  # (n, out)
 
     def extra_repr(self):
         return (
@@ -91,7 +91,7 @@ class Modulation(nn.Module):
 
     def forward(self, h, v):
         scale, shift = self.scale_and_shift(v).chunk(2, dim=1)  # (n, n_features) each
-        return torch.addcmul(h + shift, h, scale)
+        return h * (1 + scale) + shift
 
 
 class GatedMLP(nn.Module):
@@ -157,5 +157,6 @@ class GatedMLP(nn.Module):
     def forward(self, x, g, gate_input):
         h = self.stem(x)  # (n, in_features)
         for mix, norm, modulate in zip(self.maps, self.norms, self.modulations, strict=True):
-            h = self.dropout(F.relu(modulate(norm(mix(h, g)), gate_input)))  # (n, width)
+            h = norm(widened(mix(h, g)))  # (n, width); stacked norms read no half precision
+            h = self.dropout(F.relu(modulate(h, gate_input)))
         return h

@@ -43,7 +43,7 @@ def class_spread(h, z):
 def test_classes_of_the_variable_have_one_mean_and_one_covariance(rows, encoder):
     X, y, _ = rows
     told = encoder.predict(X)  # so that the encoder's errors are none here
-    clf = aligning(FrozenEstimator(encoder), endogenous=None)
+    clf = aligning(FrozenEstimator(encoder), endogenous=None, gating="head")
     plain = clone(clf).set_params(dispelling="cosine").fit(X, y)
     clf.fit(X, y)
     before, after = (class_spread(model.transform(X), told) for model in (plain, clf))

@@ -15,7 +15,7 @@ from tests.helpers import small, small_encoder, two_encoders
 def parts(rows, encoder):
     """The trained module, its dispelling term, and one batch with c's logits on h_exo."""
     X, y, _ = rows
-    clf = small(FrozenEstimator(encoder), lam=1.0, max_epochs=1).fit(X, y)
+    clf = small(FrozenEstimator(encoder), gating="head", lam=1.0, max_epochs=1).fit(X, y)
     side = clf.exogenous_side_
     term = CosineTerm(side.heads, side.sizes).train()
     frozen = side.outputs(X, logits=True)
@@ -70,7 +70,7 @@ def test_the_dispelling_terms_of_several_variables_are_averaged(rows, two_target
         (name, FrozenEstimator(encoder.fit(X, two_targets[:, i])))
         for i, (name, encoder) in enumerate(two_encoders())
     ]
-    params = {"lam": 0.1, "lr": 1e-12, "max_epochs": 1}
+    params = {"lam": 0.1, "lr": 1e-12, "max_epochs": 1, "gating": "head"}
     both = small(encoders, **params).fit(X, y).history_[-1]["train_dispelling"]
     single = [small(e, **params).fit(X, y).history_[-1]["train_dispelling"] for _, e in encoders]
     assert both == pytest.approx(np.mean(single), abs=1e-5)

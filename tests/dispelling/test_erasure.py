@@ -88,7 +88,7 @@ def test_several_variables_of_any_type_are_erased_at_once(rows, frame):
 
 def test_experts_read_the_erased_representation(rows, encoder):
     X, y, z = rows
-    clf = erasing(FrozenEstimator(encoder)).fit(X, y, exogenous_target=z)
+    clf = erasing(FrozenEstimator(encoder), gating="head").fit(X, y, exogenous_target=z)
     module = clf.module_.cpu()
     h = module.backbone(torch.from_numpy(clf.endogenous_.transform(X)))
     assert not np.allclose(h.detach().numpy(), clf.transform(X), atol=1e-3)

@@ -7,7 +7,8 @@ import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_selector
 
-from sklearn_thin.exogenous.known import KnownVariable, names_columns, places_of
+from sklearn_thin.exogenous.columns import places_of
+from sklearn_thin.exogenous.known import KnownVariable, names_columns
 
 
 def frame():

@@ -13,7 +13,7 @@ NETWORK = {"depth": 2, "hidden_units": 16, "lr": 5e-3}
 
 def test_an_oracle_gates_by_the_known_column_and_its_backbone_never_sees_it(digits):
     X = with_known_column(digits)
-    clf = small(known([64]), endogenous=all_but_last()).fit(X, digits.y[:200])
+    clf = small(known([64]), endogenous=all_but_last(), gating="head").fit(X, digits.y[:200])
     other = X.copy()
     other[:, -1] = (other[:, -1] + 1) % 4
     np.testing.assert_array_equal(clf.transform(other), clf.transform(X))
@@ -38,7 +38,7 @@ def sites():
 def by_site(**params):
     pick = ColumnTransformer([("site", OneHotEncoder(**params), ["site"])])
     drop = ColumnTransformer([("drop", "drop", ["site"])], remainder="passthrough")
-    return small(pick, endogenous=drop, max_epochs=40, **NETWORK)
+    return small(pick, endogenous=drop, gating="head", max_epochs=40, **NETWORK)
 
 
 @pytest.mark.parametrize("sparse_output", [False, True], ids=["dense", "sparse"])

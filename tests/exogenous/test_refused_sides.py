@@ -94,11 +94,6 @@ BAD_SIDES = {
         r"'exogenous' must be a transformer.*got LogisticRegression\(\), which.*_predictor",
     ),
     "a dict": ({"exogenous": {"a": PCA(4)}}, TypeError, r"got a dict.*list of \(name, transf"),
-    "a slice": (
-        {"exogenous": slice(0, 2)},
-        TypeError,
-        r"got slice.*ColumnTransformer.*slice",
-    ),
     "a module": ({"exogenous": nn.Linear(2, 3)}, TypeError, "must be a transformer.*got Linear"),
     "a class in a list": (
         {"exogenous": [("a", PCA)]},

@@ -1,0 +1,82 @@
+"""Labels or probabilities that a caller passes in place of the exogenous variables of X."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.utils import check_array
+from sklearn.utils.validation import _num_samples
+
+from sklearn_thin.exogenous.known import KnownVariable, level_proba, target_column, values_of
+from sklearn_thin.rows.columns import as_levels, as_table
+
+
+@dataclass
+class Probabilities:
+    """Probabilities of the exogenous classes (n, classes), where h_exo is not known."""
+
+    proba: torch.Tensor
+
+    def __getitem__(self, rows):
+        return Probabilities(self.proba[rows])
+
+
+def given_representations(variables, exogenous, n_rows):
+    """What stands for h_exo of each frozen variable: labels or probabilities; None computes it."""
+    if exogenous is None:
+        return [None] * len(variables)
+    if np.ndim(exogenous) == 0:  # one label for all rows
+        exogenous = np.full(n_rows, exogenous, dtype=object)
+    if (length := _num_samples(exogenous)) != n_rows:
+        raise ValueError(
+            f"exogenous must have one label for each of the {n_rows} rows of X, got {length}"
+        )
+    if not hasattr(exogenous, "shape"):
+        exogenous = as_table(exogenous)
+    names = [variable.name for variable in variables]
+    if len(variables) == 1 and len(exogenous.shape) == 2 and exogenous.shape[1] > 1:
+        return [of_probabilities(variables[0], np.asarray(exogenous))]
+    columns = [target_column(exogenous, i, len(names), name) for i, name in enumerate(names)]
+    return [of_labels(v, column) for v, column in zip(variables, columns, strict=True)]
+
+
+def of_labels(variable, labels):
+    """What stands for h_exo of a variable of these labels."""
+    known, values = variable.transformer, values_of(labels)
+    if isinstance(known, KnownVariable):
+        return torch.from_numpy(known.transform_values(values, "exogenous"))
+    check_overridden(variable)
+    levels, classes = as_levels(values), as_levels(variable.classes.astype(object))
+    unknown = sorted({str(level) for level in levels if level not in set(classes)})
+    if unknown:
+        raise ValueError(
+            f"exogenous has labels that {variable.name!r} does not know: {', '.join(unknown[:5])}; "
+            f"known are {variable.classes.tolist()}"
+        )
+    proba = level_proba(values, classes, 0.0)
+    return Probabilities(torch.from_numpy(proba))
+
+
+def of_probabilities(variable, proba):
+    """What stands for h_exo of a variable of these probabilities."""
+    n_levels = variable.n_labels
+    if n_levels is None or proba.shape[1] != n_levels:
+        expected = "a column" if n_levels is None else f"a column, or {n_levels} for probabilities"
+        raise ValueError(f"exogenous must have {expected}, got shape {proba.shape}")
+    proba = check_array(proba, dtype=np.float32, input_name="exogenous")
+    if proba.min() < 0 or not np.allclose(proba.sum(1), 1, atol=1e-3):
+        raise ValueError("probabilities of exogenous must be non-negative rows that sum to 1")
+    if isinstance(variable.transformer, KnownVariable):
+        return torch.from_numpy(proba)
+    check_overridden(variable)
+    return Probabilities(torch.from_numpy(proba))
+
+
+def check_overridden(variable):
+    """Raise where labels cannot stand for the output of a transformer."""
+    if variable.gate_input != "probabilities" or variable.classes is None:
+        raise ValueError(
+            f"exogenous cannot stand for {variable.name!r}, as the gate reads its "
+            f"{variable.gate_input}. Labels stand for probabilities alone: use an encoder or an "
+            "exogenous_predictor with classes_, and gate_input='probabilities'"
+        )

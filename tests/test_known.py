@@ -1,0 +1,278 @@
+"""A known exogenous variable in one word: a column of X, or labels that come with each call."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.compose import make_column_selector
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin.exogenous.known import KnownVariable
+from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
+from tests.helpers import METHODS
+
+TREE = {"depth": 1, "backbone": MLPBackbone((16,)), "max_epochs": 40, "lr": 5e-3}
+
+
+def by(exogenous, **params):
+    return THINClassifier(exogenous, **{**TREE, "random_state": 0, **params})
+
+
+@pytest.fixture(scope="module")
+def sites():
+    """A frame in which one site turns the meaning of a number, its classes, and its sites."""
+    rng = np.random.RandomState(0)
+    frame = pd.DataFrame(rng.normal(size=(300, 3)), columns=["a", "b", "c"])
+    frame.insert(1, "site", rng.choice(["north", "south", "west"], 300))
+    y = np.where((frame["a"] > 0) ^ (frame["site"] == "south"), "yes", "no")
+    return frame, y, frame["site"]
+
+
+@pytest.fixture(scope="module")
+def by_site(sites):
+    return by("site").fit(*sites[:2])
+
+
+@pytest.fixture(scope="module")
+def given(sites):
+    frame, y, z = sites
+    return by("given").fit(frame.drop(columns="site"), y, exogenous_target=z)
+
+
+def test_a_name_lets_a_column_steer_the_gate_and_leaves_it_out_of_the_backbone(sites, by_site):
+    frame, y, _ = sites
+    assert by_site.score(frame, y) > 0.95
+    assert by_site.input_shape_ == (3,)
+    assert by_site.n_features_in_ == 4
+    assert list(by_site.feature_names_in_) == ["a", "site", "b", "c"]
+    assert by_site.module_.gate.in_features == 3
+    assert by_site.exogenous_.classes_.tolist() == ["north", "south", "west"]
+    moved = frame.assign(site="north")
+    assert (by_site.predict(moved) != y)[frame["site"] == "south"].mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [1, -3, [1], ["site"], slice(1, 2), make_column_selector("site"), KnownVariable("site")],
+    ids=["int", "negative", "ints", "names", "slice", "selector", "object"],
+)
+def test_every_way_to_name_the_column_gives_the_same_model(columns, sites, by_site):
+    frame, y, _ = sites
+    clf = by(columns).fit(frame, y)
+    np.testing.assert_array_equal(clf.predict_proba(frame), by_site.predict_proba(frame))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda f: pl.DataFrame(f.to_dict("list")), lambda f: f.to_numpy()],
+    ids=["polars", "array"],
+)
+def test_other_tables_give_the_same_model(make, sites, by_site):
+    frame, y, _ = sites
+    table = make(frame)
+    proba = by(1).fit(table, y).predict_proba(table)
+    np.testing.assert_allclose(proba, by_site.predict_proba(frame), atol=1e-5)
+
+
+def test_the_raw_path_reads_the_other_columns_alone(sites):
+    frame, y, _ = sites
+    clf = by("site", endogenous=None).fit(frame, y)
+    assert clf.score(frame, y) > 0.95
+    with pytest.raises(ValueError, match=r"columns \['a'\] hold text"):
+        by("site", endogenous=None).fit(frame.assign(a="text"), y)
+
+
+def test_several_columns_are_several_variables(sites):
+    frame, y, _ = sites
+    frame = frame.assign(temperature=np.linspace(-1.5, 2.5, len(frame)))
+    clf = by(["site", "temperature"]).fit(frame, y)
+    assert [name for name, _ in clf.exogenous_] == ["site", "temperature"]
+    assert clf.module_.gate.in_features == 4
+    assert clf.input_shape_ == (3,)
+    assert clf.score(frame, y) > 0.9
+
+
+def test_unseen_and_missing_levels_get_the_gates_prior(sites, by_site):
+    frame = sites[0][:20]
+    unseen, missing = (by_site.gate_proba(frame.assign(site=site)) for site in ("east", None))
+    np.testing.assert_allclose(unseen, missing, atol=1e-6)
+    np.testing.assert_allclose(unseen, unseen[:1].repeat(20, 0), atol=1e-6)
+    assert np.isfinite(by_site.predict_proba(frame.assign(site="east"))).all()
+
+
+def test_labels_of_another_site_predict_what_would_be_there(sites, by_site):
+    frame = sites[0][:30]
+    expected = by_site.predict_proba(frame.assign(site="south"))
+    for there in ("south", ["south"] * 30, np.array([[0, 1, 0]] * 30, float)):
+        np.testing.assert_allclose(
+            by_site.predict_proba(frame, exogenous=there), expected, atol=1e-6
+        )
+    half = by_site.predict_proba(frame, exogenous=np.array([[0.5, 0.5, 0]] * 30))
+    assert np.abs(half - expected).max() > 0.01
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_every_output_takes_another_site(method, sites, by_site):
+    frame = sites[0][:30]
+    call = getattr(by_site, method)
+    np.testing.assert_allclose(call(frame, exogenous="west"), call(frame.assign(site="west")))
+
+
+def test_an_encoder_takes_the_labels_of_its_classes(sites):
+    frame, y, z = sites
+    X = frame[["a", "b", "c"]]
+    encoder = ExogenousEncoder(MLPBackbone((8,)), max_epochs=2, random_state=0).fit(X, z)
+    clf = by(FrozenEstimator(encoder), max_epochs=2).fit(X, y)
+    gates = clf.gate_proba(X[:5], exogenous=["north", "south", "west", "north", "south"])
+    np.testing.assert_allclose(gates[0], gates[3])
+    assert not np.allclose(gates[0], gates[1])
+    with pytest.raises(ValueError, match=r"'exogenous' does not know: east; .*'north', 'south'"):
+        clf.predict(X[:2], exogenous=["north", "east"])
+
+
+def test_given_labels_come_with_each_call(sites, given):
+    frame, y, z = sites
+    X = frame.drop(columns="site")
+    assert given.score(X, y, exogenous=z) > 0.95
+    assert given.input_shape_ == (3,)
+    prior = given.gate_proba(X)
+    np.testing.assert_allclose(prior, prior[:1].repeat(300, 0), atol=1e-6)
+    assert given.score(X, y) < 0.9
+
+
+def test_given_labels_are_used_for_held_out_rows(sites):
+    frame, y, z = sites
+    X = frame.drop(columns="site")
+    clf = by("given", early_stopping=0.3, n_iter_no_change=40).fit(X, y, exogenous_target=z)
+    assert min(clf.history_[:, "valid_loss"]) < 0.4
+
+
+def test_given_labels_of_images(digits):
+    X, y = digits.images[:100], digits.y[:100]
+    clf = THINClassifier("given", depth=1, max_epochs=1, random_state=0)
+    clf.fit(X, y, exogenous_target=digits.z[:100])
+    assert clf.predict_proba(X, exogenous=digits.z[:100]).shape == (100, 10)
+
+
+@pytest.mark.parametrize(
+    ("there", "match"),
+    [
+        (["north"] * 3, r"one label for each of the 5 rows of X, got 3"),
+        (np.ones((5, 2)), r"a column, or 3 for probabilities, got shape \(5, 2\)"),
+        (np.ones((5, 3)), "rows that sum to 1"),
+    ],
+)
+def test_labels_of_another_site_that_cannot_be(there, match, sites, by_site):
+    with pytest.raises(ValueError, match=match):
+        by_site.predict(sites[0][:5], exogenous=there)
+
+
+def test_a_model_without_a_side_takes_no_labels(sites):
+    frame, y, _ = sites
+    clf = by(None, max_epochs=1).fit(frame, y)
+    with pytest.raises(ValueError, match="without an exogenous side"):
+        clf.predict(frame, exogenous="north")
+
+
+def test_given_needs_the_labels_in_fit(sites):
+    with pytest.raises(ValueError, match="exogenous_target is missing"):
+        by("given").fit(*sites[:2])
+
+
+def test_a_name_with_a_slip_is_answered_before_training(sites):
+    with pytest.raises(ValueError, match="Did you mean 'site'"):
+        by("sit").fit(*sites[:2])
+
+
+def test_images_have_no_columns(digits):
+    with pytest.raises(ValueError, match=r"X has images\. Pass exogenous=\"given\""):
+        by(3).fit(digits.images[:50], digits.y[:50])
+
+
+def test_the_paper_term_cannot_read_a_known_variable(sites):
+    with pytest.raises(ValueError, match=r"lam=0\.1 .*dispelling='erasure'"):
+        by("site", lam=0.1).fit(*sites[:2])
+
+
+@pytest.mark.parametrize("dispelling", ["erasure", "alignment"])
+def test_a_known_variable_is_dispelled_without_a_predictor(dispelling, sites):
+    frame, y, z = sites
+    clf = by("site", dispelling=dispelling, gating="head").fit(frame, y)
+    h = clf.transform(frame)
+    means = np.stack([h[z == site].mean(0) for site in z.unique()])
+    spread = np.abs(means - h.mean(0)).max() / h.std()
+    assert spread < (1e-3 if dispelling == "erasure" else 0.1)
+
+
+@pytest.mark.parametrize("routing", [False, True])
+def test_a_column_passes_pipelines_and_searches(routing, sites, by_site):
+    frame, y, _ = sites
+    with sklearn.config_context(enable_metadata_routing=routing):
+        pipe = make_pipeline(FunctionTransformer(), by("site")).fit(frame, y)
+        np.testing.assert_array_equal(pipe.predict_proba(frame), by_site.predict_proba(frame))
+        assert cross_val_score(by("site"), frame, y, cv=3).mean() > 0.85
+        search = GridSearchCV(by("site"), {"depth": [0, 1]}, cv=2).fit(frame, y)
+        assert search.best_score_ > 0.8
+
+
+def test_given_labels_are_routed_to_fit_and_score(sites):
+    frame, y, z = sites
+    X = frame.drop(columns="site")
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf = by("given").set_score_request(exogenous=True)
+        search = GridSearchCV(clf, {"depth": [1]}, cv=2)
+        search.fit(X, y, exogenous_target=z, exogenous=z)
+        assert search.best_score_ > 0.8
+        pipe = make_pipeline(FunctionTransformer(), clone(clf).set_predict_request(exogenous=True))
+        pipe.fit(X, y, exogenous_target=z)
+        assert (pipe.predict(X, exogenous=z) == y).mean() > 0.9
+
+
+def test_given_labels_pass_a_pipeline_without_routing(sites, given):
+    frame, y, z = sites
+    X = frame.drop(columns="site")
+    pipe = make_pipeline(FunctionTransformer(), by("given"))
+    pipe.fit(X, y, thinclassifier__exogenous_target=z)
+    np.testing.assert_array_equal(pipe.predict(X, exogenous=z), given.predict(X, exogenous=z))
+
+
+def test_a_stacked_search_gates_layers_as_single_fits_do(sites):
+    frame, y, _ = sites
+    grid = {"lr": [1e-3, 1e-2], "gating": ["head", "layers"]}
+    params = {"cv": 2, "refit": False}
+    ours = StackedGridSearchCV(by("site", max_epochs=5), grid, **params).fit(frame, y)
+    theirs = GridSearchCV(by("site", max_epochs=5), grid, **params).fit(frame, y)
+    np.testing.assert_allclose(
+        ours.cv_results_["mean_test_score"], theirs.cv_results_["mean_test_score"], atol=0.02
+    )
+
+
+def test_copies_and_ensembles_predict_for_another_site(sites, by_site):
+    frame, y, _ = sites
+    copied = pickle.loads(pickle.dumps(by_site))
+    expected = by_site.predict_proba(frame, exogenous="west")
+    np.testing.assert_array_equal(copied.predict_proba(frame, exogenous="west"), expected)
+    ensemble = SeedEnsembleClassifier(by("site", max_epochs=2), n_seeds=2).fit(frame, y)
+    assert ensemble.predict_proba(frame, exogenous="west").shape == (300, 2)
+
+
+def test_warm_starts_and_partial_fits_go_on_with_the_same_columns(sites):
+    frame, y, z = sites
+    clf = by("site", warm_start=True, max_epochs=2).fit(frame, y).fit(frame, y)
+    assert clf.n_iter_ == 4
+    X = frame.drop(columns="site")
+    clf = by("given").partial_fit(X, y, exogenous_target=z)
+    assert clf.partial_fit(X, y, exogenous_target=z).n_iter_ == 2
+
+
+def test_layers_need_a_side(sites):
+    with pytest.raises(ValueError, match="gating='layers' needs an exogenous side"):
+        by(None, gating="layers").fit(*sites[:2])

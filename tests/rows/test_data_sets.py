@@ -49,7 +49,7 @@ def test_a_data_set_teaches_an_encoder_and_may_be_held_out(rows):
     clf = small(encoder).fit(Pairs(X, y), exogenous_target=z, X_val=Pairs(X, y))
     expected = small(encoder).fit(X, y, exogenous_target=z, X_val=X, y_val=y)
     assert "valid_loss" in clf.history_[-1]
-    alone = TensorDataset(torch.from_numpy(X))
+    alone = TensorDataset(torch.tensor(X))
     np.testing.assert_array_equal(clf.predict_proba(alone), expected.predict_proba(X))
     small().partial_fit(Pairs(X, y))
     np.testing.assert_array_equal(

@@ -60,7 +60,7 @@ def test_rows_in_a_file_are_not_copied(dtype, tmp_path):
         tracemalloc.stop()
         assert peak < X.nbytes / 2
     assert np.shares_memory(
-        next(iter(clf._tensors(X)[1]))["x"].numpy(), X
+        next(iter(clf._tensors(X, None)[1]))["x"].numpy(), X
     )  # torch's own are not traced
 
 
@@ -85,7 +85,7 @@ def test_a_module_that_writes_into_its_input_leaves_the_users_rows_as_they_are(
 def test_the_frozen_side_says_the_same_in_blocks(container, rows, monkeypatch):
     X, z = container(rows[0]), rows[2]
     svd = TruncatedSVD(5, random_state=0).fit(X)
-    given = read_variables(FrozenEstimator(svd), None), "representation"
+    given = read_variables(FrozenEstimator(svd), None, X), "representation"
     side, whole = fit_side(*given, X, z, 0, logits=False)
     monkeypatch.setattr("sklearn_thin.exogenous.side.BLOCK", 70)
     in_blocks = fit_side(*given, X, z, 0, logits=False)[1]

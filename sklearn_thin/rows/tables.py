@@ -8,8 +8,11 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 
 from sklearn_thin.rows.arrays import BLOCK, room_for, take
 from sklearn_thin.rows.columns import as_table, read_columns
+from sklearn_thin.rows.gaussian import fill, fit_gaussian
 
 SAMPLE = 2**15  # most rows that medians, quartiles and levels are taken from
+GAUSSIAN = 2**12  # most rows that the Gaussian is fitted to
+WIDEST = 256  # most columns of a Gaussian
 LEVELS = 256  # most columns that one column of text becomes
 BOUND = 3.0  # the smooth clipping tends to ± this
 
@@ -23,18 +26,21 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     - Numbers, booleans and timedeltas (in seconds) become (x - median) / (interquartile range),
       then x / sqrt(1 + (x / 3)²), which stays within ±3 [1]_. Where the quartiles are equal, the
       median distance of the other values from the median stands for the range.
-    - Missing numbers become the median. A further column marks them, if the rows of `fit` miss any
-      in the column. A mark is as high as its standard deviation over these rows, so that rare
-      marks, from which little can be learned, disturb little.
+    - Missing numbers become their expected values under a Gaussian, given the other numbers of the
+      row: a linear regression on the other columns. In tables with more than 256 columns of
+      numbers they become the median.
+    - A further column marks missing numbers, if the rows of `fit` miss any in the column. A mark
+      is as high as its standard deviation over these rows, so that rare marks, from which little
+      can be learned, disturb little.
     - Text and categories become one-hot columns. A missing value is a level of its own. Levels
       beyond the 256 most frequent share a column, and unknown levels with them. Without such
       levels, the columns of an unknown level are 0.
     - Columns without different values in `fit` become 0, in `transform` too, so that the width
       depends on the rows of `fit` as little as possible.
 
-    Medians, quartiles and levels are those of 32,768 rows at most. A fixed seed draws the rows, so
-    that equal rows always give an equal transformer. The rows are transformed in blocks, and the
-    output lies in a temporary file if it is large.
+    Medians, quartiles and levels are those of 32,768 rows at most, and the Gaussian that of 4,096.
+    A fixed seed draws the rows, so that equal rows always give an equal transformer. The rows are
+    transformed in blocks, and the output lies in a temporary file if it is large.
 
     Attributes
     ----------
@@ -46,6 +52,10 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         Indices, among the numbers, of the columns with marks of missing values.
     mark_ : ndarray of float
         Height of each mark.
+    mean_ : ndarray of shape (n_numbers,) or None
+        Means of the scaled numbers; None without numbers, or with more than 256 columns of them.
+    precision_ : ndarray of shape (n_numbers, n_numbers) or None
+        Inverse of their covariance matrix; None as above.
     encoder_ : OneHotEncoder or None
         Levels of text and categories.
     n_features_in_ : int
@@ -70,7 +80,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     """
 
     def fit(self, X, y=None):
-        """Take medians, quartiles and levels from X.
+        """Take medians, quartiles, covariances and levels from X.
 
         Parameters
         ----------
@@ -90,10 +100,11 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             For infinite values.
         """
         table = check_table(X, self, reset=True)
-        numbers, levels, self.is_level_ = read_columns(sampled(table))
+        numbers, levels, self.is_level_ = read_columns(sampled(table, SAMPLE))
         check_finite(numbers)
         self.centre_, self.scale_, self.missing_ = robust_scale(numbers)
         self.mark_ = np.isnan(numbers[:, self.missing_]).std(0)
+        self.mean_, self.precision_ = self._fit_gaussian(sampled(numbers, GAUSSIAN))
         self.encoder_ = None
         if levels.shape[1]:
             self.encoder_ = OneHotEncoder(
@@ -104,6 +115,14 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             )
             self.encoder_.set_output(transform="default").fit(levels)
         return self
+
+    def _fit_gaussian(self, numbers):
+        """Mean and precision of the scaled numbers."""
+        if not 0 < numbers.shape[1] <= WIDEST:
+            return None, None
+        z = np.empty(numbers.shape)
+        missing = squash(numbers, self.centre_, self.scale_, z)
+        return fit_gaussian(z, missing)
 
     def transform(self, X):
         """Columns for a network.
@@ -136,7 +155,10 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         numbers, levels, _ = read_columns(table, self.is_level_, ignored)
         check_finite(numbers)
         n_numbers, n_missing = len(self.scale_), len(self.missing_)
-        missing = squash(numbers, self.centre_, self.scale_, rows[:, :n_numbers])
+        z = rows[:, :n_numbers]
+        missing = squash(numbers, self.centre_, self.scale_, z)
+        if self.precision_ is not None and missing.any():
+            fill(z, missing, self.mean_, self.precision_, BOUND)
         rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_] * self.mark_
         if self.encoder_ is not None:
             rows[:, n_numbers + n_missing :] = self.encoder_.transform(levels)
@@ -201,11 +223,11 @@ def check_finite(numbers):
         assert_all_finite(numbers, allow_nan=True, input_name="X")
 
 
-def sampled(table):
-    """Some of the rows, if they are many."""
-    if len(table) <= SAMPLE:
+def sampled(table, most):
+    """`most` of the rows, if they are more."""
+    if len(table) <= most:
         return table
-    return take(table, np.sort(np.random.RandomState(0).permutation(len(table))[:SAMPLE]))
+    return take(table, np.sort(np.random.RandomState(0).permutation(len(table))[:most]))
 
 
 def robust_scale(numbers):
@@ -257,7 +279,7 @@ def squash(numbers, centre, scale, out):
 def extremes(numbers):
     """Of each column, the greatest distance from the median, in ranges, and the value there."""
     numbers = numbers.reshape(len(numbers), -1)
-    centre, scale, _ = robust_scale(sampled(numbers))
+    centre, scale, _ = robust_scale(sampled(numbers, SAMPLE))
     least, greatest = numbers.min(0).astype(float), numbers.max(0).astype(float)
     value = np.where(centre - least > greatest - centre, least, greatest)
     return np.abs(value - centre) / scale, value

@@ -15,6 +15,7 @@ GAUSSIAN = 2**12  # most rows that the Gaussian is fitted to
 WIDEST = 256  # most columns of a Gaussian
 LEVELS = 256  # most columns that one column of text becomes
 BOUND = 3.0  # the smooth clipping tends to ± this
+HEIGHT = 0.35  # of levels and marks: 1 disturbs the network, and rare ones are learned slowly below
 
 
 class TablePreprocessor(TransformerMixin, BaseEstimator):
@@ -29,12 +30,12 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     - Missing numbers become their expected values under a Gaussian, given the other numbers of the
       row: a linear regression on the other columns. In tables with more than 256 columns of
       numbers they become the median.
-    - A further column marks missing numbers, if the rows of `fit` miss any in the column. A mark
-      is as high as its standard deviation over these rows, so that rare marks, from which little
-      can be learned, disturb little.
+    - A further column marks missing numbers, if the rows of `fit` miss any in the column.
     - Text and categories become one-hot columns. A missing value is a level of its own. Levels
       beyond the 256 most frequent share a column, and unknown levels with them. Without such
       levels, the columns of an unknown level are 0.
+    - Marks and levels are 0.35 where they apply, else 0. Columns of 1 disturb the network, and it
+      learns slowly from rare levels in lower columns.
     - Columns without different values in `fit` become 0, in `transform` too, so that the width
       depends on the rows of `fit` as little as possible.
 
@@ -50,8 +51,6 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         Median and range of the other columns; the range is infinite where all values are equal.
     missing_ : ndarray of int
         Indices, among the numbers, of the columns with marks of missing values.
-    mark_ : ndarray of float
-        Height of each mark.
     mean_ : ndarray of shape (n_numbers,) or None
         Means of the scaled numbers; None without numbers, or with more than 256 columns of them.
     precision_ : ndarray of shape (n_numbers, n_numbers) or None
@@ -75,8 +74,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     >>> preprocessor = TablePreprocessor().fit(table)
     >>> preprocessor.get_feature_names_out(["size", "site"]).tolist()
     ['size', 'missingindicator_size', 'site_a', 'site_b', 'site_None']
-    >>> preprocessor.transform([[-9999.0, "c"]]).round(2)
-    array([[-1.66,  0.  ,  0.  ,  0.  ,  0.  ]], dtype=float32)
+    >>> preprocessor.transform([[-9999.0, "b"], [2.0, "c"]]).round(2)
+    array([[-1.66,  0.  ,  0.  ,  0.35,  0.  ],
+           [ 0.  ,  0.  ,  0.  ,  0.  ,  0.  ]], dtype=float32)
     """
 
     def fit(self, X, y=None):
@@ -103,7 +103,6 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         numbers, levels, self.is_level_ = read_columns(sampled(table, SAMPLE))
         check_finite(numbers)
         self.centre_, self.scale_, self.missing_ = robust_scale(numbers)
-        self.mark_ = np.isnan(numbers[:, self.missing_]).std(0)
         self.mean_, self.precision_ = self._fit_gaussian(sampled(numbers, GAUSSIAN))
         self.encoder_ = None
         if levels.shape[1]:
@@ -159,9 +158,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         missing = squash(numbers, self.centre_, self.scale_, z)
         if self.precision_ is not None and missing.any():
             fill(z, missing, self.mean_, self.precision_, BOUND)
-        rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_] * self.mark_
+        rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_] * HEIGHT
         if self.encoder_ is not None:
-            rows[:, n_numbers + n_missing :] = self.encoder_.transform(levels)
+            rows[:, n_numbers + n_missing :] = self.encoder_.transform(levels) * HEIGHT
 
     @property
     def _n_features_out(self):

@@ -118,6 +118,14 @@ def test_bench_robust(run):
     assert cells(printed, "wine, missing")[2] == "–"
 
 
+def test_bench_missing(run):
+    small = ("--tables", "wine", "--seeds", "2", "--epochs", "1", "--rows", "60")
+    printed = run("bench_missing.py", *small)
+    assert len(cells(printed, "wine")) == 5
+    assert printed.count("| 60, 20, 5 |") == 4
+    assert printed.count("| 60, 100, 50 |") == 2
+
+
 def test_bench_predict(run):
     printed = run("bench_predict.py", "--rounds", "1", "--rows", "256")
     assert "to 'bare'" in printed

@@ -11,10 +11,14 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 
 from sklearn_thin.rows.arrays import BLOCK, NUMBERS, room_for, take
 from sklearn_thin.rows.columns import as_array, as_table, read_columns
+from sklearn_thin.rows.gaussian import fill, fit_gaussian
 
 SAMPLE = 2**15  # most rows that medians, quartiles and levels are taken from
+GAUSSIAN = 2**12  # most rows that the Gaussian is fitted to
+WIDEST = 256  # most columns of a Gaussian
 LEVELS = 256  # most columns that one column of text becomes
 BOUND = 3.0  # the smooth clipping tends to ± this
+HEIGHT = 0.35  # of levels and marks: 1 disturbs the network, less is learned slowly
 
 
 class TablePreprocessor(TransformerMixin, BaseEstimator):
@@ -26,18 +30,21 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     - Numbers, booleans and timedeltas (in seconds) become (x - median) / (interquartile range),
       then x / sqrt(1 + (x / 3)²), which stays within ±3 [1]_. Where the quartiles are equal, the
       median distance of the other values from the median stands for the range.
-    - Missing numbers become the median. A further column marks them, if the rows of `fit` miss any
-      in the column. A mark is as high as its standard deviation over these rows, so that rare
-      marks, from which little can be learned, disturb little.
+    - Missing numbers become their expected values under a Gaussian, given the other numbers of the
+      row: a linear regression on the other columns. In tables with more than 256 columns of
+      numbers they become the median.
+    - A further column marks missing numbers, if the rows of `fit` miss any in the column.
     - Text and categories become one-hot columns. A missing value is a level of its own. Levels
       beyond the 256 most frequent share a column, and unknown levels with them. Without such
       levels, the columns of an unknown level are 0.
+    - Marks and levels are 0.35 where they apply, else 0. Columns of 1 disturb the network, and it
+      learns slowly from rare levels in lower columns.
     - Columns without different values in `fit` become 0, in `transform` too, so that the width
       depends on the rows of `fit` as little as possible.
 
-    Medians, quartiles and levels are those of 32,768 rows at most. A fixed seed draws the rows, so
-    that equal rows always give an equal transformer. The rows are transformed in blocks, and the
-    output lies in a temporary file if it is large.
+    Medians, quartiles and levels are those of 32,768 rows at most, and the Gaussian that of 4,096.
+    A fixed seed draws the rows, so that equal rows always give an equal transformer. The rows are
+    transformed in blocks, and the output lies in a temporary file if it is large.
 
     Attributes
     ----------
@@ -47,8 +54,10 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         Median and range of the other columns; the range is infinite where all values are equal.
     missing_ : ndarray of int
         Indices, among the numbers, of the columns with marks of missing values.
-    mark_ : ndarray of float
-        Height of each mark.
+    mean_ : ndarray of shape (n_numbers,) or None
+        Means of the scaled numbers; None without numbers, or with more than 256 columns of them.
+    precision_ : ndarray of shape (n_numbers, n_numbers) or None
+        Inverse of their covariance matrix; None as above.
     encoder_ : OneHotEncoder or None
         Levels of text and categories.
     n_features_in_ : int
@@ -68,12 +77,13 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
     >>> preprocessor = TablePreprocessor().fit(table)
     >>> preprocessor.get_feature_names_out(["size", "site"]).tolist()
     ['size', 'missingindicator_size', 'site_a', 'site_b', 'site_None']
-    >>> preprocessor.transform([[-9999.0, "c"]]).round(2)
-    array([[-1.66,  0.  ,  0.  ,  0.  ,  0.  ]], dtype=float32)
+    >>> preprocessor.transform([[-9999.0, "b"], [2.0, "c"]]).round(2)
+    array([[-1.66,  0.  ,  0.  ,  0.35,  0.  ],
+           [ 0.  ,  0.  ,  0.  ,  0.  ,  0.  ]], dtype=float32)
     """
 
     def fit(self, X, y=None):
-        """Take medians, quartiles and levels from X.
+        """Take medians, quartiles, covariances and levels from X.
 
         Parameters
         ----------
@@ -93,10 +103,9 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             For infinite values.
         """
         table = check_table(X, self, reset=True)
-        table = table if len(table) <= SAMPLE else sampled(table)
-        numbers, levels, self.is_level_ = finite_columns(table)
+        numbers, levels, self.is_level_ = finite_columns(sampled(table, SAMPLE))
         self.centre_, self.scale_, self.missing_ = robust_scale(numbers)
-        self.mark_ = np.isnan(numbers[:, self.missing_]).std(0)
+        self.mean_, self.precision_ = self._fit_gaussian(sampled(numbers, GAUSSIAN))
         self.encoder_ = None
         if levels.shape[1]:
             self.encoder_ = OneHotEncoder(
@@ -107,6 +116,14 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             )
             self.encoder_.set_output(transform="default").fit(levels)
         return self
+
+    def _fit_gaussian(self, numbers):
+        """Mean and precision of the scaled numbers."""
+        if not 0 < numbers.shape[1] <= WIDEST:
+            return None, None
+        z = np.empty(numbers.shape)
+        missing = squash(numbers, self.centre_, self.scale_, z)
+        return fit_gaussian(z, missing)
 
     def transform(self, X):
         """Columns for a network.
@@ -141,10 +158,13 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         ignored[self.missing_] = False
         numbers, levels, _ = finite_columns(table, self.is_level_, ignored)
         n_numbers, n_missing = len(self.scale_), len(self.missing_)
-        missing = squash(numbers, self.centre_, self.scale_, rows[:, :n_numbers])
-        rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_] * self.mark_
+        z = rows[:, :n_numbers]
+        missing = squash(numbers, self.centre_, self.scale_, z)
+        if self.precision_ is not None and missing.any():
+            fill(z, missing, self.mean_, self.precision_, BOUND)
+        rows[:, n_numbers : n_numbers + n_missing] = missing[:, self.missing_] * HEIGHT
         if self.encoder_ is not None:
-            rows[:, n_numbers + n_missing :] = self.encoder_.transform(levels)
+            rows[:, n_numbers + n_missing :] = self.encoder_.transform(levels) * HEIGHT
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` returns.
@@ -231,9 +251,11 @@ def finite_columns(table, is_level=None, ignored=()):
     return numbers, levels, is_level
 
 
-def sampled(table):
-    """Some of many rows."""
-    return take(table, np.sort(np.random.RandomState(0).permutation(len(table))[:SAMPLE]))
+def sampled(table, most):
+    """`most` of the rows, if they are more."""
+    if len(table) <= most:
+        return table
+    return take(table, np.sort(np.random.RandomState(0).permutation(len(table))[:most]))
 
 
 def robust_scale(numbers):
@@ -285,8 +307,7 @@ def squash(numbers, centre, scale, out):
 def extremes(numbers):
     """Of each column, the greatest distance from the median, in ranges, and the value there."""
     numbers = numbers.reshape(len(numbers), -1)
-    sample = numbers if len(numbers) <= SAMPLE else sampled(numbers)
-    centre, scale, _ = robust_scale(sample)
+    centre, scale, _ = robust_scale(sampled(numbers, SAMPLE))
     least, greatest = numbers.min(0).astype(float), numbers.max(0).astype(float)
     value = np.where(centre - least > greatest - centre, least, greatest)
     return np.abs(value - centre) / scale, value

@@ -40,7 +40,7 @@ from sklearn_thin.rows.arrays import (
     read_dataset,
 )
 from sklearn_thin.rows.columns import as_table
-from sklearn_thin.rows.inputs import ArrayInput, TransformedInput
+from sklearn_thin.rows.inputs import ArrayInput, RestInput, TransformedInput
 from sklearn_thin.rows.labels import (
     check_class_weight,
     check_weights,
@@ -77,8 +77,8 @@ class BaseNet(
         "lr": [Interval(Real, 0, FLOAT, closed="right")],
         "lr_schedule": [StrOptions({"cosine", "constant"})],
         "weight_decay": [Interval(Real, 0, FLOAT, closed="both")],
-        "batch_size": [Interval(Integral, 2, COUNT, closed="both")],
-        "max_epochs": [Interval(Integral, 1, COUNT, closed="both")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 2, COUNT, closed="both")],
+        "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, COUNT, closed="both")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "early_stopping": [
             "boolean",
@@ -194,12 +194,17 @@ class BaseNet(
         target=None,
         reset=True,
         classes=None,
+        left_out=(),
         part="",
     ):
-        """Checked rows; `reset` sets `classes_`, shape and names; `part` ends names in errors."""
+        """Checked rows; `reset` sets `classes_`, shape and names; `part` ends names in errors.
+
+        The backbone does not see the columns that are `left_out`.
+        """
         X, y = read_dataset(X, y, verbose=self.verbose)
         if reset:
-            self.input_ = self._choose_input(X)
+            chosen = self._choose_input(X)
+            self.input_ = RestInput(chosen, sorted(set(left_out))) if left_out else chosen
         with naming("X_val") if part else nullcontext():
             x = self.input_.check(X, self, reset=reset)
         if y is None:
@@ -254,7 +259,7 @@ class BaseNet(
             tensors["weight"] = torch.from_numpy(row_weights(*given, mean_one=mean_one))
         return Tensors(tensors, torch.from_numpy(rows.codes))
 
-    def _new_plan(self, module, train, rows, *, seed, before, epochs, **parts):
+    def _new_plan(self, module, train, rows, *, settings, seed, before, epochs, **parts):
         """A plan with the parts that all estimators share."""
         norms = any(isinstance(part, torch.nn.BatchNorm1d) for part in module.modules())
         if len(train) < 2 and norms:
@@ -264,16 +269,19 @@ class BaseNet(
                 "rows at once, or use a backbone without it and hidden_units=0."
             )
         built = self.architecture_
+        settings = settings.chosen_for(train.X["x"].shape)
         followed = epochs is None and getattr(self, "_skl_callbacks", None)
+        follows = self, rows, settings.max_epochs
         return FitPlan(
             module=module,
             train=train,
+            settings=settings,
             seed=seed + (0 if before is None else len(before.history)),
             before=before,
             architecture=(type(self), *(built[name][0] for name in self._computes)),
             keeps_optimizer=self.warm_start or epochs is not None,
             callbacks=self.callbacks or [],
-            followers={"sklearn": SklearnCallbacks(self, rows)} if followed else {},
+            followers={"sklearn": SklearnCallbacks(*follows)} if followed else {},
             verbose=self.verbose,
             name=type(self).__name__,
             **parts,

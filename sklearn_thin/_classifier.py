@@ -34,10 +34,10 @@ class THINClassifier(BaseTHIN):
           `predict` and its like. Without them these predict with the gate's prior.
         - A transformer, or a list of (name, transformer), recognises the variable.
 
-        A transformer gives h_exo of X. A `FrozenEstimator` is used as it is. Other transformers are cloned and
-        fitted in `fit`, on `exogenous_target` if they need labels. The gate reads several
-        transformers side by side, and their dispelling terms are averaged. They transform X in
-        blocks, and must treat each row by itself. None lets the gate read h_endo.
+        A transformer gives h_exo of X. A `FrozenEstimator` is used as it is. Other transformers are
+        cloned and fitted in `fit`, on `exogenous_target` if they need labels. The gate reads
+        several transformers side by side, and their dispelling terms are averaged. They transform X
+        in blocks, and must treat each row by itself. None lets the gate read h_endo.
     exogenous_predictor : classifier, Module, dict from name to these or None, default=None
         c, for a transformer without a predictor, or instead of its own. A classifier of h_exo,
         fitted on `exogenous_target`, or frozen (`FrozenEstimator` or `torch.nn.Module`). Linear
@@ -113,10 +113,13 @@ class THINClassifier(BaseTHIN):
         Cosine goes to 0 over `max_epochs`, with a step after each batch.
     weight_decay : float, default=0.0
         Passed to the optimizer.
-    batch_size : int, default=32
-        Rows in a batch, at least 2. A single row left over joins the batch before.
-    max_epochs : int, default=50
-        Passes over the training rows.
+    batch_size : int or "auto", default="auto"
+        Rows in a batch, at least 2. A single row left over joins the batch before. "auto" is 32 for
+        images. For tables it is the power of two nearest to 1/128 of the training rows, at least 32
+        and at most 256.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training rows. "auto" is 50, and for tables of more than 12,000 rows
+        600,000 / rows, at least 10.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     early_stopping : bool, float or int, default=False
@@ -236,8 +239,8 @@ class THINClassifier(BaseTHIN):
         lr=1e-3,
         lr_schedule="cosine",
         weight_decay=0.0,
-        batch_size=32,
-        max_epochs=50,
+        batch_size="auto",
+        max_epochs="auto",
         class_weight=None,
         early_stopping=False,
         n_iter_no_change=10,

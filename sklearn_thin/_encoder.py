@@ -39,10 +39,13 @@ class ExogenousEncoder(BaseNet):
         Cosine goes to 0 over `max_epochs`, with a step after each batch.
     weight_decay : float, default=0.0
         Passed to the optimizer.
-    batch_size : int, default=32
-        Rows in a batch, at least 2. A single row left over joins the batch before.
-    max_epochs : int, default=50
-        Passes over the training rows.
+    batch_size : int or "auto", default="auto"
+        Rows in a batch, at least 2. A single row left over joins the batch before. "auto" is 32 for
+        images. For tables it is the power of two nearest to 1/128 of the training rows, at least 32
+        and at most 256.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training rows. "auto" is 50, and for tables of more than 12,000 rows
+        600,000 / rows, at least 10.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     early_stopping : bool, float or int, default=False
@@ -138,8 +141,8 @@ class ExogenousEncoder(BaseNet):
         lr=1e-3,
         lr_schedule="cosine",
         weight_decay=0.0,
-        batch_size=32,
-        max_epochs=50,
+        batch_size="auto",
+        max_epochs="auto",
         class_weight=None,
         early_stopping=False,
         n_iter_no_change=10,

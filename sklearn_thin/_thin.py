@@ -27,11 +27,10 @@ from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off
 from sklearn_thin.exogenous.augmentation import Augmentation, check_augment
-from sklearn_thin.exogenous.known import is_named_list, names_columns, places_left_out
+from sklearn_thin.exogenous.known import is_named_list
 from sklearn_thin.exogenous.variables import check_variables, fit_side, read_variables
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.rows.arrays import as_numpy, read_dataset
-from sklearn_thin.rows.inputs import RestInput
 from sklearn_thin.rows.labels import read_target, scaled_to_mean_one
 
 
@@ -171,11 +170,11 @@ class BaseTHIN(BaseNet, _BaseComposition):
         warm, settings = before is not None, self._settings(epochs)
         if target is not None:
             target = read_target(as_numpy(target), X)
-        if names_columns(self.exogenous):
-            X, y = read_dataset(X, y, verbose=self.verbose)
+        X, y = read_dataset(X, y, verbose=self.verbose)
         way, variables = self._check_sides(X, target, warm)
         seeds = draw_seeds(self.random_state)
         given |= {"target": target, "whole": epochs is None}
+        given["left_out"] = [column for v in variables for column in v.columns]
         rows, held_out = self._read_parts(X, y, seeds, warm=warm, **given)
         if self.augment is not None and len(self.module_input_shape_) == 1:
             raise ValueError(
@@ -258,11 +257,6 @@ class BaseTHIN(BaseNet, _BaseComposition):
         way.check(own, self.erasure_encoder_, reads)
 
     # ------------------------------------------------------------------ the exogenous side
-
-    def _choose_input(self, X):
-        """The input of the backbone, without the columns that `exogenous` names."""
-        chosen, left_out = super()._choose_input(X), places_left_out(self.exogenous, X)
-        return RestInput(chosen, left_out) if left_out else chosen
 
     def _validate_names(self, names):
         try:

@@ -225,15 +225,13 @@ def has_parts(numbers):
 
 def is_named_list(exogenous):
     """Whether a value of the parameter `exogenous` is a list of (name, transformer)."""
-    return isinstance(exogenous, list) and not names_columns(exogenous)
+    return isinstance(exogenous, list) and all(isinstance(item, tuple) for item in exogenous)
 
 
 def names_columns(exogenous):
     """Whether a value of the parameter `exogenous` names columns of X."""
-    if isinstance(exogenous, GivenVariable) or (isinstance(exogenous, str) and exogenous == GIVEN):
-        return False
-    if isinstance(exogenous, (str, Integral, slice, KnownVariable)):
-        return True
+    if isinstance(exogenous, (str, Integral, slice)):
+        return exogenous != GIVEN
     if isinstance(exogenous, list):
         return bool(exogenous) and all(isinstance(item, (str, Integral)) for item in exogenous)
     other = isinstance(exogenous, (type, nn.Module)) or hasattr(exogenous, "fit")
@@ -244,21 +242,13 @@ def listed_variables(exogenous, X):
     """List of (name, transformer) from columns of X, from "given" or from a transformer."""
     if isinstance(exogenous, str) and exogenous == GIVEN:
         return [(GIVEN, GivenVariable())]
-    if isinstance(exogenous, KnownVariable) or not names_columns(exogenous):
+    if not names_columns(exogenous):
         return exogenous if isinstance(exogenous, list) else [("exogenous", exogenous)]
     names = getattr(table := as_table(X), "columns", None)
     places = places_of(exogenous, table)
     columns = places if names is None else [names[place] for place in places]
     columns = [c if isinstance(c, str) else p for c, p in zip(columns, places, strict=True)]
     return [(str(column), KnownVariable(column)) for column in columns]
-
-
-def places_left_out(exogenous, X):
-    """Sorted positions of the columns that `exogenous` names, and the backbone does not see."""
-    if not names_columns(exogenous):
-        return []
-    column = exogenous.column if isinstance(exogenous, KnownVariable) else exogenous
-    return sorted(set(places_of(column, as_table(X))))
 
 
 def target_column(target, index, n_variables, name=None):

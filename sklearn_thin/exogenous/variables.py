@@ -16,6 +16,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_para
 from torch import nn
 
 from sklearn_thin._environment import fit_seeded
+from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.exogenous.heads import check_predictor, frozen_head, readable_labels
 from sklearn_thin.exogenous.known import (
     GivenVariable,
@@ -27,6 +28,7 @@ from sklearn_thin.exogenous.known import (
 from sklearn_thin.exogenous.refusals import refuse_side, refuse_unfitted
 from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
 from sklearn_thin.modules.heads import ClassLogits, ExpertHead
+from sklearn_thin.rows.columns import as_table
 from sklearn_thin.rows.labels import encode_labels
 
 WARNED = WeakSet()  # searches that have warned of unused labels
@@ -46,6 +48,7 @@ class Variable:
     index: int  # place of the variable, and of its labels
     names: list  # of all variables
     fits: bool  # one of the two, or both
+    columns: list  # positions of the columns of X that it is, which the backbone does not see
 
     def labels(self, target):
         """Labels of the variable, or None where it has none and needs none.
@@ -91,7 +94,8 @@ def read_variables(exogenous, predictor, X):
     """
     if exogenous is None:
         return []
-    named = listed_variables(exogenous, X)
+    one = [("exogenous", exogenous)]
+    named = one if hasattr(exogenous, "transform") else listed_variables(exogenous, X)
     if not named:
         raise ValueError("exogenous must not be an empty list; pass None for no exogenous side")
     for item in named:
@@ -129,7 +133,10 @@ def read_variables(exogenous, predictor, X):
         fits_c = not isinstance(c, (FrozenEstimator, nn.Module, str, type(None)))
         labelled = fits_c or (fits and get_tags(inner).target_tags.required)
         some = fits or fits_c
-        variables.append(Variable(name, transformer, c, fits, fits_c, labelled, index, names, some))
+        column = getattr(transformer, "column", None) if isinstance(inner, KnownVariable) else None
+        columns = [] if column is None else places_of(column, as_table(X))
+        parts = name, transformer, c, fits, fits_c, labelled, index, names, some, columns
+        variables.append(Variable(*parts))
     return variables
 
 

@@ -61,9 +61,9 @@ class SklearnCallbacks(Callback):
     the training.
     """
 
-    def __init__(self, estimator, rows):
+    def __init__(self, estimator, rows, max_epochs):
         self.estimator = estimator
-        self.context = estimator._init_callback_context(max_subtasks=estimator.max_epochs)
+        self.context = estimator._init_callback_context(max_subtasks=max_epochs)
         self.fit = {
             "X": rows.raw,
             "y": estimator.classes_[rows.codes],

@@ -218,3 +218,22 @@ def test_the_encoder_computes_in_bfloat16_too(digits):
     losses = mixed.history_[-1, "train_loss"], plain.history_[-1, "train_loss"]
     assert losses[0] != losses[1]
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("shape", "batch_size", "max_epochs"),
+    [
+        ((300, 2), 32, 50),
+        ((8000, 2), 64, 50),
+        ((20_000, 2), 128, 30),
+        ((90_000, 2), 256, 10),
+        ((20_000, 4, 4), 32, 50),
+    ],
+)
+def test_auto_takes_larger_batches_and_fewer_epochs_for_large_tables(shape, batch_size, max_epochs):
+    X = np.random.RandomState(0).rand(*shape).astype(np.float32)
+    plan = THINClassifier(random_state=0).plan(X, np.arange(len(X)) % 2)
+    assert plan.settings.batch_size == batch_size
+    assert plan.settings.max_epochs == max_epochs
+    given = THINClassifier(batch_size=50, max_epochs=3).plan(X, np.arange(len(X)) % 2).settings
+    assert (given.batch_size, given.max_epochs) == (50, 3)

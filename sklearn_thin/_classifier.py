@@ -59,7 +59,8 @@ class THINClassifier(BaseTHIN):
         its non-linearity, and its input scales and shifts the units of the layer
         (:class:`~sklearn_thin.modules.GatedMLP`). It needs an exogenous side, and an
         :class:`MLPBackbone`, a :class:`ConvNetBackbone`, or a backbone object with `build_gated`.
-        "auto" is "layers" for tables with an exogenous side and such a backbone, else "head".
+        "auto" is "layers" for tables with an exogenous side and such a backbone, if nothing is
+        dispelled: gated layers bring the variable back into h_endo. Else "auto" is "head".
     depth : int, default=3
         D, levels of the tree, 0 to 12.
     n_experts : int, default=None
@@ -88,7 +89,8 @@ class THINClassifier(BaseTHIN):
         the maps.
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
         F: X ↦ h_endo. "auto" is an :class:`MLPBackbone` for 2-D X and a
-        :class:`ConvNetBackbone` for images. A name is one of torchvision's classifiers.
+        :class:`ConvNetBackbone` for images. With gated layers the former is
+        `MLPBackbone((128, 128), dropout=0.2)`. A name is one of torchvision's classifiers.
         A backbone object can be tuned (`backbone__channels`). A module is copied. A
         callable makes a module from the shape of one input.
     hidden_units : int, default=0
@@ -118,8 +120,8 @@ class THINClassifier(BaseTHIN):
         images. For tables it is the power of two nearest to 1/128 of the training rows, at least 32
         and at most 256.
     max_epochs : int or "auto", default="auto"
-        Passes over the training rows. "auto" is 50, and for tables of more than 12,000 rows
-        600,000 / rows, at least 10.
+        Passes over the training rows. "auto" is 50 for images. For tables it is the number that
+        makes about 4,000 steps, at least 10 and at most 50.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     early_stopping : bool, float or int, default=False

@@ -44,8 +44,8 @@ class ExogenousEncoder(BaseNet):
         images. For tables it is the power of two nearest to 1/128 of the training rows, at least 32
         and at most 256.
     max_epochs : int or "auto", default="auto"
-        Passes over the training rows. "auto" is 50, and for tables of more than 12,000 rows
-        600,000 / rows, at least 10.
+        Passes over the training rows. "auto" is 50 for images. For tables it is the number that
+        makes about 4,000 steps, at least 10 and at most 50.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes.
     early_stopping : bool, float or int, default=False

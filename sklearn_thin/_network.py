@@ -120,7 +120,8 @@ def _named(backbone, input_shape):
 
 
 def _gated(backbone, input_shape, n_experts, gate_features):
-    backbone = _named(backbone, input_shape)
+    auto = isinstance(backbone, str) and backbone == "auto" and len(input_shape) == 1
+    backbone = MLPBackbone((128, 128), dropout=0.2) if auto else _named(backbone, input_shape)
     if not hasattr(backbone, "build_gated") or isinstance(backbone, type):
         raise ValueError(
             "gating='layers' needs a backbone whose layers the gate can mix: an MLPBackbone(...), "

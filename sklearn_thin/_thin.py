@@ -191,6 +191,9 @@ class BaseTHIN(BaseNet, _BaseComposition):
             module = copied(self.module_)
         else:
             tree = {name: getattr(self, name) for name in ("depth", "n_experts", "gating")}
+            dispels = labels is not None or way.asks(self.lam, rows.target)
+            if self.gating == "auto" and dispels:
+                tree["gating"] = "head"  # layers would bring the dispelled variable back
             tree["gate_input"] = train.X.get("gate_input")
             module = self._build_module(seeds.module, **tree)
             module.eraser = way.make_map(module.experts.in_features, sizes)

@@ -22,6 +22,7 @@ SMALLER = {
         "n_copies=20": "n_copies=4",
         '"max_epochs": 20': '"max_epochs": 4',
     },
+    "plot_sites": {"n_samples=8000": "n_samples=2000", "train_size=4000": "train_size=1000"},
     "plot_tabular_gate": {"range(3)": "range(2)", '"max_epochs": 100': '"max_epochs": 10'},
 }
 

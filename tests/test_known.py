@@ -273,6 +273,18 @@ def test_warm_starts_and_partial_fits_go_on_with_the_same_columns(sites):
     assert clf.partial_fit(X, y, exogenous_target=z).n_iter_ == 2
 
 
+def test_dispelling_keeps_the_gate_at_the_head_by_default(sites):
+    frame, y, z = sites
+    layered = {
+        name: by("site", dispelling=name, max_epochs=1).fit(frame, y).module_.gates_layers
+        for name in ("cosine", "alignment", "erasure", None)
+    }
+    assert layered == {"cosine": True, "alignment": False, "erasure": False, None: True}
+    encoder = ExogenousEncoder(MLPBackbone((16,)), max_epochs=1)
+    clf = by(encoder, lam=0.1, max_epochs=1).fit(frame[["a", "b"]], y, exogenous_target=z)
+    assert not clf.module_.gates_layers
+
+
 def test_layers_need_a_side(sites):
     with pytest.raises(ValueError, match="gating='layers' needs an exogenous side"):
         by(None, gating="layers").fit(*sites[:2])

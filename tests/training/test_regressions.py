@@ -207,8 +207,9 @@ def test_a_callback_sets_lam_as_any_parameter(frozen):
 @pytest.mark.parametrize("lam", [0.0, 0.1])
 def test_a_checkpoint_holds_neither_lam_nor_frozen_predictors(frozen, tmp_path, lam):
     checkpoint = Checkpoint(dirname=tmp_path, monitor="train_loss_best")
-    thin(frozen, lam=lam, callbacks=[checkpoint]).fit(X, y)
-    model = thin(frozen, lam=0.5, callbacks=[LoadInitState(checkpoint)]).fit(X, y)
+    head = {"gating": "head"}
+    thin(frozen, lam=lam, callbacks=[checkpoint], **head).fit(X, y)
+    model = thin(frozen, lam=0.5, callbacks=[LoadInitState(checkpoint)], **head).fit(X, y)
     assert model.net_.lam == 0.5
 
 

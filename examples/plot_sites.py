@@ -8,7 +8,7 @@ features and classes depends on the type. Nobody knows the types, and each site 
 The site is the exogenous variable: `exogenous="site"` names its column.
 
 One model for all sites averages relations that contradict each other. One model for each site
-learns from 67 rows. A gate lets sites of one type share an expert, and finds out which sites these are.
+learns from 67 rows. A gate lets sites of one type share an expert, and finds these sites.
 """
 
 import matplotlib.pyplot as plt

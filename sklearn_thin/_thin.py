@@ -195,7 +195,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
             tree["gate_input"] = train.X.get("gate_input")
             module = self._build_module(seeds.module, **tree)
             module.eraser = way.make_map(module.experts.in_features, sizes)
-        loss = THINLoss()
+        loss = THINLoss(fit_loss=self.targets_.fit_loss)
         if self.lam > 0 and self.exogenous_side_ is not None:
             loss = self._dispelling_loss(way, module, seeds.module)
         augmentation = weight = None
@@ -261,8 +261,10 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def _choose_input(self, X):
         """The input of the backbone, without the columns that `exogenous` names."""
-        chosen, left_out = super()._choose_input(X), places_left_out(self.exogenous, X)
-        return RestInput(chosen, left_out) if left_out else chosen
+        chosen = super()._choose_input(X)
+        if not names_columns(self.exogenous):
+            return chosen
+        return RestInput(chosen, places_left_out(self.exogenous, X))
 
     def _validate_names(self, names):
         try:
@@ -320,7 +322,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         heads = deepcopy(self.exogenous_side_.heads)
         with torch_seed(seed, torch.device("cpu")):
             term = way.make_term(heads, self.exogenous_side_.sizes, module.experts.in_features)
-            return THINLoss(term, self.lam)
+            return THINLoss(term, self.lam, self.targets_.fit_loss)
 
     # ------------------------------------------------------------------ views of the gate
 
@@ -342,7 +344,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            As in `predict`.
 
         Returns
         -------
@@ -359,7 +361,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            As in `predict`.
 
         Returns
         -------
@@ -376,7 +378,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            As in `predict`.
 
         Returns
         -------

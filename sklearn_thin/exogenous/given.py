@@ -22,9 +22,7 @@ class Probabilities:
 
 
 def given_representations(variables, exogenous, n_rows):
-    """What stands for h_exo of each frozen variable: labels or probabilities; None computes it."""
-    if exogenous is None:
-        return [None] * len(variables)
+    """What stands for h_exo of each frozen variable: labels or probabilities."""
     if np.ndim(exogenous) == 0:  # one label for all rows
         exogenous = np.full(n_rows, exogenous, dtype=object)
     if (length := _num_samples(exogenous)) != n_rows:

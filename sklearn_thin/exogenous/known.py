@@ -255,8 +255,6 @@ def listed_variables(exogenous, X):
 
 def places_left_out(exogenous, X):
     """Sorted positions of the columns that `exogenous` names, and the backbone does not see."""
-    if not names_columns(exogenous):
-        return []
     column = exogenous.column if isinstance(exogenous, KnownVariable) else exogenous
     return sorted(set(places_of(column, as_table(X))))
 

@@ -169,7 +169,9 @@ class ExogenousSide:
 
         `exogenous` has labels or probabilities that stand for the variables in X.
         """
-        hs = given_representations(self.variables, exogenous, _num_samples(X))
+        hs = [None] * len(self.variables)
+        if exogenous is not None:
+            hs = given_representations(self.variables, exogenous, _num_samples(X))
         held = width + (sum(self.sizes) if logits else 0)
         n_rows, size = _num_samples(X), min(BLOCK, max(128, MOST_VALUES // held))
         for start in range(0, n_rows, size):

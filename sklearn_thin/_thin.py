@@ -106,8 +106,9 @@ class BaseTHIN(BaseNet, _BaseComposition):
             0..255 to [0, 1]. With a transformer as `endogenous` any input of the transformers. A
             `torch.utils.data.Dataset` of (x, label) is read once, into a temporary file if it is
             large. The methods that predict accept data sets too.
-        y : array-like of shape (n_samples,), default=None
-            Class labels of any type. None takes the labels of a data set.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Class labels of any type, (n_samples,), or the numbers that a regressor learns. None
+            takes the labels of a data set.
         exogenous_target : array-like of shape (n_samples,) or (n_samples, n_exogenous), \
                 default=None
             Labels of the exogenous variables, in their order. An exogenous side that is fitted
@@ -119,7 +120,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
             Rows of one group are held out together by `early_stopping`. A search passes groups
             to `fit` only with metadata routing and `set_fit_request(groups=True)`.
         X_val, y_val : array-like, default=None
-            Held-out rows and labels, instead of a part of X. Without `early_stopping` the fit
+            Held-out rows and their y, instead of a part of X. Without `early_stopping` the fit
             only records their loss.
 
         Returns

@@ -257,10 +257,10 @@ def known_classes(announced, before):
     return before
 
 
-def wrong_length(labels, n_samples, name, rows):
-    """The error of labels that are not one for each row."""
+def wrong_length(labels, n_samples, name, rows, kind="label"):
+    """The error of labels, or of another kind of targets, that are not one for each row."""
     return ValueError(
-        f"{name} must have one label for each of the {n_samples} rows of {rows}, got "
+        f"{name} must have one {kind} for each of the {n_samples} rows of {rows}, got "
         f"{len(labels)} (inconsistent numbers of samples)"
     )
 

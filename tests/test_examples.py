@@ -22,6 +22,7 @@ SMALLER = {
         "n_copies=20": "n_copies=4",
         '"max_epochs": 20': '"max_epochs": 4',
     },
+    "plot_site_regression": {"max_epochs=40": "max_epochs=2", "days(6000)": "days(1000)"},
     "plot_tabular_gate": {"range(3)": "range(2)", '"max_epochs": 100': '"max_epochs": 10'},
 }
 

@@ -134,7 +134,7 @@ def test_a_heavier_row_pulls_the_prediction(table):
     weighted = model.fit(twice, y, sample_weight=weight)
     assert weighted.targets_.mean == pytest.approx([2.0])
     assert weighted.predict(X).mean() == pytest.approx(2, abs=0.2)
-    again = clone(model).fit(twice, y, sample_weight=1e-200 * weight)
+    again = clone(model).fit(twice, y, sample_weight=1e307 * weight)
     np.testing.assert_allclose(again.predict(X), weighted.predict(X), rtol=1e-3)
 
 
@@ -190,7 +190,7 @@ def test_an_encoder_steers_and_is_dispelled_as_for_classes(dispelling, gating, r
     fitted = gated.fit(X, y.astype(float), exogenous_target=z)
     assert fitted.module_.gates_layers == (gating == "layers")
     assert "train_dispelling" in fitted.history_[-1]
-    assert fitted.predict(X).shape == y.shape
+    assert fitted.score(X, y) > 0.2
 
 
 def test_the_site_may_come_with_each_call(sites):

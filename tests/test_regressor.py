@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_thin import ConvNetBackbone, THINRegressor
 from sklearn_thin.losses import THINLoss, cross_entropy
 from sklearn_thin.model_selection import StackedGridSearchCV
+from sklearn_thin.training.stacks import train_together
 from tests.helpers import SMALL, assert_refused, small_encoder
 
 SLOPES = {"north": 1.0, "south": -1.0, "west": 0.0}
@@ -264,6 +265,14 @@ def test_a_pipeline_is_searched_in_stacks(table, capsys):
     assert search.best_params_ == {"thinregressor__lr": 1e-2}
 
 
+def test_a_net_of_a_stack_has_the_history_of_a_single_fit(table):
+    X, y = table
+    nets, _ = train_together([small(lr=lr).plan(X, y) for lr in (1e-3, 1e-2)])
+    alone = small().fit(X, y).history_[-1]
+    assert nets[1].history[-1].keys() == alone.keys()
+    assert nets[1].history[-1]["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-3)
+
+
 def test_plans_of_another_loss_train_apart(table):
     plan = small().plan(*table)
     assert plan.shape_key != replace(plan, loss=THINLoss(fit_loss=cross_entropy)).shape_key
@@ -326,7 +335,10 @@ WRONG = {
     "short": (lambda y: y[:-1], "y must have one number for each of the 400 rows of X, got 399"),
     "NaN": (lambda y: np.where(y > 0, np.nan, y), "Input y contains NaN"),
     "infinite": (lambda y: np.where(y > 0, np.inf, y), "Input y contains infinity"),
-    "missing": (lambda y: pd.Series(y).where(y > 0).astype("Float64"), "Input y contains NaN"),
+    "missing": (
+        lambda y: pd.Series(y.round()).where(y > 0).astype("Int64"),
+        "Input y contains NaN",
+    ),
     "three axes": (lambda y: y.reshape(-1, 1, 1), r"\(n_samples, n_outputs\), got \(400, 1, 1\)"),
     "no output": (lambda y: np.empty((400, 0)), r"\(n_samples, n_outputs\), got \(400, 0\)"),
     "no y": (lambda y: None, "THINRegressor requires y"),

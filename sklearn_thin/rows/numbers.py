@@ -29,7 +29,8 @@ class Numbers:
         y = check_numbers(y, name)
         if len(y) != n_samples:
             raise wrong_length(y, n_samples, name, rows, kind="number")
-        targets, y = cls(np.prod(y.shape[1:], dtype=int), y.ndim == 1), y.reshape(len(y), -1)
+        is_vector, y = y.ndim == 1, y.reshape(len(y), -1)
+        targets = cls(y.shape[1], is_vector)
         if before is None:
             return targets, y
         if targets.n_outputs != before.n_outputs:

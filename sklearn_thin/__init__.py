@@ -1,9 +1,10 @@
-"""THIN: classifiers that use a nuisance variable, then throw it away.
+"""THIN: estimators that use a nuisance variable, then throw it away.
 
 Reading order, which is also the order of the data flow:
 
 1. :class:`ExogenousEncoder` learns the nuisance (*exogenous*) variable.
-2. :class:`THINClassifier` gates experts by it and dispels it.
+2. :class:`THINClassifier` gates experts by it and dispels it; :class:`THINRegressor` does so for
+   numbers.
 3. :class:`MLPBackbone`, :class:`ConvNetBackbone` and :class:`TorchvisionBackbone` build the
    backbones of both networks.
 4. :class:`TablePreprocessor` brings the columns of tables to one scale for both.
@@ -15,6 +16,7 @@ Reading order, which is also the order of the data flow:
 from sklearn_thin._backbones import ConvNetBackbone, MLPBackbone, TorchvisionBackbone
 from sklearn_thin._classifier import THINClassifier
 from sklearn_thin._encoder import ExogenousEncoder
+from sklearn_thin._regressor import THINRegressor
 from sklearn_thin._version import __version__
 from sklearn_thin.rows.tables import TablePreprocessor
 
@@ -23,6 +25,7 @@ __all__ = [
     "ExogenousEncoder",
     "MLPBackbone",
     "THINClassifier",
+    "THINRegressor",
     "TablePreprocessor",
     "TorchvisionBackbone",
     "__version__",

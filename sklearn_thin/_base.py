@@ -8,9 +8,8 @@ from operator import attrgetter
 
 import numpy as np
 import torch
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import gen_batches, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.dataset import Dataset as Tensors
@@ -26,13 +25,11 @@ from sklearn_thin._environment import (
     torch_seed,
 )
 from sklearn_thin._network import build_module
-from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._pickling import with_packed
 from sklearn_thin._sharing import check_unchanged, identity, shared
 from sklearn_thin._spoilt import warn_if_spoilt
 from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import (
-    BLOCK,
     as_tensor,
     check_finite,
     infer_rows,
@@ -45,8 +42,6 @@ from sklearn_thin.rows.labels import (
     check_class_weight,
     check_weights,
     encode_groups,
-    encode_labels,
-    known_classes,
     row_weights,
 )
 from sklearn_thin.rows.rows import Rows
@@ -56,7 +51,6 @@ from sklearn_thin.training.callbacks import SklearnCallbacks, check_callback
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
 
-LOGITS = {"soft": THINModule.logits, "hard": THINModule.hard_logits}
 COUNT = 2**63 - 1  # largest int of torch
 FLOAT = float(np.finfo(np.float32).max)
 
@@ -65,10 +59,12 @@ class BaseNet(
     ClassNamePrefixFeaturesOutMixin,
     CallbackSupportMixin,
     TransformerMixin,
-    ClassOutputs,
     BaseEstimator,
 ):
-    """A classifier with one THINModule, trained by one THINNet."""
+    """An estimator with one THINModule, trained by one THINNet.
+
+    A subclass names in `_targets` the part that reads y: the class `Classes` or `Numbers`.
+    """
 
     _parameter_constraints: dict = {
         "backbone": [str, HasMethods("build"), torch.nn.Module, callable],
@@ -79,7 +75,6 @@ class BaseNet(
         "weight_decay": [Interval(Real, 0, FLOAT, closed="both")],
         "batch_size": [StrOptions({"auto"}), Interval(Integral, 2, COUNT, closed="both")],
         "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, COUNT, closed="both")],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
         "early_stopping": [
             "boolean",
             Interval(RealNotInt, 0, 1, closed="neither"),
@@ -95,6 +90,7 @@ class BaseNet(
         "random_state": ["random_state"],
     }
     exogenous, inference = None, "soft"  # parameters of nets that have a frozen side beside them
+    class_weight = None  # parameter of classifiers
     preprocessing = "preprocessor"  # parameter of the transformer in front of the backbone
     _architecture = ("backbone", "hidden_units")  # a fit that continues another cannot change these
     _computes = ("backbone",)  # if these are equal, modules of equal shapes compute the same
@@ -135,12 +131,13 @@ class BaseNet(
         """Training rows, and rows held out for early stopping or None, ready for the backbone."""
         rows, held_out = self._split(X, y, seeds.split, warm=warm, **given)
         parts = [part for part in (rows, held_out) if part is not None]
+        labels = self.targets_.fit(parts)
         if warm:
             read = self.input_
             inputs = [read.transform(part.raw) if part.x is None else part.x for part in parts]
         else:
             seed = seeds.exogenous
-            fit = partial(self.input_.fit, parts, self.classes_[rows.codes], seed)
+            fit = partial(self.input_.fit, parts, labels, seed)
             # only fits that hold out the same rows, by equal seeds, may share
             kind = rows.x is None, getattr(self.input_, "left_out", None)
             key = "input", *kind, self._held_out, self._held_out and seed
@@ -173,7 +170,7 @@ class BaseNet(
         if self._held_out is None or not whole:
             return rows, None
         size = self._held_out, seed, self.early_stopping
-        how = {"before": before, "goes_on": warm, "classes": self.classes_}
+        how = {"before": before, "goes_on": warm, "targets": self.targets_}
         *parts, self.validation_mask_ = hold_out(rows, _num_samples(X), *size, **how)
         return parts
 
@@ -193,11 +190,11 @@ class BaseNet(
         groups=None,
         target=None,
         reset=True,
-        classes=None,
         left_out=(),
         part="",
+        **announced,
     ):
-        """Checked rows; `reset` sets `classes_`, shape and names; `part` ends names in errors.
+        """Checked rows; `reset` sets targets, shape and names; `part` ends names in errors.
 
         The backbone does not see the columns that are `left_out`.
         """
@@ -210,13 +207,12 @@ class BaseNet(
         if y is None:
             name = type(self).__name__
             raise ValueError(f"{name} requires y to be passed, but the target y is None")
-        if classes is not None or not reset:
-            classes = known_classes(classes, None if reset else self.classes_)
+        given = y, _num_samples(X), None if reset else self.targets_
         names = {"name": f"y{part}", "rows": f"X{part}"}
-        self.classes_, codes = encode_labels(y, _num_samples(X), known=classes, **names)
-        groups = None if groups is None else encode_groups(groups, len(codes))
-        weight = None if sample_weight is None else check_weights(sample_weight, codes)
-        rows = Rows(X, x, codes, weight, groups, target, index=np.arange(len(codes)))
+        self.targets_, y = self._targets.read(*given, **names, **announced)
+        groups = None if groups is None else encode_groups(groups, len(y))
+        weight = None if sample_weight is None else check_weights(sample_weight, y)
+        rows = Rows(X, x, y, weight, groups, target, index=np.arange(len(y)))
         if rows.weight is None or rows.weight.all():
             return rows
         # rows of weight zero must not count in BatchNorm's statistics either
@@ -255,9 +251,10 @@ class BaseNet(
             return None
         tensors["x"] = as_tensor(rows.x, self.module_input_shape_)
         if self.class_weight is not None or rows.weight is not None:
-            given = self.class_weight, rows.codes, self.classes_, rows.weight
+            classes = None if self.class_weight is None else self.targets_.classes
+            given = self.class_weight, rows.y, classes, rows.weight
             tensors["weight"] = torch.from_numpy(row_weights(*given, mean_one=mean_one))
-        return Tensors(tensors, torch.from_numpy(rows.codes))
+        return Tensors(tensors, torch.from_numpy(rows.y))
 
     def _new_plan(self, module, train, rows, *, settings, seed, before, epochs, **parts):
         """A plan with the parts that all estimators share."""
@@ -332,49 +329,6 @@ class BaseNet(
         return check_finite(whole, f"the output of {type(self).__name__}")
 
     @public
-    def predict_proba(self, X, *, exogenous=None):
-        """Probability of every class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        exogenous : array-like, label or None, default=None
-            Labels (n_samples,), or probabilities (n_samples, n_levels), in place of the exogenous
-            variable of X: the prediction if each row had come from there. Several variables have
-            a column each. `exogenous="given"` needs it, or predicts by the gate's prior.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), float32
-            Columns in the order of `classes_`.
-        """
-        proba = self._infer(X, LOGITS[self.inference], exogenous)
-        with np.errstate(over="ignore"):  # of differences, whose exponentials are 0 anyway
-            for rows in gen_batches(len(proba), BLOCK):  # softmax makes several copies
-                proba[rows] = softmax(proba[rows], axis=1)
-        return proba
-
-    @public
-    def decision_function(self, X, *, exogenous=None):
-        """Logits of the classes; their difference for two classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes; float32
-        """
-        logits = self._infer(X, LOGITS[self.inference], exogenous)
-        if logits.shape[1] != 2:
-            return logits
-        difference = logits[:, 1].astype(float) - logits[:, 0]
-        return np.clip(difference, -FLOAT, FLOAT).astype(np.float32)
-
-    @public
     def transform(self, X, *, exogenous=None):
         """Representation that the experts read: h_endo, or h_exo of an encoder.
 
@@ -384,7 +338,7 @@ class BaseNet(
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            As in `predict`.
 
         Returns
         -------

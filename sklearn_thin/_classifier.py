@@ -1,10 +1,13 @@
 """Stage 2: THINClassifier, with its parameters and its class outputs."""
 
+from operator import attrgetter
+
 from sklearn_thin._environment import public
+from sklearn_thin._outputs import CLASS_WEIGHT, ClassOutputs
 from sklearn_thin._thin import BaseTHIN
 
 
-class THINClassifier(BaseTHIN):
+class THINClassifier(ClassOutputs, BaseTHIN):
     """Classifier that uses a nuisance variable twice, then throws it away.
 
     THIN (THrowable Information Networks; Arnaud, Dapogny and Bailly) is for data in which a
@@ -218,6 +221,8 @@ class THINClassifier(BaseTHIN):
     (2, 8)
     """
 
+    _parameter_constraints: dict = {**BaseTHIN._parameter_constraints, **CLASS_WEIGHT}
+    classes_ = property(attrgetter("targets_.classes"))
     __metadata_request__fit = {"exogenous_target": True}
     __metadata_request__partial_fit = {"exogenous_target": True}
 
@@ -323,7 +328,7 @@ class THINClassifier(BaseTHIN):
                 "rows at a time. Pass a dict from class to weight, or sample_weight."
             )
         rows = {"target": exogenous_target, "sample_weight": sample_weight}
-        return self._fit(X, y, classes=classes, epochs=1, **rows)
+        return self._fit(X, y, announced=classes, epochs=1, **rows)
 
     @public
     def expert_proba(self, X, *, exogenous=None):

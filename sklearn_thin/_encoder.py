@@ -10,13 +10,14 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import draw_seeds, fit_seeded, public
+from sklearn_thin._outputs import CLASS_WEIGHT, ClassOutputs
 from sklearn_thin._pickling import copied
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.rows.arrays import take
 from sklearn_thin.rows.columns import as_table
 
 
-class ExogenousEncoder(BaseNet):
+class ExogenousEncoder(ClassOutputs, BaseNet):
     """Classifier of the exogenous variable, whose hidden layer steers THIN.
 
     Stage 1 of THIN: the network γ: X ↦ h_exo and the predictor c: h_exo ↦ z_exo are
@@ -127,6 +128,7 @@ class ExogenousEncoder(BaseNet):
 
     _parameter_constraints: dict = {
         **BaseNet._parameter_constraints,
+        **CLASS_WEIGHT,
         "preprocessor": [StrOptions({"auto"}), HasMethods(["fit", "transform"]), None],
     }
     _architecture = (*BaseNet._architecture, "preprocessor")
@@ -248,6 +250,7 @@ class ExogenousEncoder(BaseNet):
         )
 
     exogenous_side_ = None  # an encoder stands for itself
+    classes_ = property(attrgetter("targets_.classes"))
     preprocessor_ = property(attrgetter("input_.transformer"))
     # c: h_exo ↦ z_exo, the logits of the exogenous classes
     predictor_ = property(attrgetter("module_.predictor"))

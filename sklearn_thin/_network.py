@@ -20,7 +20,7 @@ def build_module(net, gate_width, *, depth=0, n_experts=None, gating="head"):
     backbone, width = build_backbone(*given, (int(n_experts), gate_width) if layers else None)
     n_experts, units = deal_experts(net, width, depth, n_experts)
     gate = TreeGate(gate_width or width, depth, n_experts)
-    experts = ExpertEnsemble(width, len(net.classes_), n_experts, units)
+    experts = ExpertEnsemble(width, net.targets_.n_outputs, n_experts, units)
     return THINModule(backbone, experts, gate, gates_layers=layers)
 
 
@@ -95,11 +95,12 @@ def backbone_width(backbone, input_shape):
 
 def deal_experts(estimator, width, depth, n_experts):
     """Number of experts and hidden units of each; raises where memory does not hold them."""
-    n_leaves, n_classes, hidden = 2**depth, len(estimator.classes_), int(estimator.hidden_units)
+    n_outputs, hidden = estimator.targets_.n_outputs, int(estimator.hidden_units)
+    n_leaves = 2**depth
     n_experts = n_leaves if n_experts is None else int(n_experts)
     units = -(-hidden // n_experts)  # dealt, so that L does not change the size
-    n_weights = n_experts * (units * width + n_classes * (units or width) + n_leaves)
-    check_memory(n_weights, f"{n_experts=} and hidden_units={hidden} for {n_classes} classes")
+    n_weights = n_experts * (units * width + n_outputs * (units or width) + n_leaves)
+    check_memory(n_weights, f"{n_experts=} and hidden_units={hidden} for {n_outputs} outputs")
     return n_experts, units
 
 

@@ -5,15 +5,13 @@ from functools import partial
 
 import numpy as np
 import torch
-from scipy.stats import entropy
 
-from sklearn_thin.losses import cross_entropy
 from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import infer_rows
 from sklearn_thin.rows.tables import extremes
 
 CHECKED = 1000  # training rows on which the fitted model's loss is computed
-ABOVE = 0.05  # nats by which that loss lies above the training's
+ABOVE = 0.05  # nats, or variances of y, by which that loss lies above the training's
 EXTREME = 100  # ranges from the median
 
 
@@ -21,7 +19,7 @@ def warn_if_spoilt(net, plan):
     """Warn where extreme values have ruined the running statistics of a net that reads X raw.
 
     The signs: the fitted model's loss on training rows lies above the loss in the training, or is
-    no better than that of the class frequencies, and a column has values that are extreme among
+    no better than that of the best constant, and a column has values that are extreme among
     its others. Few steps alone raise the loss too.
     """
     x = plan.train.X["x"]
@@ -38,9 +36,10 @@ def warn_if_spoilt(net, plan):
         names = ", ".join(f"{column_name(net, j)} ({value[j]:g})" for j in worst)
         warnings.warn(
             f"extreme values have spoilt the fit: the loss on training rows is {loss:.2f}, was "
-            f"{trained:.2f} in the training, and would be {constant:.2f} by the class frequencies "
-            f"alone. Batch normalisation takes its statistics from all values. The most extreme "
-            f'are in {names}. Correct these values, or set {net.preprocessing}="auto".',
+            f"{trained:.2f} in the training, and would be {constant:.2f} by "
+            f"{net.targets_.constant} alone. Batch normalisation takes its statistics from all "
+            f"values. The most extreme are in {names}. Correct these values, or set "
+            f'{net.preprocessing}="auto".',
             RuntimeWarning,
             stacklevel=5,
         )
@@ -56,15 +55,14 @@ def column_name(net, j):
 
 
 def eval_losses(net, plan):
-    """Cross-entropy of the fitted model, on some training rows, and of the class frequencies."""
+    """Loss of the fitted model, on some training rows, and of the best prediction without X."""
     index = torch.linspace(0, len(plan.train) - 1, min(len(plan.train), CHECKED)).long()
     tensors = {name: rows[index] for name, rows in plan.train.X.items()}
     weight = tensors.pop("weight", torch.ones(len(index))).numpy()
     module = net.module_.eval()
     given = [tensors], len(index), plan.settings.device, module.n_values
-    logits = infer_rows(partial(THINModule.logits, module), *given)
-    codes = plan.train.y[index]
-    losses = cross_entropy(torch.from_numpy(logits), codes).numpy()
+    outputs = infer_rows(partial(THINModule.logits, module), *given)
+    y, targets = plan.train.y[index], net.targets_
+    losses = targets.fit_loss(torch.from_numpy(outputs), y).numpy()
     weight = weight if weight.any() else np.ones_like(weight)
-    frequencies = np.bincount(codes, weight, minlength=logits.shape[1]) / weight.sum()
-    return np.average(losses, weights=weight), entropy(frequencies)
+    return np.average(losses, weights=weight), targets.constant_loss(y.numpy(), weight)

@@ -105,8 +105,9 @@ class BaseTHIN(BaseNet, _BaseComposition):
             0..255 to [0, 1]. With a transformer as `endogenous` any input of the transformers. A
             `torch.utils.data.Dataset` of (x, label) is read once, into a temporary file if it is
             large. The methods that predict accept data sets too.
-        y : array-like of shape (n_samples,), default=None
-            Class labels of any type. None takes the labels of a data set.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Class labels of any type, (n_samples,), or the numbers that a regressor learns. None
+            takes the labels of a data set.
         exogenous_target : array-like of shape (n_samples,) or (n_samples, n_exogenous), \
                 default=None
             Labels of the exogenous variables, in their order. An exogenous side that is fitted
@@ -118,7 +119,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
             Rows of one group are held out together by `early_stopping`. A search passes groups
             to `fit` only with metadata routing and `set_fit_request(groups=True)`.
         X_val, y_val : array-like, default=None
-            Held-out rows and labels, instead of a part of X. Without `early_stopping` the fit
+            Held-out rows and their y, instead of a part of X. Without `early_stopping` the fit
             only records their loss.
 
         Returns
@@ -197,7 +198,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
             tree["gate_input"] = train.X.get("gate_input")
             module = self._build_module(seeds.module, **tree)
             module.eraser = way.make_map(module.experts.in_features, sizes)
-        loss = THINLoss()
+        loss = THINLoss(fit_loss=self.targets_.fit_loss)
         if self.lam > 0 and self.exogenous_side_ is not None:
             loss = self._dispelling_loss(way, module, seeds.module)
         augmentation = weight = None
@@ -317,7 +318,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         heads = deepcopy(self.exogenous_side_.heads)
         with torch_seed(seed, torch.device("cpu")):
             term = way.make_term(heads, self.exogenous_side_.sizes, module.experts.in_features)
-            return THINLoss(term, self.lam)
+            return THINLoss(term, self.lam, self.targets_.fit_loss)
 
     # ------------------------------------------------------------------ views of the gate
 
@@ -339,7 +340,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            As in `predict`.
 
         Returns
         -------
@@ -356,7 +357,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            As in `predict`.
 
         Returns
         -------
@@ -373,7 +374,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            As in `predict`.
 
         Returns
         -------

@@ -8,7 +8,14 @@ from torch.nn import functional as F
 
 from sklearn_thin.modules.tensors import widened
 
-__all__ = ["CosineTerm", "THINLoss", "batch_losses", "cosine_dispelling", "cross_entropy"]
+__all__ = [
+    "CosineTerm",
+    "THINLoss",
+    "batch_losses",
+    "cosine_dispelling",
+    "cross_entropy",
+    "squared_error",
+]
 
 
 def cross_entropy(logits, y):
@@ -34,6 +41,31 @@ def cross_entropy(logits, y):
     tensor([1.3863])
     """
     return F.cross_entropy(logits, y, reduction="none")  # (n,)
+
+
+def squared_error(prediction, y):
+    """Squared error of predicted numbers, as a mean over the outputs.
+
+    Parameters
+    ----------
+    prediction : Tensor of shape (n_samples, n_outputs)
+        The mixture z = Z·g.
+    y : Tensor of shape (n_samples, n_outputs)
+        Numbers of about unit variance.
+
+    Returns
+    -------
+    Tensor of shape (n_samples,)
+        Non-negative, in squared units of y.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_thin.losses import squared_error
+    >>> squared_error(torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 0.0]]))
+    tensor([2.])
+    """
+    return F.mse_loss(prediction, y, reduction="none").mean(1)  # (n,)
 
 
 def cosine_dispelling(z_exo, z_endo):
@@ -104,22 +136,26 @@ class CosineTerm(nn.Module):
 
 
 class THINLoss(nn.CrossEntropyLoss):
-    """CE + λ · dispelling, as weighted means over a batch.
+    """Loss of the fit + λ · dispelling, as weighted means over a batch.
 
     Parameters
     ----------
     term : Module, default=None
         From (exogenous_logits, h_endo) to values of shape (n_samples,), such as
-        :class:`CosineTerm`. None is cross-entropy alone.
+        :class:`CosineTerm`. None is the loss of the fit alone.
     lam : float, default=0.0
         λ, weight of the term.
+    fit_loss : function, default=cross_entropy
+        From (output, y) to values of shape (n_samples,): :func:`cross_entropy` of class codes, or
+        :func:`squared_error` of numbers. Its name is the key of its mean.
 
     Shape
     -----
-    - Input: output, the pair of logits (n_samples, n_classes) and h_endo (n_samples, width);
-      y (n_samples,), int64; exogenous_logits (n_samples, exogenous classes), or None to leave
-      the term out; weight (n_samples,), or None for equal weights
-    - Output: dict of scalars: "loss", "cross_entropy" and, with the term, "dispelling"
+    - Input: output, the pair of logits (n_samples, n_outputs) and h_endo (n_samples, width);
+      y (n_samples,) of class codes, or (n_samples, n_outputs) of numbers; exogenous_logits
+      (n_samples, exogenous classes), or None to leave the term out; weight (n_samples,), or None
+      for equal weights
+    - Output: dict of scalars: "loss", the name of `fit_loss` and, with the term, "dispelling"
 
     Examples
     --------
@@ -131,18 +167,20 @@ class THINLoss(nn.CrossEntropyLoss):
     tensor(1.8863)
     """
 
-    def __init__(self, term=None, lam=0.0):
+    def __init__(self, term=None, lam=0.0, fit_loss=cross_entropy):
         super().__init__()
         self.term = term
+        self.fit_loss = fit_loss
         self.register_buffer("lam", torch.tensor(float(lam)))
 
     def forward(self, output, y, exogenous_logits=None, weight=None):
-        logits, h = output
-        means = {"cross_entropy": weighted_mean(cross_entropy(logits, y), weight)}
+        z, h = output
+        fit = weighted_mean(self.fit_loss(z, y), weight)
+        means = {self.fit_loss.__name__: fit}
         if self.term is None or exogenous_logits is None:
-            return {"loss": means["cross_entropy"], **means}
+            return {"loss": fit, **means}
         means["dispelling"] = weighted_mean(self.term(exogenous_logits, h), weight)
-        return {"loss": means["cross_entropy"] + self.lam * means["dispelling"], **means}
+        return {"loss": fit + self.lam * means["dispelling"], **means}
 
 
 def weighted_mean(values, weight):
@@ -161,8 +199,8 @@ def batch_losses(module, loss, X, y, *, precision=None, dispelled=True):
         As :class:`THINLoss`.
     X : dict of Tensor
         "x", and where they exist "gate_input", "exogenous_logits" and "weight".
-    y : Tensor of shape (n_samples,)
-        Class codes.
+    y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
+        Class codes, or numbers.
     precision : torch.dtype, default=None
         Type to which the module's computations are cast; losses stay in float32.
     dispelled : bool, default=True

@@ -6,7 +6,7 @@ from sklearn.base import clone
 from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier
+from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier, THINRegressor
 from sklearn_thin.model_selection import SeedEnsembleClassifier
 
 
@@ -31,7 +31,12 @@ ESTIMATORS = [
     # depth 1: a class weight of 10^7 takes a deeper tree more steps than a check's 50 rows give
     THINClassifier(SelfLabellingEncoder(max_epochs=2), depth=1, lam=0.01, random_state=0),
 ]
+REGRESSORS = [
+    THINRegressor(),
+    THINRegressor(SelfLabellingEncoder(max_epochs=2), depth=1, lam=0.01, random_state=0),
+]
 IDS = ["thin", "encoder", "thin-on-encoder"]
+REGRESSOR_IDS = ["regressor", "regressor-on-encoder"]
 ENSEMBLE = SeedEnsembleClassifier(THINClassifier(max_epochs=15, lr=1e-2), 2, random_state=0)
 
 
@@ -44,7 +49,8 @@ def expected_failed_checks(estimator):
 
 
 CHECKS = parametrize_with_checks(
-    [*ESTIMATORS, ENSEMBLE, TablePreprocessor()], expected_failed_checks=expected_failed_checks
+    [*ESTIMATORS, *REGRESSORS, ENSEMBLE, TablePreprocessor()],
+    expected_failed_checks=expected_failed_checks,
 )
 
 
@@ -56,7 +62,7 @@ def test_scikit_learn_finds_nothing(estimator, check):
 
 # check_set_output_transform_pandas fits on frames, transforms arrays, and the other way
 @pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names:UserWarning")
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=IDS)
+@pytest.mark.parametrize("estimator", [*ESTIMATORS, *REGRESSORS], ids=[*IDS, *REGRESSOR_IDS])
 @pytest.mark.parametrize(
     "name",
     [

@@ -23,6 +23,7 @@ SMALLER = {
         '"max_epochs": 20': '"max_epochs": 4',
     },
     "plot_sites": {"n_samples=8000": "n_samples=2000", "train_size=4000": "train_size=1000"},
+    "plot_site_regression": {"max_epochs=40": "max_epochs=2", "days(6000)": "days(1000)"},
     "plot_tabular_gate": {"range(3)": "range(2)", '"max_epochs": 100': '"max_epochs": 10'},
 }
 

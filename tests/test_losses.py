@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import log_loss
+from sklearn.metrics import log_loss, mean_squared_error
 
-from sklearn_thin.losses import cosine_dispelling, cross_entropy
+from sklearn_thin.losses import THINLoss, cosine_dispelling, cross_entropy, squared_error
 
 
 def random_logits(n_classes, n_rows=20, seed=0):
@@ -27,6 +27,22 @@ def test_cross_entropy_is_the_log_loss_of_every_single_row(n_classes):
 
 def test_cross_entropy_stays_finite_for_huge_logits():
     assert cross_entropy(torch.tensor([[1e4, -1e4]]), torch.tensor([1])).item() == 2e4
+
+
+@pytest.mark.parametrize("n_outputs", [1, 3])
+def test_squared_error_is_the_mean_squared_error_of_every_single_row(n_outputs):
+    predicted, y = random_logits(n_outputs), random_logits(n_outputs, seed=1)
+    expected = [mean_squared_error(a, b) for a, b in zip(y.numpy(), predicted.numpy(), strict=True)]
+    np.testing.assert_allclose(squared_error(predicted, y).numpy(), expected, rtol=1e-9)
+
+
+def test_the_loss_is_the_weighted_mean_of_the_fits_loss_under_its_name():
+    predicted, y = random_logits(2), random_logits(2, seed=1)
+    weight = torch.arange(20.0)
+    means = THINLoss(fit_loss=squared_error)((predicted, predicted), y, weight=weight)
+    assert means.keys() == {"loss", "squared_error"}
+    expected = (weight * squared_error(predicted, y)).mean()
+    assert means["loss"] == means["squared_error"] == pytest.approx(expected.item())
 
 
 @pytest.mark.parametrize("n_classes", [1, 2, 18])

@@ -16,10 +16,12 @@ from sklearn.utils import get_tags
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
-from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier
+from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier, THINRegressor
 from sklearn_thin._sharing import Itself, shared, sharing
 from sklearn_thin.rows.arrays import take
 from sklearn_thin.training.stacks import in_stacks, print_stacks, train_together
+
+THINS = THINClassifier, THINRegressor  # they share one fit
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Member:
     fold: int
     estimator: Any = None  # the candidate, at last fitted
     thin: Any = None  # its last step
-    plan: Any = None  # of its training, if it is a THINClassifier
+    plan: Any = None  # of its training, if it is one of THINS
     given: tuple = ()  # else X, y, parameters for its fit
     error: Exception | None = None
     seconds: float = 0.0
@@ -52,7 +54,7 @@ class Member:
 
 
 class Capture(BaseEstimator):
-    """Stands in for a THINClassifier, and keeps the arguments of its fit."""
+    """Stands in for an estimator of THINS, and keeps the arguments of its fit."""
 
     def __init__(self, estimator):
         self.estimator = estimator
@@ -76,9 +78,9 @@ def copied(X):
 
 
 def has_plan(thin):
-    """Whether the fit is THINClassifier's own, whose plan can be made without the training."""
+    """Whether the fit is that of THINS, whose plan can be made without the training."""
     return (
-        isinstance(thin, THINClassifier)
+        isinstance(thin, THINS)
         and type(thin).fit is THINClassifier.fit
         and not getattr(thin, "_skl_callbacks", None)
     )
@@ -111,7 +113,7 @@ def with_own_frozen(estimator, parameters):
 class Preparation:
     """Makes plans of candidates on folds, while an open memo shares their work."""
 
-    estimator: Any  # the searched THINClassifier, or Pipeline that ends in one
+    estimator: Any  # the searched estimator of THINS, or Pipeline that ends in one
     X: Any  # as passed to the search
     y: Any
     fit_params: dict  # routed to the estimator's fit

@@ -107,8 +107,8 @@ class StackedSearch:
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
             Or a torch data set of (x, label), which is read once for all candidates.
-        y : array-like of shape (n_samples,), default=None
-            Class labels; None takes the labels of a data set.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Class labels, or numbers; None takes the labels of a data set.
         **params : dict
             `exogenous_target` and `sample_weight` for the estimator, `groups` for the splitter,
             as in scikit-learn's search.
@@ -218,7 +218,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
 
     Parameters
     ----------
-    estimator : THINClassifier, or Pipeline that ends in one
+    estimator : THINClassifier or THINRegressor, or Pipeline that ends in one
         Grids may replace it by other estimators, which are fitted one by one.
     param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, \
             return_train_score
@@ -290,7 +290,7 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
 
     Parameters
     ----------
-    estimator : THINClassifier, or Pipeline that ends in one
+    estimator : THINClassifier or THINRegressor, or Pipeline that ends in one
     param_distributions, n_iter, scoring, n_jobs, refit, cv, verbose, pre_dispatch, \
             random_state, error_score, return_train_score
         As in :class:`~sklearn.model_selection.RandomizedSearchCV`.

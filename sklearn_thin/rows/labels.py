@@ -2,15 +2,20 @@
 
 import reprlib
 import sys
+from dataclasses import dataclass
 from numbers import Real
+from operator import attrgetter
 
 import numpy as np
 import torch
+from scipy.stats import entropy
 from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite
 from sklearn.utils._missing import is_pandas_na
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _num_samples, column_or_1d
+
+from sklearn_thin.losses import cross_entropy
 
 NARROW = {  # types of objects that numpy holds as they are
     bool: (bool, np.bool_),
@@ -24,29 +29,72 @@ SAMPLERS = (
 )
 
 
+@dataclass
+class Classes:
+    """The targets of a classifier: labels of any type, which the network learns as codes.
+
+    Targets are the part of an estimator that reads y, chooses the loss, and returns outputs to the
+    units of y. :class:`~sklearn_thin.rows.numbers.Numbers` are those of a regressor.
+    """
+
+    classes: np.ndarray  # sorted, (n_classes,)
+    fit_loss = staticmethod(cross_entropy)
+    constant = "the class frequencies"  # the best prediction without X
+    n_outputs = property(attrgetter("classes.size"))
+
+    @classmethod
+    def read(cls, y, n_samples, before=None, *, announced=None, name="y", rows="X"):
+        """The targets of y, of at least two classes, and its codes (n_samples,), int64.
+
+        `before` are the targets of the fit that goes on, and `announced` its classes, if any. y may
+        then hold no others.
+        """
+        known = None if before is None else before.classes
+        known = known if announced is None else known_classes(announced, known)
+        y = check_labels(y, name)
+        if len(y) != n_samples:
+            raise wrong_length(y, n_samples, name, rows)
+        classes, codes = sorted_classes(y, name)
+        if known is not None:
+            places = places_in(known, classes)
+            unknown = places < 0
+            if unknown.any():
+                raise ValueError(
+                    f"{name} has classes that are not known: {classes[unknown].tolist()}, in "
+                    f"{unknown[codes].sum()} rows; known are {known.tolist()}"
+                )
+            return cls(known), places[codes]
+        if len(classes) < 2:
+            raise ValueError(
+                f"{name} must have at least two classes, got one class: {classes.tolist()}"
+            )
+        return cls(classes), codes
+
+    def fit(self, parts):
+        """The labels of the first of these Rows, which trains."""
+        return self.classes[parts[0].y]
+
+    def values(self, codes):
+        """The labels of codes."""
+        return self.classes[codes]
+
+    def strata(self, codes):
+        """Codes of the strata of which a hold-out takes equal proportions."""
+        return codes
+
+    def constant_loss(self, codes, weight):
+        """Loss of the best prediction without X."""
+        return entropy(np.bincount(codes, weight, minlength=self.n_outputs) / weight.sum())
+
+
 def encode_labels(y, n_samples, *, known=None, name="y", rows="X"):
     """Sorted classes (n_classes,), and int64 codes (n_samples,), of labels of any type.
 
     `known` are the only classes that y may hold; None takes the classes of y, at least two.
     """
-    y = check_labels(y, name)
-    if len(y) != n_samples:
-        raise wrong_length(y, n_samples, name, rows)
-    classes, codes = sorted_classes(y, name)
-    if known is not None:
-        places = places_in(known, classes)
-        unknown = places < 0
-        if unknown.any():
-            raise ValueError(
-                f"{name} has classes that are not known: {classes[unknown].tolist()}, in "
-                f"{unknown[codes].sum()} rows; known are {known.tolist()}"
-            )
-        return known, places[codes]
-    if len(classes) < 2:
-        raise ValueError(
-            f"{name} must have at least two classes, got one class: {classes.tolist()}"
-        )
-    return classes, codes
+    before = None if known is None else Classes(known)
+    targets, codes = Classes.read(y, n_samples, before, name=name, rows=rows)
+    return targets.classes, codes
 
 
 def encode_groups(groups, n_samples):
@@ -196,11 +244,10 @@ def plain_labels(labels):
 
 
 def known_classes(announced, before):
-    """Sorted classes that y may hold, as announced or as of the fit before; None for any."""
-    if announced is not None:
-        announced = encode_labels(announced, _num_samples(announced), name="classes")[0]
-    if before is None or announced is None:
-        return announced if before is None else before
+    """Sorted classes that y may hold, as announced; those of the fit before must be the same."""
+    announced = encode_labels(announced, _num_samples(announced), name="classes")[0]
+    if before is None:
+        return announced
     same = len(announced) == len(before) and (places_in(before, announced) >= 0).all()
     if not same:
         raise ValueError(
@@ -210,10 +257,10 @@ def known_classes(announced, before):
     return before
 
 
-def wrong_length(labels, n_samples, name, rows):
-    """The error of labels that are not one for each row."""
+def wrong_length(labels, n_samples, name, rows, kind="label"):
+    """The error of labels, or of another kind of targets, that are not one for each row."""
     return ValueError(
-        f"{name} must have one label for each of the {n_samples} rows of {rows}, got "
+        f"{name} must have one {kind} for each of the {n_samples} rows of {rows}, got "
         f"{len(labels)} (inconsistent numbers of samples)"
     )
 
@@ -268,15 +315,18 @@ def scaled_to_mean_one(weight):
 def row_weights(class_weight, codes, classes, sample_weight, *, mean_one=True):
     """Products of class and sample weights (n_samples,), float32.
 
-    `mean_one` scales their mean over all training rows to 1, not over a batch. The expected
-    gradient is then that of the weighted mean. Rows of a stream have no such mean.
+    Without class weights `classes` may be None. `mean_one` scales the mean of the products over all
+    training rows to 1, not over a batch. The expected gradient is then that of the weighted mean.
+    Rows of a stream have no such mean.
     """
     if mean_one and sample_weight is not None:
         sample_weight = scaled_to_mean_one(sample_weight)
-    weight = _class_weights(class_weight, codes, classes, sample_weight)
-    if mean_one and weight.any():
-        weight = weight / weight.max()  # products must neither overflow nor vanish
-    weight = weight[codes]
+    weight = np.ones(len(codes))
+    if class_weight is not None:
+        weight = _class_weights(class_weight, codes, classes, sample_weight)
+        if mean_one and weight.any():
+            weight = weight / weight.max()  # products must neither overflow nor vanish
+        weight = weight[codes]
     if sample_weight is not None:
         weight = weight * sample_weight
     if not weight.any():
@@ -301,7 +351,7 @@ def _class_weights(class_weight, codes, classes, sample_weight):
             sample_weight = sample_weight / sample_weight.max()
         counts = np.bincount(codes, sample_weight, minlength=len(classes))
         return counts.sum() / (np.count_nonzero(counts) * np.where(counts > 0, counts, np.inf))
-    return _weight_of_each(class_weight or {}, classes)
+    return _weight_of_each(class_weight, classes)
 
 
 def _weight_of_each(class_weight, classes):

@@ -14,7 +14,7 @@ class Rows:
 
     raw: Any  # as the user passed them, for the transformers
     x: np.ndarray | None  # the backbone's input; None until `endogenous` is fitted
-    codes: np.ndarray  # class codes, (n,)
+    y: np.ndarray  # class codes, (n,), or numbers, (n, n_outputs)
     weight: np.ndarray | None = None  # sample weights, (n,)
     groups: np.ndarray | None = None  # rows that early stopping holds out together, (n,)
     target: Any = None  # exogenous labels, (n,) or (n, n_exogenous)

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 
-def hold_out(rows, n_samples, size, seed, shown, *, before, goes_on, classes):
+def hold_out(rows, n_samples, size, seed, shown, *, before, goes_on, targets):
     """Training rows, held-out rows, and the mask of the latter over all rows of X.
 
     `size` is a fraction or a number of rows, from `early_stopping`, which errors show. `before`
@@ -29,13 +29,14 @@ def hold_out(rows, n_samples, size, seed, shown, *, before, goes_on, classes):
         )
     if rows.groups is None:
         warn_of_lost_groups()
-    train, held = held_out_indices(size, rows.codes, rows.groups, seed, shown)
-    lost = np.setdiff1d(rows.codes, rows.codes[train])
+    codes = targets.strata(rows.y)
+    train, held = held_out_indices(size, codes, rows.groups, seed, shown)
+    lost = np.setdiff1d(codes, codes[train])
     if len(lost):
         warnings.warn(
             f"early_stopping={shown!r} holds out all rows of the classes "
-            f"{classes[lost].tolist()}, as each of their groups is held out. The network cannot "
-            "learn these classes. Pass X_val and y_val, or no groups.",
+            f"{targets.values(lost).tolist()}, as each of their groups is held out. The network "
+            "cannot learn these classes. Pass X_val and y_val, or no groups.",
             UserWarning,
             stacklevel=2,
         )
@@ -93,7 +94,7 @@ def held_out_indices(size, codes, groups, seed, early_stopping):
         )
     except ValueError as error:
         raise ValueError(
-            f"early_stopping={early_stopping!r} cannot hold out rows of every class: {error} "
+            f"early_stopping={early_stopping!r} cannot hold out rows: {error} "
             "Hold out another number of rows, or pass X_val and y_val."
         ) from error
 

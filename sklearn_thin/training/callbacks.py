@@ -66,7 +66,7 @@ class SklearnCallbacks(Callback):
         self.context = estimator._init_callback_context(max_subtasks=max_epochs)
         self.fit = {
             "X": rows.raw,
-            "y": estimator.classes_[rows.codes],
+            "y": estimator.targets_.values(rows.y),
             "metadata": None if rows.weight is None else {"sample_weight": rows.weight},
             "reconstruction_attributes": partial(fitted_attributes, estimator),
         }

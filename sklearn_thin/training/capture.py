@@ -18,7 +18,8 @@ class CapturedStep:
     The first call is eager, the second captures, or raises RuntimeError. The method must not
     wait for the GPU, as `.item()` does. Its Python code runs once; random numbers of the GPU
     continue as without a graph. Results may lie in the graph's memory, which the next call
-    overwrites: copy them. Batches whose y has another `shape` are computed without the graph.
+    overwrites: copy them. Batches whose y starts with another `shape` are computed without the
+    graph.
     """
 
     def __init__(self, method, shape):
@@ -28,7 +29,7 @@ class CapturedStep:
 
     def __call__(self, X, y, key=()):
         """The method of a batch; captures anew where `key` has changed, as of other weights."""
-        if tuple(y.shape) != self.shape:
+        if tuple(y.shape[: len(self.shape)]) != self.shape:
             return self.method()(X, y)
         key = key, tuple(rows.shape for rows in X.values())
         if key != self.key:

@@ -105,4 +105,5 @@ class FitPlan:
         if term is not None:
             source = self.term_source or (Itself(term),)
             term = shared(("term", *source), lambda: structure(self.loss.term))
-        return self.architecture, identity([settings, stops, shapes, data]), term
+        key = identity([settings, stops, shapes, data])
+        return self.architecture, key, term, self.loss.fit_loss

@@ -136,12 +136,12 @@ class Stack:
                 self.schedule.step()
             for name, values in means.items():
                 sums[name] = sums.get(name, 0.0) + values * size
-        del sums["cross_entropy"]
-        return {name: total / self.train.n_rows for name, total in sums.items()}
+        recorded = [name for name in ("loss", "dispelling") if name in sums]
+        return {name: sums[name] / self.train.n_rows for name in recorded}
 
     @torch.no_grad()
     def _validate(self):
-        """Mean cross-entropy on the held-out rows, (nets,)."""
+        """Mean loss without dispelling on the held-out rows, (nets,)."""
         self.module.eval()
         batches = self.valid.batches()
         total = sum(self._losses(X, y, dispelled=False)["loss"] * size for X, y, size in batches)

@@ -92,7 +92,7 @@ boosting = make_pipeline(
 gated = StackedGridSearchCV(
     THINRegressor("building", max_epochs=40, **common),
     {"depth": [1, 2], "gating": ["head", "layers"]},
-    cv=3,
+    cv=2,
 ).fit(X_train, y_train)
 print(f"chosen: {gated.best_params_}")
 

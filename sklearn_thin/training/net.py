@@ -148,8 +148,8 @@ class StopTraining(Exception):  # noqa: N818 -- no error, but an early end
 class THINNet(NeuralNetClassifier):
     """skorch's net for batches of tensors with THIN's loss.
 
-    A batch is a dict of "x", and maybe "gate_input", "exogenous_logits" and "weight"; labels are
-    class codes. Unlike skorch's net
+    A batch is a dict of "x", and maybe "gate_input", "exogenous_logits" and "weight"; y
+    holds class codes, or standardised numbers. Unlike skorch's net
 
     - it sums losses on the device, and reads them once an epoch;
     - it raises Ctrl-C, and raises where the loss turns NaN or infinite;

@@ -21,7 +21,7 @@ from sklearn_thin import MLPBackbone, TablePreprocessor, THINClassifier
 from sklearn_thin._compat import import_torchvision
 
 NUISANCE = "nuisance"
-EPOCHS = 50  # of the networks that have no default of their own
+EPOCHS = 50  # of a network that has no useful default of its own
 
 
 def frame_of(X, levels):
@@ -82,7 +82,7 @@ class GroupDRO(ClassifierMixin, BaseEstimator):
         self.classes_, classes = np.unique(y, return_inverse=True)
         self.network_ = clone(self.network)
         weights = np.ones(len(names))  # mean 1
-        for _ in range(EPOCHS):
+        for _ in range(self.network.max_epochs):
             each = weights[codes] * len(y) / (counts[codes] * len(names))
             self.network_.partial_fit(X, classes, sample_weight=each)
             proba = self.network_.predict_proba(X)[np.arange(len(y)), classes]
@@ -212,7 +212,7 @@ class Contender:
     make : callable
         `make(seed, **candidate)` is the estimator.
     candidates : tuple of dict
-        The first is the default.
+        The small search. The default, `make(seed)`, is not among them unless as {}.
     package : str or None
         Must be installed.
     most_products : int or None
@@ -231,23 +231,27 @@ class Contender:
     takes: tuple = ()
 
 
-def one_hidden(**params):
-    return {"backbone": MLPBackbone(**params)}
+def network(widths=(256, 256), dropout=0.0, epochs=15, weight_decay=1e-3, batch_size=256, **more):
+    """A candidate that states all of a network's training, and no default of the package."""
+    return {
+        "backbone": MLPBackbone(widths, dropout),
+        "max_epochs": epochs,
+        "weight_decay": weight_decay,
+        "batch_size": batch_size,
+        "lr": 4e-3 if batch_size == 256 else 1e-3,
+        **more,
+    }
 
 
-NETWORK = (
-    {},
-    one_hidden(dropout=0.2),
-    one_hidden(hidden_layer_sizes=(512, 512)),
-    {"max_epochs": 100},
-)
+NARROW = (128, 128)
+NETWORK = (network(), network(epochs=30), network(dropout=0.2), network(NARROW, dropout=0.2))
 THIN = (
-    {},
-    {"depth": 2, **one_hidden(hidden_layer_sizes=())},
-    {"depth": 4},
-    one_hidden(dropout=0.2),
+    network(NARROW, dropout=0.2, depth=3),
+    network(NARROW, dropout=0.2, depth=3, epochs=30, weight_decay=3e-3),
+    network(NARROW, dropout=0.35, depth=2, weight_decay=3e-3),
+    network((), depth=2, epochs=50, weight_decay=0.0, batch_size=32),  # linear experts
 )
-PENALTIES = ({}, {"C": 0.1}, {"C": 10.0})
+PENALTIES = ({"C": 0.01}, {"C": 0.1}, {"C": 1.0}, {"C": 10.0})
 pytabkit = {"package": "pytabkit", "own": False, "takes": ("n_numbers",)}
 
 CONTENDERS = {
@@ -255,7 +259,7 @@ CONTENDERS = {
     "pooled network": Contender(lambda seed, **p: pooled(plain(seed, **p)), NETWORK),
     "network, level as feature": Contender(plain, NETWORK),
     "FiLM": Contender(film, NETWORK),
-    "network per level": Contender(lambda seed, **p: PerLevel(plain(seed, **p)), NETWORK[:3]),
+    "network per level": Contender(lambda seed, **p: PerLevel(plain(seed, **p)), NETWORK),
     "regression per level": Contender(
         lambda seed, **p: PerLevel(linear(**p)), PENALTIES, own=False
     ),
@@ -283,7 +287,7 @@ CONTENDERS = {
     ),
     "group DRO": Contender(
         lambda seed, eta=0.1, **p: GroupDRO(plain(seed, **p), eta),
-        ({}, {"eta": 0.01}, one_hidden(dropout=0.2)),
+        tuple({**candidate, "eta": eta} for candidate in NETWORK[2:] for eta in (0.1, 0.01)),
     ),
 }
 
@@ -291,15 +295,23 @@ CONTENDERS = {
 def count_parameters(model):
     """Trained numbers of a fitted model: weights, or leaves of trees; None if not known."""
     if isinstance(model, PerLevel):
-        parts = [count_parameters(m) for m in (model.pooled_, *model.models_.values())]
-        return sum(parts)
+        return sum(count_parameters(m) for m in (model.pooled_, *model.models_.values()))
     if hasattr(model, "steps"):
         return count_parameters(model.steps[-1][1])
     if isinstance(model, HistGradientBoostingClassifier):
         return sum(tree.get_n_leaf_nodes() for trees in model._predictors for tree in trees)
     if hasattr(model, "coef_"):
         return model.coef_.size + model.intercept_.size
-    module = getattr(getattr(model, "network_", model), "module_", None)
-    if isinstance(model, Adversarial):
-        module = model.model_.backendEngine_.predictor_model
+    module = module_of(model)
     return sum(p.numel() for p in module.parameters()) if isinstance(module, nn.Module) else None
+
+
+def module_of(model):
+    """The torch module of a fitted network, or None."""
+    if isinstance(model, Adversarial):
+        return model.model_.backendEngine_.predictor_model
+    part = getattr(model, "alg_interface_", None)  # of pytabkit, with parts in parts
+    part = getattr(part, "sub_split_interfaces", [part])[0]
+    if part is not None:
+        return getattr(part, "model", getattr(part, "model_", None))
+    return getattr(getattr(model, "network_", model), "module_", None)

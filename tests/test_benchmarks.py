@@ -122,7 +122,7 @@ def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
     results = tmp_path / "peers.jsonl"
     few = ("--rows", "240", "--epochs", "1", "--draws", "2", "--sets", "make_sites")
     models = ("THIN", "FiLM", "regression, interactions")
-    options = (*few, "--tuned", "--results", str(results), "--contenders", *models)
+    options = (*few, "--results", str(results), "--contenders", *models)
     printed = run("peers.py", *options)
     before = results.read_text()
     assert before.count("\n") == 2 * 2 * len(models)  # draws, columns

@@ -238,7 +238,7 @@ def network(widths=(256, 256), dropout=0.0, epochs=15, weight_decay=1e-3, batch_
         "max_epochs": epochs,
         "weight_decay": weight_decay,
         "batch_size": batch_size,
-        "lr": 4e-3 if batch_size == 256 else 1e-3,
+        "lr": 4e-3,
         **more,
     }
 
@@ -249,7 +249,7 @@ THIN = (
     network(NARROW, dropout=0.2, depth=3),
     network(NARROW, dropout=0.2, depth=3, epochs=30, weight_decay=3e-3),
     network(NARROW, dropout=0.35, depth=2, weight_decay=3e-3),
-    network((), depth=2, epochs=50, weight_decay=0.0, batch_size=32),  # linear experts
+    network((), depth=2, epochs=50, weight_decay=0.0, batch_size=32, lr=3e-3),  # linear experts
 )
 PENALTIES = ({"C": 0.01}, {"C": 0.1}, {"C": 1.0}, {"C": 10.0})
 pytabkit = {"package": "pytabkit", "own": False, "takes": ("n_numbers",)}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.compose import make_column_transformer
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -21,7 +21,7 @@ from sklearn_thin import MLPBackbone, TablePreprocessor, THINClassifier
 from sklearn_thin._compat import import_torchvision
 
 NUISANCE = "nuisance"
-EPOCHS = 50  # of a network that has no useful default of its own
+ADVERSARIAL_EPOCHS = 50  # one is fairlearn's default
 
 
 def frame_of(X, levels):
@@ -130,7 +130,7 @@ class PerLevel(ClassifierMixin, BaseEstimator):
         return predicted
 
 
-class Products(FunctionTransformer):
+class Products(TransformerMixin, BaseEstimator):
     """Numbers, one-hot levels and their products, as a sparse matrix of scaled columns."""
 
     def fit(self, frame, y=None):
@@ -140,8 +140,8 @@ class Products(FunctionTransformer):
         return self
 
     def transform(self, frame):
-        X, levels = self.numbers_.transform(without_nuisance(frame)), self.levels_
-        onehot = levels.transform(frame[[NUISANCE]]).tocsc()  # (n, m)
+        X = self.numbers_.transform(without_nuisance(frame))  # (n, p)
+        onehot = self.levels_.transform(frame[[NUISANCE]]).tocsc()  # (n, m)
         products = [onehot[:, [i]].multiply(X) for i in range(onehot.shape[1])]
         return sparse.hstack([X, onehot, *products], format="csr")
 
@@ -163,7 +163,7 @@ def tabular(name, seed, **params):
 
     imputer = SimpleImputer(add_indicator=True).set_output(transform="pandas")
     numbers = make_column_transformer(
-        (imputer, [f"x{i}" for i in range(params.pop("n_numbers"))]),
+        (imputer, make_column_selector(dtype_include="number")),
         remainder="passthrough",
         verbose_feature_names_out=False,
     ).set_output(transform="pandas")
@@ -188,7 +188,7 @@ class Adversarial(ClassifierMixin, BaseEstimator):
             predictor_model=[self.width, "relu", self.width, "relu"],
             adversary_model=[64, "relu"],
             alpha=self.alpha,
-            epochs=EPOCHS,
+            epochs=ADVERSARIAL_EPOCHS,
             shuffle=True,
             random_state=self.seed,
         )
@@ -212,7 +212,7 @@ class Contender:
     make : callable
         `make(seed, **candidate)` is the estimator.
     candidates : tuple of dict
-        The small search. The default, `make(seed)`, is not among them unless as {}.
+        The small search. `make(seed)` is the default; {} stands for it.
     package : str or None
         Must be installed.
     most_products : int or None
@@ -228,7 +228,6 @@ class Contender:
     package: str | None = None
     most_products: int | None = None
     own: bool = True
-    takes: tuple = ()
 
 
 def network(widths=(256, 256), dropout=0.0, epochs=15, weight_decay=1e-3, batch_size=256, **more):
@@ -252,7 +251,7 @@ THIN = (
     network((), depth=2, epochs=50, weight_decay=0.0, batch_size=32, lr=3e-3),  # linear experts
 )
 PENALTIES = ({"C": 0.01}, {"C": 0.1}, {"C": 1.0}, {"C": 10.0})
-pytabkit = {"package": "pytabkit", "own": False, "takes": ("n_numbers",)}
+pytabkit = {"package": "pytabkit", "own": False}
 
 CONTENDERS = {
     "THIN": Contender(thin, THIN),

@@ -103,12 +103,10 @@ def search_rows(name, train, codes, candidates, draw):
 
 def fit(contender, candidate, frame, y, rows, seed):
     """A fitted model, and the seconds of one core."""
-    known = {"n_numbers": frame.shape[1] - 1}
-    more = {key: known[key] for key in contender.takes}
     start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # lbfgs's iterations, unknown categories, lightning
-        model = contender.make(seed, **candidate, **more).fit(frame.iloc[rows], y[rows])
+        model = contender.make(seed, **candidate).fit(frame.iloc[rows], y[rows])
     return model, time.process_time() - start
 
 
@@ -299,7 +297,10 @@ def accuracy_table(results, column):
 
 
 def accuracy_cell(errors):
-    return "–" if not errors else mean_and_deviation([100 - e for e in errors.values()])
+    accuracies = [100 - error for error in (errors or {}).values()]
+    if len(accuracies) < 2:
+        return f"{accuracies[0]:.1f}" if accuracies else "–"
+    return mean_and_deviation(accuracies)
 
 
 def summary_table(results):

@@ -26,7 +26,7 @@ def warn_if_spoilt(net, plan):
     if x.dtype == torch.uint8:
         return
     last = net.history_[-1]
-    trained = last.get("train_cross_entropy", last["train_loss"])
+    trained = last["train_loss"] - net.net_.lam * last.get("train_dispelling", 0.0)
     loss, constant = eval_losses(net, plan)
     if loss <= trained + ABOVE and loss <= constant - ABOVE:
         return

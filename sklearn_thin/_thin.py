@@ -67,7 +67,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def get_params(self, deep=True):
         """Parameters, also of the transformers named in a list of `exogenous`."""
-        if deep and is_named_list(self.exogenous):
+        if deep and isinstance(self.exogenous, list) and is_named_list(self.exogenous):
             return self._get_params("exogenous", deep=True)
         return super().get_params(deep=deep)
 
@@ -239,7 +239,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         if self.augment is not None:
             check_augment(self.augment, self.endogenous)
         asked = way.asks(self.lam, target)
-        if is_named_list(self.exogenous):
+        if isinstance(self.exogenous, list) and is_named_list(self.exogenous):
             self._validate_names(variables[0].names)
         reads_predictor = self.gate_input in ("probabilities", "logits")
         if has_side and reads_predictor and (asked is None or not self.lam > 0):
@@ -296,7 +296,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
             fit_side,
             *parts,
             logits=logits,
-            listed=len(variables) > 1 or is_named_list(self.exogenous),
+            listed=len(variables) > 1 or isinstance(self.exogenous, list),
         )
         self.exogenous_side_, outputs = shared(key, fit, owner=self)
         return outputs

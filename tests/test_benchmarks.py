@@ -126,6 +126,27 @@ def test_bench_missing(run):
     assert printed.count("| 60, 100, 50 |") == 2
 
 
+def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
+    results = tmp_path / "peers.jsonl"
+    few = ("--rows", "240", "--epochs", "1", "--draws", "2", "--sets", "make_sites")
+    models = ("THIN", "FiLM", "regression, interactions")
+    options = (*few, "--results", str(results), "--contenders", *models)
+    printed = run("peers.py", *options)
+    before = results.read_text()
+    assert before.count("\n") == 2 * 2 * len(models)  # draws, columns
+    name, draws, *summary = cells(printed, "make_sites")
+    assert (name, draws) == ("make_sites", "2")
+    assert [" of 2" in cell for cell in summary] == [False, True, False] * 2
+    for model in models:
+        assert sum(line.startswith(f"| {model} |") for line in printed.splitlines()) == 3
+    # the seconds of each fit are the same to the last digit: nothing ran again
+    assert run("peers.py", *options) == printed
+    assert results.read_text() == before
+    results.write_text("".join(before.splitlines(keepends=True)[1:]))
+    run("peers.py", *options)
+    assert results.read_text().count("\n") == before.count("\n")
+
+
 def test_bench_predict(run):
     printed = run("bench_predict.py", "--rounds", "1", "--rows", "256")
     assert "to 'bare'" in printed

@@ -147,6 +147,11 @@ def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
     assert results.read_text().count("\n") == before.count("\n")
 
 
+def test_bench_default(run):
+    printed = run("bench_default.py", "--rounds", "1", "--rows", "300")
+    assert [line.split()[0] for line in printed.splitlines()[-2:]] == ["hard", "easy"]
+
+
 def test_bench_predict(run):
     printed = run("bench_predict.py", "--rounds", "1", "--rows", "256")
     assert "to 'bare'" in printed

@@ -64,7 +64,7 @@ class ExpertEnsemble(nn.Module):
             return logits.unflatten(1, (self.n_experts, self.n_outputs))  # (n, L, K)
         h = F.linear(h, self.hidden_weight.flatten(0, 1), self.hidden_bias.flatten())
         h = F.relu(self.norm(h))  # (n, L·hidden)
-        h = _aligned(h.unflatten(1, (self.n_experts, self.hidden_units)).transpose(0, 1))
+        h = aligned(h.unflatten(1, (self.n_experts, self.hidden_units)).transpose(0, 1))
         # (L, n, hidden) × (L, hidden, K) + (L, 1, K)
         logits = torch.baddbmm(self.bias.unsqueeze(1), h, self.weight.transpose(1, 2))
         return logits.transpose(0, 1)  # (n, L, K)
@@ -117,7 +117,7 @@ class ExpertEnsemble(nn.Module):
             scale, shift = (part.view_as(self.hidden_bias)[expert] for part in (scale, shift))
             h = F.relu(torch.addcmul(shift.unsqueeze(1), h, scale.unsqueeze(1)))
         bias, weight = self.bias[expert], self.weight[expert]
-        return torch.baddbmm(bias.unsqueeze(1), _aligned(h), weight.transpose(1, 2))
+        return torch.baddbmm(bias.unsqueeze(1), aligned(h), weight.transpose(1, 2))
 
     def extra_repr(self):
         return (
@@ -126,7 +126,7 @@ class ExpertEnsemble(nn.Module):
         )
 
 
-def _aligned(h):
+def aligned(h):
     """The same values, each row at a multiple of 16 bytes (of four float32).
 
     Products with few outputs round by the address of a row, which depends on the rows before.

@@ -5,12 +5,12 @@ import itertools
 from torch import nn
 from torch.nn import functional as F
 
-from sklearn_thin.modules.experts import uniform
+from sklearn_thin.modules.experts import aligned, uniform
 from sklearn_thin.modules.tensors import widened
 
 
 class MixedLinear(nn.Module):
-    """L linear maps of one input, mixed for each row: Σ_l g_l (x·W_l + b_l).
+    """L linear maps of one input, mixed for each row: Σ_l g_l (W_l·x + b_l).
 
     The maps are one tensor, and their mixture is one matrix product, of g ⊗ x with all maps. The
     mixture is that of CondConv (Yang et al., 2019) for dense layers. Each map is initialised on
@@ -42,14 +42,16 @@ class MixedLinear(nn.Module):
         self.in_features = in_features
         self.out_features = out_features
         self.n_experts = n_experts
-        self.weight = uniform((n_experts, in_features, out_features), in_features)
-        self.bias = uniform((n_experts, out_features), in_features)
+        # in the layout of torch.nn.Linear, whose product gives a row the same bits at each place
+        self.weight = uniform((out_features, n_experts, in_features), in_features)
+        self.bias = uniform((out_features, n_experts), in_features)
 
     def forward(self, x, g):
         if self.n_experts == 1:  # the only map has all the weight
-            return x @ self.weight[0] + self.bias[0]
-        weighed = (g.unsqueeze(2) * x.unsqueeze(1)).flatten(1)  # (n, L·in)
-        return weighed @ self.weight.flatten(0, 1) + g @ self.bias  # (n, out)
+            return F.linear(x, self.weight.flatten(1), self.bias.flatten())
+        weighed = aligned((g.unsqueeze(2) * x.unsqueeze(1)).flatten(1))  # (n, L·in)
+        # (n, out)
+        return F.linear(weighed, self.weight.flatten(1)) + F.linear(aligned(g), self.bias)
 
     def extra_repr(self):
         return (

@@ -30,7 +30,9 @@ def gated_thin(depth=2, n_experts=None, gate_width=4, widths=(8, 6)):
 def test_a_mixed_map_is_the_weighed_sum_of_separate_maps(n_experts):
     layer = MixedLinear(5, 4, n_experts).double()
     x, g = torch.randn(7, 5).double(), torch.rand(7, n_experts).double().softmax(1)
-    expected = sum(g[:, [e]] * (x @ layer.weight[e] + layer.bias[e]) for e in range(n_experts))
+    expected = sum(
+        g[:, [e]] * (x @ layer.weight[:, e].T + layer.bias[:, e]) for e in range(n_experts)
+    )
     torch.testing.assert_close(layer(x, g), expected)
 
 
@@ -40,7 +42,7 @@ def test_maps_start_as_linear_layers_do_and_differ():
     assert layer.weight.abs().max() < 0.1 + 1e-6  # 1 / √in_features
     spread = nn.Linear(100, 50).weight.detach().std()
     assert layer.weight.detach().std().item() == pytest.approx(spread.item(), rel=0.05)
-    assert not torch.equal(layer.weight[0], layer.weight[1])
+    assert not torch.equal(layer.weight[:, 0], layer.weight[:, 1])
 
 
 def test_a_modulation_scales_and_shifts_each_row_by_its_variable():
@@ -57,8 +59,8 @@ def test_one_map_without_a_variable_is_a_plain_network():
     gated, plain = GatedMLP(5, (8, 6), 1, 4), MLP(5, (8, 6))
     linear = [layer for layer in plain if isinstance(layer, nn.Linear)]
     for mine, its in zip(gated.maps, linear, strict=True):
-        its.weight.data.copy_(mine.weight[0].T)
-        its.bias.data.copy_(mine.bias[0])
+        its.weight.data.copy_(mine.weight[:, 0])
+        its.bias.data.copy_(mine.bias[:, 0])
     x = torch.randn(10, 5)
     g = torch.ones(10, 1)
     torch.testing.assert_close(gated(x, g, torch.randn(10, 4)), plain(x))

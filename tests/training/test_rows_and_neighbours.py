@@ -25,6 +25,15 @@ def first_columns(X):
     return X[:, :7]
 
 
+def five_levels(X):
+    return np.eye(5, dtype=np.float32)[np.digitize(X[:, 0], [-1, -0.3, 0.3, 1])]
+
+
+def first_column_in_five():
+    """Five levels of the first column as the variable."""
+    return FrozenEstimator(FunctionTransformer(five_levels).fit(np.zeros((2, 1))))
+
+
 CASES = {  # shape of a sample, parameters
     "1 column": ((1,), {}),
     "4 columns": ((4,), {"backbone": SMALL}),
@@ -35,6 +44,12 @@ CASES = {  # shape of a sample, parameters
     "64 columns, 43 units an expert": ((64,), {"depth": 3, "n_experts": 6, "hidden_units": 256}),
     "784 columns": ((784,), {}),
     "5000 columns": ((5000,), {"backbone": SMALL, "depth": 3, "hidden_units": 0}),
+    "30 columns, gated layers": ((30,), {"exogenous": first_column_in_five()}),
+    "6 columns, narrow gated layers": (
+        (6,),
+        {"exogenous": first_column_in_five(), "backbone": MLPBackbone((5, 3)), "n_experts": 3},
+    ),
+    "30 columns, one map": ((30,), {"exogenous": first_column_in_five(), "depth": 0}),
     "small images": ((8, 8), {"backbone": ConvNetBackbone(hidden_layer_sizes=()), **EXPERTS}),
     "images": ((28, 28), {"depth": 2, "hidden_units": 32}),
 }

@@ -245,14 +245,15 @@ def test_a_stacked_search_finds_what_a_plain_one_finds(scoring, n_outputs, sites
     X, y = sites
     Y = 1e3 + (y if n_outputs == 1 else np.column_stack([y, X["load"]]))
     grid = {"lr": [1e-3, 1e-2], "depth": [0, 1]}
-    given = small("site", early_stopping=True), grid
+    # Adam makes whole steps of gradients that are 0 but for rounding, of biases in front of norms
+    given = small("site", early_stopping=True, optimizer="sgd"), grid
     plain, stacked = (
         kind(*given, scoring=scoring, cv=2, **more).fit(X, Y)
         for kind, more in ((GridSearchCV, {}), (StackedGridSearchCV, {"verbose": 1}))
     )
     assert "Training 8 fits in 2 stacks" in capsys.readouterr().out
     scores = [search.cv_results_["mean_test_score"] for search in (stacked, plain)]
-    np.testing.assert_allclose(*scores, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-4)
     assert stacked.best_params_ == plain.best_params_
     np.testing.assert_allclose(stacked.predict(X), plain.predict(X), rtol=1e-5)
 

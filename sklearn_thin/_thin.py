@@ -191,12 +191,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         if warm:
             module = copied(self.module_)
         else:
-            tree = {name: getattr(self, name) for name in ("depth", "n_experts", "gating")}
             dispels = labels is not None or way.asks(self.lam, rows.target)
-            if self.gating == "auto" and dispels:
-                tree["gating"] = "head"  # layers would bring the dispelled variable back
-            tree["gate_input"] = train.X.get("gate_input")
-            module = self._build_module(seeds.module, **tree)
+            module = self._new_module(seeds.module, train, dispels=dispels)
             module.eraser = way.make_map(module.experts.in_features, sizes)
         loss = THINLoss(fit_loss=self.targets_.fit_loss)
         if self.lam > 0 and self.exogenous_side_ is not None:
@@ -221,6 +217,13 @@ class BaseTHIN(BaseNet, _BaseComposition):
             map_weight=weight,
             augmentation=augmentation,
         )
+
+    def _new_module(self, seed, train, *, dispels):
+        """The module before its map; layers would bring a variable back that is dispelled."""
+        tree = {name: getattr(self, name) for name in ("depth", "n_experts", "gating")}
+        if self.gating == "auto" and dispels:
+            tree["gating"] = "head"
+        return self._build_module(seed, gate_input=train.X.get("gate_input"), **tree)
 
     def _check_sides(self, X, target, warm):
         """The way to dispel and the exogenous variables, checked before any row is read."""

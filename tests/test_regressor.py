@@ -245,7 +245,7 @@ def test_a_stacked_search_finds_what_a_plain_one_finds(scoring, n_outputs, sites
     X, y = sites
     Y = 1e3 + (y if n_outputs == 1 else np.column_stack([y, X["load"]]))
     grid = {"lr": [1e-3, 1e-2], "depth": [0, 1]}
-    # Adam makes whole steps of gradients that are 0 but for rounding, of biases in front of norms
+    # Biases in front of norms have gradients of rounding alone, of which Adam makes whole steps.
     given = small("site", early_stopping=True, optimizer="sgd"), grid
     plain, stacked = (
         kind(*given, scoring=scoring, cv=2, **more).fit(X, Y)

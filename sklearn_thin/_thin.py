@@ -202,16 +202,15 @@ class BaseTHIN(BaseNet, _BaseComposition):
             augmentation = Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
         if rows.weight is not None:  # sums of the map's weights neither overflow nor vanish
             weight = torch.from_numpy(scaled_to_mean_one(rows.weight))
+        training = {"settings": settings, "before": before, "epochs": epochs}
         return self._new_plan(
             module,
             train,
             rows,
             loss=loss,
             valid=valid,
-            settings=settings,
             seed=seeds.batches,
-            before=before,
-            epochs=epochs,
+            **training,
             term_source=(Itself(self.exogenous_side_), way, self.lam > 0),
             map_labels=labels,
             map_weight=weight,

@@ -14,7 +14,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, THINRegressor
 from sklearn_thin.exogenous.known import KnownVariable
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
 from tests.helpers import METHODS
@@ -100,12 +100,31 @@ def test_several_columns_are_several_variables(sites):
     assert clf.score(frame, y) > 0.9
 
 
-def test_unseen_and_missing_levels_get_the_gates_prior(sites, by_site):
-    frame = sites[0][:20]
-    unseen, missing = (by_site.gate_proba(frame.assign(site=site)) for site in ("east", None))
-    np.testing.assert_allclose(unseen, missing, atol=1e-6)
-    np.testing.assert_allclose(unseen, unseen[:1].repeat(20, 0), atol=1e-6)
-    assert np.isfinite(by_site.predict_proba(frame.assign(site="east"))).all()
+@pytest.mark.parametrize("make", [THINClassifier, THINRegressor])
+@pytest.mark.parametrize("level", ["east", None, np.nan], ids=["unseen", "None", "NaN"])
+def test_unseen_and_missing_levels_get_the_gates_prior(make, level, sites):
+    frame, y, z = sites
+    y, new = y if make is THINClassifier else (y == "yes") * 1.0, frame[:20].assign(site=level)
+    params = {**TREE, "max_epochs": 2, "random_state": 0}
+    by_column = make("site", **params).fit(frame, y)
+    given = make("given", **params).fit(frame.drop(columns="site"), y, exogenous_target=z)
+    prior = np.tile(z.value_counts(normalize=True).sort_index(), (20, 1))
+    for model, X, labels in (
+        (by_column, new, None),
+        (given, new.drop(columns="site"), new["site"]),
+    ):
+        expected = model.gate_proba(X, exogenous=prior)
+        np.testing.assert_allclose(model.gate_proba(X, exogenous=labels), expected, atol=1e-6)
+        assert np.abs(expected - model.gate_proba(X, exogenous="south")).max() > 1e-3
+        assert len(model.predict(X, exogenous=labels)) == 20
+
+
+def test_missing_numbers_get_the_mean_of_the_fit(sites):
+    frame, y, _ = sites
+    frame = frame.assign(age=np.linspace(-1, 4, len(frame)))
+    clf = by("age", max_epochs=2).fit(frame, y)
+    expected = clf.gate_proba(frame[:5].assign(age=1.5))
+    np.testing.assert_allclose(clf.gate_proba(frame[:5].assign(age=np.nan)), expected, atol=1e-6)
 
 
 def test_labels_of_another_site_predict_what_would_be_there(sites, by_site):

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, St
 from sklearn.utils.validation import _num_samples, check_is_fitted
 from skorch.dataset import Dataset as Tensors
 
+from sklearn_thin._adaptation import adapted_copy
 from sklearn_thin._arguments import check_nested
 from sklearn_thin._backbones import folds_images, module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
@@ -345,6 +346,35 @@ class BaseNet(
         ndarray of shape (n_samples, width), float32
         """
         return self._infer(X, THINModule.represent, exogenous)
+
+    @public
+    def adapt(self, X, *, exogenous=None):
+        """A copy for a site that `fit` lacked, adapted to rows without labels.
+
+        Means and variances of batch normalisation become those of X (AdaBN; Li et al., 2016). Those
+        of the training count as 16 rows beside X (Schneider et al., 2020). All weights stay, and so
+        do the exogenous side, the preprocessing and the map of `dispelling`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+            Rows of one site, two at least, with classes about as frequent as in `fit`.
+        exogenous : array-like, label or None, default=None
+            As in `predict`.
+
+        Returns
+        -------
+        estimator
+            Another fitted estimator. This estimator stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If the network has no batch normalisation, or X has fewer than two rows.
+        """
+        check_is_fitted(self, "net_")
+        X = read_dataset(X, verbose=self.verbose)[0]
+        return adapted_copy(self, *self._tensors(X, exogenous))
 
     def __getstate__(self):
         packed, state = {}, super().__getstate__()

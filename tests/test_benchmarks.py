@@ -126,6 +126,20 @@ def test_bench_missing(run):
     assert printed.count("| 60, 100, 50 |") == 2
 
 
+def test_bench_unseen(run, data_dir, monkeypatch):
+    monkeypatch.setenv("SKLEARN_THIN_DATA", str(data_dir))
+    small = ("--sets", "spoken_digits", "--rows", "200", "--epochs", "1", "--draws", "2")
+    printed = run("bench_unseen.py", *small)
+    models = ("pooled network", "THIN, known level", "THIN, encoder", "THIN, encoder, alignment")
+    for model in models:
+        assert len(cells(printed, f"spoken_digits, {model}")) == 6
+    _, _, first, second, anew, _ = cells(printed, "spoken_digits, the same, map fitted anew")
+    assert first == second == "–"
+    assert anew.endswith("of 2")
+    assert len(cells(printed, "the same, cross-fitted")) == 2
+    assert len(cells(printed, "bins recognised, 15 n other rows")) == 2
+
+
 def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
     results = tmp_path / "peers.jsonl"
     few = ("--rows", "240", "--epochs", "1", "--draws", "2", "--sets", "make_sites")

@@ -5,11 +5,11 @@
 DIR holds `nuisance/*.npz` (docs/datasets.md). Images are flattened and scaled to 0..1.
 
 "levels" leaves one level out in each draw: a speaker, a person, a corpus, a rotation. All models
-train on the same rows of the other levels. "seen levels" are further rows of these. One model misses
-the level in each fifth row of the training. Half of the rows of the new level are scored. `adapt`
-reads rows of the other half, without labels: 10, 100, all, or those of the first half of the
-classes. Printed are means and standard deviations of the accuracy over the draws, and the gains of
-`adapt` in the same draw: their mean and standard deviation, and in how many draws the accuracy
+train on the same rows of the other levels. "seen levels" are further rows of these. One model
+misses the level in each fifth row of the training. Half of the rows of the new level are scored.
+`adapt` reads rows of the other half, without labels: 10, 100, all, or those of the first half of
+the classes. Printed are means and standard deviations of the accuracy over the draws, and the gains
+of `adapt` in the same draw: their mean and standard deviation, and in how many draws the accuracy
 rises. "map fitted anew" also fits the map of alignment to the new rows.
 
 "border" compares ways to the bin of a rotation on rotated Fashion-MNIST. All classifiers train on

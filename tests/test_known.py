@@ -119,6 +119,15 @@ def test_unseen_and_missing_levels_get_the_gates_prior(make, level, sites):
         assert len(model.predict(X, exogenous=labels)) == 20
 
 
+def test_rows_may_miss_their_level_in_fit(sites):
+    frame, y, z = sites
+    missing = np.arange(len(frame)) % 5 == 0
+    clf = by("site").fit(frame.assign(site=z.where(~missing, None)), y)
+    counts = z[~missing].value_counts(normalize=True).sort_index()
+    np.testing.assert_allclose(clf.exogenous_.prior_, counts, rtol=1e-6)
+    assert clf.score(frame[~missing], y[~missing]) > 0.9
+
+
 def test_missing_numbers_get_the_mean_of_the_fit(sites):
     frame, y, _ = sites
     frame = frame.assign(age=np.linspace(-1, 4, len(frame)))

@@ -52,6 +52,7 @@ SIZES = {750: 50, 3000: 20, 8000: 15}  # rows of the border, and epochs
 FACTORS = (3, 15)  # times as many rows of the encoder
 FOLDS = 5
 GATED = MLPBackbone((128, 128), dropout=0.2)  # the default of gated layers
+WIDE = MLPBackbone((720, 512), dropout=0.2)  # as many weights as gated layers of 784 columns have
 
 
 @dataclass
@@ -210,6 +211,9 @@ def border_draw(data, n_rows, draw, epochs):
     found = {
         "pooled network": pooled(train, **params).score(test.X, test.y),
         "pooled network, layers as gated": pooled(train, backbone=GATED, **params).score(
+            test.X, test.y
+        ),
+        "pooled network, weights as gated": pooled(train, backbone=WIDE, **params).score(
             test.X, test.y
         ),
         "gate by the known bin": by_level(train, **params).score(test.with_level, test.y),

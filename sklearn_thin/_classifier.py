@@ -81,8 +81,8 @@ class THINClassifier(ClassOutputs, BaseTHIN):
           nothing about other predictors.
         - "erasure" or `Erasure()`: a closed-form affine map
           (:class:`~sklearn_thin.modules.LinearEraser`) in front of all readers of h_endo. On the
-          training rows no linear probe then beats a constant. The map erases the classes of
-          `exogenous_target`, or without them the frozen predictors' probabilities.
+          training rows no linear probe then beats a constant. The map erases the classes or
+          the numbers of `exogenous_target`, or without them the frozen predictors' probabilities.
         - "alignment" or `Alignment(rank=None)`: a map
           (:class:`~sklearn_thin.modules.ConditionalAligner`) that gives all exogenous classes one
           mean and one covariance, so that probes that are not linear find less as well. The map
@@ -174,8 +174,9 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         Least and greatest value of images that "auto" lets pass.
     dispelling_ : object of :mod:`sklearn_thin.dispelling`
         The way of the fit: a copy of `dispelling`, or the object of that name.
-    erasure_encoder_ : OneHotEncoder or None
-        Classes of `exogenous_target` that are erased from h_endo.
+    erasure_encoder_ : object or None
+        Encoder of `exogenous_target` that is erased from h_endo. Its `categories_` hold the classes
+        of each variable, or None for a number.
     net_ : THINNet
         The skorch net.
     module_ : THINModule

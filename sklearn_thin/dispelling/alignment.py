@@ -41,6 +41,12 @@ class Alignment(Cosine):
 
     def map_labels(self, encoder, target, side, logits):
         """The predictors' logits."""
+        numbers = [variable.name for variable in side.variables if variable.head is None]
+        if numbers:
+            raise ValueError(
+                f"dispelling='alignment' needs classes, but {numbers[0]!r} holds numbers. Use "
+                "dispelling='erasure', which erases numbers too, or bin them"
+            )
         return logits, side.sizes
 
     def make_map(self, width, sizes):

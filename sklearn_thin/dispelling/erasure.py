@@ -2,21 +2,28 @@
 
 import numpy as np
 import torch
-from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import _num_samples
 
 from sklearn_thin.dispelling.cosine import Cosine
 from sklearn_thin.exogenous.variables import target_column
 from sklearn_thin.modules import LinearEraser
-from sklearn_thin.rows.labels import check_labels, encode_labels, in_one_array
+from sklearn_thin.rows.labels import (
+    check_labels,
+    encode_labels,
+    is_continuous,
+    places_in,
+    sorted_classes,
+)
+from sklearn_thin.rows.numbers import mean_and_scale
 
 
 class Erasure(Cosine):
     """Closed-form linear erasure in front of the experts, trained through.
 
     The map (:class:`~sklearn_thin.modules.LinearEraser`) is fitted anew in each epoch, and at
-    last to all training rows. It erases the classes of `exogenous_target`, or without them the
-    frozen predictors' probabilities. λ weighs the paper's term beside the map.
+    last to all training rows. It erases `exogenous_target`, or without it the frozen predictors'
+    probabilities. A column of numbers with fractions, such as temperatures, is erased as a number,
+    and all else as classes. λ weighs the paper's term beside the map.
 
     Examples
     --------
@@ -38,7 +45,7 @@ class Erasure(Cosine):
         return super().asks(lam, target)
 
     def read_target(self, target, before, *, has_side):
-        """One-hot encoder of the labels, or None; a continued fit keeps its encoder."""
+        """Encoder of the labels, or None; a continued fit keeps its encoder."""
         if before and (target is None) != (before[0] is None):
             came = "is missing" if target is None else "was passed"
             raise ValueError(
@@ -47,7 +54,7 @@ class Erasure(Cosine):
             )
         if target is not None:
             check_erased_labels(target, before[0].categories_ if before else None)
-            return before[0] if before else one_hot_encoder(target)
+            return before[0] if before else ErasedVariables(_columns(target))
         if not has_side:
             raise ValueError(
                 "dispelling='erasure' needs labels to erase: pass "
@@ -59,14 +66,13 @@ class Erasure(Cosine):
         """Raise where erasure would leave nothing of h_endo."""
         super().check(width, encoder, reads)
         if encoder is not None:
-            check_room(width, [len(classes) for classes in encoder.categories_])
+            check_room(width, encoder.sizes)
 
     def map_labels(self, encoder, target, side, logits):
-        """One-hot labels, or the predictors' probabilities."""
+        """One-hot labels and standardised numbers, or the predictors' probabilities."""
         if encoder is None:
             return side.probabilities(logits), side.sizes
-        labels = torch.from_numpy(encoder.transform(_columns(target)))
-        return labels, [len(classes) for classes in encoder.categories_]
+        return torch.from_numpy(encoder.transform(_columns(target))), encoder.sizes
 
     def make_map(self, width, sizes):
         """The linear eraser."""
@@ -74,17 +80,43 @@ class Erasure(Cosine):
         return LinearEraser(width, sum(sizes))
 
 
-def one_hot_encoder(target):
-    """Encoder of the exogenous labels, with one column for each variable."""
-    encoder = OneHotEncoder(sparse_output=False, dtype=np.float32)
-    # an array, whatever scikit-learn's global setting of outputs is
-    return encoder.set_output(transform="default").fit(_columns(target))
+class ErasedVariables:
+    """Variables of `exogenous_target` -> the columns to erase.
+
+    Attributes
+    ----------
+    categories_ : list of ndarray or None
+        Sorted classes of each variable, or None for a number.
+    """
+
+    def __init__(self, columns):
+        self.categories_ = [
+            None if is_continuous(column) else sorted_classes(column, "exogenous_target")[0]
+            for column in columns
+        ]
+
+    @property
+    def sizes(self):
+        """Columns of each variable: its classes, or 1 for a number."""
+        return [1 if classes is None else len(classes) for classes in self.categories_]
+
+    def transform(self, columns):
+        """One-hot classes and standardised numbers side by side, (n_samples, n_labels), float32."""
+        parts = []
+        for column, classes in zip(columns, self.categories_, strict=True):
+            if classes is None:
+                mean, scale = mean_and_scale(column.astype(np.float64)[:, None], None)
+                part = (column[:, None] - mean) / np.where(scale > 0, scale, 1)
+            else:
+                part = places_in(classes, column)[:, None] == np.arange(len(classes))
+            parts.append(part.astype(np.float32))
+        return np.hstack(parts)
 
 
 def _columns(target):
-    """Labels of all variables, (n_samples, n_variables)."""
+    """Labels of each variable, (n_samples,)."""
     columns = [target_column(target, *place) for place in _places(target)]
-    return in_one_array([check_labels(column, "exogenous_target") for column in columns])
+    return [check_labels(column, "exogenous_target", numbers=True) for column in columns]
 
 
 def _places(target):
@@ -95,7 +127,7 @@ def _places(target):
 
 def check_room(width, sizes):
     """Raise where erasure takes as many directions as h_endo has."""
-    n_free = sum(sizes) - len(sizes)
+    n_free = sum(max(1, size - 1) for size in sizes)
     if n_free >= width:
         raise ValueError(
             f"dispelling='erasure' would take {n_free} directions out of h_endo, which has "
@@ -115,4 +147,13 @@ def check_erased_labels(target, known=None):
     for index, n_variables in places:
         column = target_column(target, index, n_variables)
         before = None if known is None else known[index]
+        if before is None:
+            values = check_labels(column, "exogenous_target", numbers=True)
+            if is_continuous(values) or (known is not None and values.dtype.kind in "biuf"):
+                continue
+            if known is not None:
+                raise ValueError(
+                    "exogenous_target held numbers in the fit before, and now holds labels such "
+                    f"as {values[0]!r}: dispelling='erasure' erases the same in both"
+                )
         encode_labels(column, _num_samples(column), known=before, name="exogenous_target")

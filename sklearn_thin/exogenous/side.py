@@ -94,8 +94,8 @@ class ExogenousSide:
 
     @property
     def sizes(self):
-        """Exogenous classes of each variable that has a predictor."""
-        return [v.n_labels for v in self.variables]
+        """Exogenous classes of each variable that has a predictor, and 1 for a number."""
+        return [v.n_labels or 1 for v in self.variables]
 
     @property
     def heads(self):
@@ -109,9 +109,18 @@ class ExogenousSide:
         return named if self.listed else named[0][1]
 
     def probabilities(self, logits):
-        """The predictors' probabilities in the shape of `logits`, the variables side by side."""
-        parts = logits.split(self.sizes, dim=1)
-        return torch.cat([z.softmax(1) for z in parts], dim=1)
+        """The predictors' probabilities in the shape of `logits`, the variables side by side.
+
+        A number is standardised.
+        """
+        parts = []
+        for variable, z in zip(self.variables, logits.split(self.sizes, dim=1), strict=True):
+            if variable.head is None:
+                centre, scale = centre_and_scale(z)
+                parts.append((z - centre) / scale)
+            else:
+                parts.append(z.softmax(1))
+        return torch.cat(parts, dim=1)
 
     def outputs(self, X, *, logits=False, representations=None, fit=False):
         """Outputs of the frozen side for X, each row evaluated once, block by block.
@@ -190,7 +199,7 @@ class ExogenousSide:
             h = h_exo_of(variable.transformer, X) if known is None else known
             features, z = variable.outputs(h)
             gate.append(features)
-            zs.append(z)
+            zs.append(h if z is None else z)  # a number stands for its logits
         parts = {"gate_input": torch.cat(gate, dim=1)}
         if logits:
             parts["exogenous_logits"] = torch.cat(zs, dim=1)

@@ -105,12 +105,15 @@ def encode_groups(groups, n_samples):
     return sorted_classes(groups, "groups")[1]
 
 
-def check_labels(y, name="y"):
-    """Labels as a vector; errors where some are missing, infinite, continuous or no labels."""
+def check_labels(y, name="y", *, numbers=False):
+    """Labels as a vector; errors where some are missing, infinite, continuous or no labels.
+
+    `numbers` allows continuous ones.
+    """
     y = _vector(y, name)
     types = _types(y) if y.dtype == object else set()
     plain = "U" if types == {str} else y.dtype.kind
-    if plain == "f" and (y != np.floor(y)).any():
+    if is_continuous(y) and not numbers:
         value = y[y != np.floor(y)][0]
         raise ValueError(
             f"{name}: Unknown label type: continuous. Expected classes, got numbers on a scale, "
@@ -124,9 +127,14 @@ def check_labels(y, name="y"):
         )
     if plain not in "biufUTMmO":
         raise TypeError(f"{name} must hold labels such as strings or integers, got {y.dtype}")
-    if plain in "biufU":
+    if plain in "biufU" and not is_continuous(y):
         check_classification_targets(y)  # warns where most rows have a class of their own
     return y
+
+
+def is_continuous(labels):
+    """Whether a vector holds numbers with fractions."""
+    return labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any())
 
 
 def _vector(y, name):

@@ -288,6 +288,9 @@ def test_labels_that_are_none_are_refused_by_name(kind, name, coded):
         "classes": lambda: small().partial_fit(X, z, classes=labels),
         "z": lambda: leakage_score(X, labels),
     }
+    if name == "erased" and "continuous" in match:
+        fits[name]()  # as numbers
+        return
     called = "exogenous_target" if name == "erased" else name
     called = "" if kind == "infinite" else rf"\b{called}\b.*"
     with pytest.raises(error, match=rf"(?s){called}{match}"):

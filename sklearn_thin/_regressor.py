@@ -87,6 +87,7 @@ class THINRegressor(RegressorMixin, BaseTHIN):
           mean and one covariance, so that probes that are not linear find less as well. The map
           reads the frozen predictors, in `predict` as in `fit`, and depends on their accuracy.
 
+        With `keep_target=True`, both keep the information about y where y depends on the variable.
         Both maps are fitted anew in each epoch, at last to all training rows, and trained through.
         Rows count by `sample_weight`. `lam` weighs the paper's term beside
         the maps.

@@ -202,6 +202,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
             augmentation = Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
         if rows.weight is not None:  # sums of the map's weights neither overflow nor vanish
             weight = torch.from_numpy(scaled_to_mean_one(rows.weight))
+        if way.keep_target:
+            labels, weight = way.keep(labels, sizes, rows.y, weight, goes_on=warm)
         training = {"settings": settings, "before": before, "epochs": epochs}
         return self._new_plan(
             module,
@@ -230,6 +232,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         way = WAYS[way]() if isinstance(way, str) else clone(way)
         variables = read_variables(self.exogenous, self.exogenous_predictor, X)
         before = (self.erasure_encoder_,) if warm else None
+        if way.keep_target:
+            way.check_kept(self._targets)
         has_side = self.exogenous is not None
         self.dispelling_ = way
         self.erasure_encoder_ = way.read_target(target, before, has_side=has_side)

@@ -321,6 +321,7 @@ GATE = {
     "dispelling": [
         *["cosine", "erasure", "alignment", None],
         *[Cosine(), Erasure(), Alignment(), Alignment(rank=2)],
+        *[Erasure(keep_target=True), Alignment(keep_target=True)],
     ],
     "inference": ["soft", "hard"],
 }

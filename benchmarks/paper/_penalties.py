@@ -55,6 +55,7 @@ class ErasureAndReversal(Erasure, GradientReversal):
     """Closed-form erasure, beside an adversary."""
 
     name = "erasure and reversal"
+    __init__ = GradientReversal.__init__
     check = Erasure.check
     make_term = GradientReversal.make_term
 

@@ -22,6 +22,7 @@ class Cosine(BaseEstimator):
 
     name = "cosine"
     reads_logits = False  # whether the map reads the predictors' logits, in predict as in fit
+    keep_target = False  # whether :meth:`keep` changes the labels or the weights of the map
 
     @property
     def reads_target(self):
@@ -92,6 +93,32 @@ class Cosine(BaseEstimator):
         sizes : list of int
         """
         return None, []
+
+    def check_kept(self, targets):
+        """Raise for targets that :meth:`keep` cannot keep, before any long work.
+
+        Parameters
+        ----------
+        targets : type
+            `Classes` or `Numbers`.
+        """
+
+    def keep(self, labels, sizes, y, weight, *, goes_on):
+        """Labels and weights with which the map keeps the information about y.
+
+        Called, as :meth:`check_kept` is, if `keep_target` is true.
+
+        Parameters
+        ----------
+        labels, sizes : results of :meth:`map_labels`
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            Class codes, int64, or standardised numbers, float32.
+        weight : Tensor of shape (n_samples,), or None
+            Sample weights.
+        goes_on : bool
+            Whether the fit continues another.
+        """
+        return labels, weight
 
     def make_map(self, width, sizes):
         """Module from (h, exogenous_logits) to h of the same shape, or None.

@@ -16,6 +16,8 @@ from sklearn_thin.rows.labels import (
 )
 from sklearn_thin.rows.numbers import mean_and_scale
 
+ROUNDING = 1e-5  # of labels and standardised numbers in float32
+
 
 class Erasure(Cosine):
     """Closed-form linear erasure in front of the experts, trained through.
@@ -24,6 +26,14 @@ class Erasure(Cosine):
     last to all training rows. It erases `exogenous_target`, or without it the frozen predictors'
     probabilities. A column of numbers with fractions, such as temperatures, is erased as a number,
     and all else as classes. λ weighs the paper's term beside the map.
+
+    Parameters
+    ----------
+    keep_target : bool, default=False
+        Whether to erase only the part of the variable that y does not explain. Where y depends on
+        the variable, plain erasure also removes information about y. With True, no linear probe
+        within a class of y finds the variable. A probe of all classes still finds the part that
+        the class implies.
 
     Examples
     --------
@@ -37,6 +47,9 @@ class Erasure(Cosine):
     """
 
     name = "erasure"
+
+    def __init__(self, keep_target=False):
+        self.keep_target = keep_target
 
     def asks(self, lam, target):
         """λ, or erasure without labels."""
@@ -73,6 +86,17 @@ class Erasure(Cosine):
         if encoder is None:
             return side.probabilities(logits), side.sizes
         return torch.from_numpy(encoder.transform(_columns(target))), encoder.sizes
+
+    def keep(self, labels, sizes, y, weight, *, goes_on):
+        """The part of the labels that y does not explain."""
+        rest = unexplained(labels, torch.from_numpy(y), weight)
+        if not (goes_on or rest.any()):
+            raise ValueError(
+                "y determines the exogenous variable, which leaves nothing to erase to "
+                "dispelling=Erasure(keep_target=True): rows of equal y have equal exogenous "
+                "labels. Erasure() erases the variable, and with it the information about y"
+            )
+        return rest, weight
 
     def make_map(self, width, sizes):
         """The linear eraser."""
@@ -111,6 +135,24 @@ class ErasedVariables:
                 part = places_in(classes, column)[:, None] == np.arange(len(classes))
             parts.append(part.astype(np.float32))
         return np.hstack(parts)
+
+
+def unexplained(labels, y, weight):
+    """Residuals (n_samples, n_labels) of labels: from class means, or from a regression on y."""
+    labels, y = labels.double(), y if y.ndim == 1 else y.double()
+    weight = torch.ones(len(y), dtype=torch.float64) if weight is None else weight.double()
+    if y.ndim == 1:  # class codes
+        sums = labels.new_zeros(int(y.max()) + 1, labels.shape[1])
+        counts = labels.new_zeros(len(sums)).index_add_(0, y, weight)
+        sums.index_add_(0, y, labels * weight[:, None])
+        explained = (sums / counts.clamp_min(1e-12)[:, None])[y]
+    else:
+        design = torch.cat([y.new_ones(len(y), 1), y], 1)  # (n, 1 + outputs)
+        root = weight.sqrt()[:, None]
+        fitted = torch.linalg.lstsq(root * design, root * labels, driver="gelsd").solution
+        explained = design @ fitted
+    rest = (labels - explained).float()
+    return rest.where(rest.abs() > ROUNDING, 0.0)
 
 
 def _columns(target):

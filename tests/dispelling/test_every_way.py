@@ -8,12 +8,14 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
+from sklearn_thin.dispelling import Alignment, Erasure
 from tests.helpers import small, small_encoder
 
 WAYS = ["cosine", "erasure", "alignment"]
+WAYS += [Erasure(keep_target=True), Alignment(keep_target=True)]
 
 
-@pytest.fixture(scope="module", params=WAYS)
+@pytest.fixture(scope="module", params=WAYS, ids=str)
 def dispelled(request, rows, encoder):
     """A classifier that dispels in this way beside the paper's term, not to be changed.
 
@@ -68,7 +70,7 @@ def test_a_search_compares_all_ways(rows):
     grid = {"dispelling": WAYS, "depth": [0, 1]}
     search = GridSearchCV(small(small_encoder(), max_epochs=1), grid, cv=2, error_score="raise")
     search.fit(X, y, exogenous_target=z)
-    assert len(search.cv_results_["params"]) == 6
+    assert len(search.cv_results_["params"]) == 10
 
 
 @pytest.mark.parametrize("dispelling", ["erasure", "alignment"])

@@ -106,6 +106,14 @@ def test_as_many_numbers_as_h_endo_has_features_are_refused(frame, y):
         erasing(backbone=MLPBackbone((2,))).fit(X, y, exogenous_target=frame[["a", "b"]])
 
 
+def test_the_part_that_y_explains_is_kept(frame, y):
+    X, z = numbers(frame), frame["temperature"].to_numpy()
+    clf = erasing(dispelling=Erasure(keep_target=True)).fit(X, y, exogenous_target=z)
+    rest = z - np.array([z[y == k].mean() for k in (0, 1)])[y]
+    assert correlation(clf.transform(X), rest) < 1e-5
+    assert correlation(clf.transform(X), z) > 0.01
+
+
 def test_a_stacked_search_trains_as_alone(frame, y):
     X, z = numbers(frame), frame["temperature"]
     estimator = erasing(optimizer="sgd")

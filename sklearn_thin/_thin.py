@@ -111,7 +111,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
         exogenous_target : array-like of shape (n_samples,) or (n_samples, n_exogenous), \
                 default=None
             Labels of the exogenous variables, in their order. An exogenous side that is fitted
-            here needs them, and `dispelling="erasure"` erases them.
+            here needs them, and `dispelling="erasure"` erases them, numbers too.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights. Rows of weight 0 are left out. Transformers and encoders that
             are fitted here get neither weights nor `groups`: fit and freeze them beforehand.

@@ -5,15 +5,10 @@ import torch
 from sklearn.utils.validation import _num_samples
 
 from sklearn_thin.dispelling.cosine import Cosine
+from sklearn_thin.exogenous.known import has_parts
 from sklearn_thin.exogenous.variables import target_column
 from sklearn_thin.modules import LinearEraser
-from sklearn_thin.rows.labels import (
-    check_labels,
-    encode_labels,
-    is_continuous,
-    places_in,
-    sorted_classes,
-)
+from sklearn_thin.rows.labels import check_labels, encode_labels, places_in, sorted_classes
 from sklearn_thin.rows.numbers import mean_and_scale
 
 ROUNDING = 1e-5  # of labels and standardised numbers in float32
@@ -115,7 +110,7 @@ class ErasedVariables:
 
     def __init__(self, columns):
         self.categories_ = [
-            None if is_continuous(column) else sorted_classes(column, "exogenous_target")[0]
+            None if is_number(column) else sorted_classes(column, "exogenous_target")[0]
             for column in columns
         ]
 
@@ -155,6 +150,11 @@ def unexplained(labels, y, weight):
     return rest.where(rest.abs() > ROUNDING, 0.0)
 
 
+def is_number(column):
+    """Whether a variable is a number, as for a known column: it has fractions."""
+    return column.dtype.kind == "f" and has_parts(column)
+
+
 def _columns(target):
     """Labels of each variable, (n_samples,)."""
     columns = [target_column(target, *place) for place in _places(target)]
@@ -188,14 +188,22 @@ def check_erased_labels(target, known=None):
         )
     for index, n_variables in places:
         column = target_column(target, index, n_variables)
+        values = check_labels(column, "exogenous_target", numbers=True)
         before = None if known is None else known[index]
-        if before is None:
-            values = check_labels(column, "exogenous_target", numbers=True)
-            if is_continuous(values) or (known is not None and values.dtype.kind in "biuf"):
-                continue
-            if known is not None:
-                raise ValueError(
-                    "exogenous_target held numbers in the fit before, and now holds labels such "
-                    f"as {values[0]!r}: dispelling='erasure' erases the same in both"
-                )
-        encode_labels(column, _num_samples(column), known=before, name="exogenous_target")
+        if is_number(values) if known is None else before is None:
+            check_erased_numbers(values, goes_on=known is not None)
+        else:
+            encode_labels(column, _num_samples(column), known=before, name="exogenous_target")
+
+
+def check_erased_numbers(values, *, goes_on):
+    """Raise for numbers of one value, and for labels in a fit that goes on with numbers."""
+    if goes_on and values.dtype.kind not in "biuf":
+        raise ValueError(
+            "exogenous_target held numbers in the fit before, and now holds labels such as "
+            f"{str(values[0])!r}: dispelling='erasure' erases the same in both"
+        )
+    if not goes_on and (values == values[0]).all():
+        raise ValueError(
+            f"exogenous_target must hold different numbers to erase, got {values[0]:.4g} alone"
+        )

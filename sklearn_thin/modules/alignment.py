@@ -24,6 +24,7 @@ class ConditionalAligner(nn.Module):
 
     maps the covariance S_k of class k (in V) to the mean covariance S. Among all such maps it
     moves h least (optimal transport between normal distributions; Olkin and Pukelsheim, 1982).
+    With certain labels as p, such maps are known as QLEACE (concept-erasure; Belrose et al., 2023).
 
     The guarantee holds on the rows of :meth:`refit`, where p is certain and right. There, no
     linear probe of r(h) predicts the classes better than a constant. The covariances within V

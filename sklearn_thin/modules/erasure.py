@@ -59,8 +59,8 @@ class LinearEraser(nn.Module):
         ----------
         blocks : iterable of (h, z) or (h, z, weight)
             Blocks of rows, read once. h has shape (block, width), z (block, n_labels), and the
-            non-negative weight (block,). z holds one-hot labels or probabilities, of several
-            variables side by side.
+            non-negative weight (block,). z holds one-hot labels, probabilities or standardised
+            numbers, of several variables side by side.
         max_rows : int, default=8192
             The covariance of h is computed from this many first rows, to bound its cost. Pass
             blocks in random order. S only measures how far h moves: the erasure is exact for

@@ -113,7 +113,8 @@ def check_labels(y, name="y", *, numbers=False):
     y = _vector(y, name)
     types = _types(y) if y.dtype == object else set()
     plain = "U" if types == {str} else y.dtype.kind
-    if is_continuous(y) and not numbers:
+    continuous = plain == "f" and (y != np.floor(y)).any()
+    if continuous and not numbers:
         value = y[y != np.floor(y)][0]
         raise ValueError(
             f"{name}: Unknown label type: continuous. Expected classes, got numbers on a scale, "
@@ -127,14 +128,9 @@ def check_labels(y, name="y", *, numbers=False):
         )
     if plain not in "biufUTMmO":
         raise TypeError(f"{name} must hold labels such as strings or integers, got {y.dtype}")
-    if plain in "biufU" and not is_continuous(y):
+    if plain in "biufU" and not continuous:
         check_classification_targets(y)  # warns where most rows have a class of their own
     return y
-
-
-def is_continuous(labels):
-    """Whether a vector holds numbers with fractions."""
-    return labels.dtype.kind == "f" and bool((labels != np.floor(labels)).any())
 
 
 def _vector(y, name):

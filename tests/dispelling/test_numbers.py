@@ -145,6 +145,8 @@ def test_missing_and_infinite_numbers_are_refused(frame, y):
         wrong = np.where(np.arange(300) == 7, absurd, z)
         with pytest.raises(ValueError, match=f"exogenous_target.*{match}|{match}"):
             erasing().fit(X, y, exogenous_target=wrong)
+    with pytest.raises(ValueError, match=r"must hold different numbers to erase, got 0\.5 alone"):
+        erasing().fit(X, y, exogenous_target=np.full(300, 0.5))
 
 
 @pytest.mark.parametrize("exogenous", ["temperature", ["site", "temperature"], "given"], ids=str)

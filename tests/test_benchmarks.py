@@ -139,6 +139,40 @@ def test_bench_unseen(run, data_dir, monkeypatch):
     assert len(cells(printed, "bins recognised, 15 n other rows")) == 2
 
 
+def test_bench_dispel(run):
+    small = ("--rows", "300", "--seeds", "2", "--epochs", "1", "--shares", "0.75", "0.9")
+    printed = run("bench_dispel.py", *small, "--sets", "made, linear")
+    accuracies, differences, leakages = (
+        [line.split(" | ") for line in table.splitlines()[2:]]
+        for table in printed.strip().split("\n\n")
+    )
+    assert [len(table) for table in (accuracies, differences, leakages)] == [9, 3, 9]
+    assert {len(row) for row in accuracies + differences} == {5}  # two shares, two kinds of rows
+    assert {len(row) for row in leakages} == {9}  # four probes, marginal and within the classes
+    assert differences[0][0] == "| made, linear, SPLINCE to erasure"
+
+
+def test_bench_dispel_tints_digits(run, data_dir):
+    small = ("--rows", "500", "--seeds", "1", "--epochs", "1", "--shares", "0.9")
+    printed = run("bench_dispel.py", *small, "--sets", "tinted digits")
+    assert printed.count("| tinted digits, λ = 0, weighted |") == 2
+
+
+def test_splince_erases_z_and_keeps_the_covariance_with_y(modules):
+    random = np.random.RandomState(0)
+    y = random.randint(3, size=500)
+    z = np.where(random.uniform(size=500) < 0.8, y % 2, 1 - y % 2)
+    h = random.normal(size=(500, 6)) + 2 * np.eye(6)[y] + np.eye(6)[3 + z]
+    labels = [torch.from_numpy(np.eye(size)[codes]) for size, codes in ((2, z), (3, y))]
+    h = torch.from_numpy(h)
+    projection = modules("bench_dispel").ObliqueProjection(6, 2).double()
+    before = torch.cov(torch.cat([h, *labels], 1).T)[:6, 6:]
+    projection.refit([(h, torch.cat(labels, 1))])
+    after = torch.cov(torch.cat([projection(h), *labels], 1).T)[:6, 6:]
+    assert after[:, :2].abs().max() < 1e-10
+    torch.testing.assert_close(after[:, 2:], before[:, 2:])
+
+
 def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
     results = tmp_path / "peers.jsonl"
     few = ("--rows", "240", "--epochs", "1", "--draws", "2", "--sets", "make_sites")

@@ -11,6 +11,7 @@ from tests.helpers import run_script
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # Numbers that make an example slow, and smaller numbers that show that it works.
 SMALLER = {
+    "plot_new_person": {"range(3)": "range(2)", "max_epochs=12": "max_epochs=2"},
     "plot_pretrained_identity": {
         "per_class=70": "per_class=6",
         "per_class=40": "per_class=6",

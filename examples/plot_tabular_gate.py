@@ -14,7 +14,7 @@ of descent and a day of measuring. Splits of the rows therefore keep nests whole
 import matplotlib.pyplot as plt
 import numpy as np
 from palmerpenguins import load_penguins_raw
-from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
@@ -34,24 +34,13 @@ nest = (penguins["studyName"] + penguins["Species"] + penguins["Individual ID"].
 print(f"{len(X)} penguins in {len(np.unique(nest))} nests")
 
 # %%
-# One pipeline serves all models: numbers are imputed and scaled, the species passes through. The
-# parameters of each model define its use of the species. `exogenous` encodes the species for the
-# gate, `endogenous` selects the numbers for the backbone.
-
-numbers = make_column_selector(dtype_include="number")
-
-
-def prepared(model):
-    """The model behind imputation and scaling; frames go in and frames come out."""
-    scaled = make_pipeline(SimpleImputer(), StandardScaler())
-    columns = ColumnTransformer(
-        [("numbers", scaled, measures)], remainder="passthrough", verbose_feature_names_out=False
-    )
-    return make_pipeline(columns.set_output(transform="pandas"), model)
+# Three models see the species: a regression and a network as a feature, and THIN through its gate.
+# `exogenous="Species"` names the column. The backbone then does not see it. Networks impute and
+# scale the numbers themselves.
 
 
 def models(seed):
-    """Models without the species, with the species as features, and gated by the species."""
+    """Each model with the columns that it reads."""
     common = {
         "backbone": MLPBackbone((16,)),
         "hidden_units": 0,  # linear experts: there are 333 rows
@@ -59,20 +48,17 @@ def models(seed):
         "lr": 3e-3,
         "random_state": seed,
     }
-    species = ColumnTransformer([("species", OneHotEncoder(handle_unknown="ignore"), ["Species"])])
-    only_numbers = ColumnTransformer([("numbers", "passthrough", numbers)])
-    with_species = ColumnTransformer(
-        [("species", OneHotEncoder(handle_unknown="ignore"), ["Species"])],
-        remainder="passthrough",
-        sparse_threshold=0,
+    encoded = make_column_transformer(
+        (make_pipeline(SimpleImputer(), StandardScaler()), measures),
+        (OneHotEncoder(handle_unknown="ignore"), ["Species"]),
     )
+    regression, network = LogisticRegression(), THINClassifier(depth=0, **common)
+    gated = THINClassifier("Species", depth=2, n_experts=3, **common)
     return {
-        "logistic regression, with species": make_pipeline(with_species, LogisticRegression()),
-        "baseline, without species": THINClassifier(depth=0, endogenous=only_numbers, **common),
-        "baseline, species as features": THINClassifier(depth=0, endogenous=with_species, **common),
-        "gated by species": THINClassifier(
-            species, depth=2, n_experts=3, endogenous=only_numbers, **common
-        ),
+        "logistic regression, with species": (make_pipeline(encoded, regression), list(X)),
+        "baseline, without species": (network, measures),
+        "baseline, species as features": (network, list(X)),
+        "gated by species": (gated, list(X)),
     }
 
 
@@ -84,8 +70,8 @@ def models(seed):
 scores = {}
 for seed in range(3):
     folds = StratifiedGroupKFold(n_splits=5, shuffle=True, random_state=seed)
-    for name, model in models(seed).items():
-        accuracy = cross_val_score(prepared(model), X, y, cv=folds, groups=nest)
+    for name, (model, columns) in models(seed).items():
+        accuracy = cross_val_score(model, X[columns], y, cv=folds, groups=nest)
         scores.setdefault(name, []).append(100 * accuracy.mean())
 
 for name, values in scores.items():

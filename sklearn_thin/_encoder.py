@@ -9,7 +9,7 @@ from sklearn.utils._param_validation import HasMethods, StrOptions
 
 from sklearn_thin._base import BaseNet
 from sklearn_thin._compat import with_callbacks
-from sklearn_thin._environment import draw_seeds, fit_seeded, public
+from sklearn_thin._environment import draw_seeds, fit_seeded, public, shown_without
 from sklearn_thin._outputs import CLASS_WEIGHT, ClassOutputs
 from sklearn_thin._pickling import copied
 from sklearn_thin.losses import THINLoss
@@ -250,6 +250,17 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
         )
 
     exogenous_side_ = None  # an encoder stands for itself
+    predict, predict_proba, predict_log_proba, decision_function, score, transform = (
+        shown_without(method, "exogenous")
+        for method in (
+            ClassOutputs.predict,
+            ClassOutputs.predict_proba,
+            ClassOutputs.predict_log_proba,
+            ClassOutputs.decision_function,
+            ClassOutputs.score,
+            BaseNet.transform,
+        )
+    )
     classes_ = property(attrgetter("targets_.classes"))
     preprocessor_ = property(attrgetter("input_.transformer"))
     # c: h_exo ↦ z_exo, the logits of the exogenous classes

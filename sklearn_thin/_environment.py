@@ -1,11 +1,13 @@
 """What surrounds a public call: its arguments, torch's state, seeds, devices, memory, Ctrl-C."""
 
 import os
+import re
 import signal
 import threading
 from contextlib import ExitStack, contextmanager
-from functools import cache, wraps
+from functools import cache, update_wrapper, wraps
 from inspect import signature
+from types import FunctionType
 from typing import NamedTuple
 
 import torch
@@ -36,10 +38,7 @@ def public(method):
     The words name the public class, where Python's TypeError names a private one.
     """
     arguments = signature(method)
-    shown = arguments.replace(parameters=list(arguments.parameters.values())[1:])
-    takes_one = sum(p.default is p.empty for p in shown.parameters.values()) <= 1
-    by_name = [p.name for p in shown.parameters.values() if p.kind == p.KEYWORD_ONLY]
-    hint = f". Pass all but X and y by name, such as {by_name[0]}=..." if by_name else ""
+    takes_one = sum(p.default is p.empty for p in arguments.parameters.values()) <= 2
 
     @wraps(method)
     def call(self, *args, **named):
@@ -47,12 +46,35 @@ def public(method):
             try:
                 arguments.bind(self, *args, **named)
             except TypeError as error:
-                name = f"{type(self).__name__}.{method.__name__}"
-                raise TypeError(f"{name}{shown}: {error}{hint}") from error
+                raise TypeError(_usage(type(self), method.__name__, error)) from error
         with own_torch_state():
             return method(self, *args, **named)
 
     return call
+
+
+def _usage(owner, name, error):
+    """Words for wrong arguments: those that the method of the class shows, and the way out."""
+    shown = signature(getattr(owner, name))
+    shown = shown.replace(parameters=list(shown.parameters.values())[1:])
+    by_name = [p.name for p in shown.parameters.values() if p.kind == p.KEYWORD_ONLY]
+    hint = f". Pass all but X and y by name, such as {by_name[0]}=..." if by_name else ""
+    return f"{owner.__name__}.{name}{shown}: {error}{hint}"
+
+
+def shown_without(method, argument):
+    """A copy of a public method, for a class that cannot use the argument.
+
+    Neither its signature nor its docstring has the argument, and scikit-learn does not route it.
+    """
+    copied = FunctionType(method.__code__, method.__globals__, closure=method.__closure__)
+    update_wrapper(copied, method)
+    shown = signature(method)
+    parameters = [p for name, p in shown.parameters.items() if name != argument]
+    copied.__signature__ = shown.replace(parameters=parameters)
+    # its line, and the lines below that are further to the right
+    copied.__doc__ = re.sub(rf"(?m)^( *){argument} : .*\n(?:\1 +.*\n)*", "", method.__doc__)
+    return copied
 
 
 # ------------------------------------------------------------------ seeds and torch's state

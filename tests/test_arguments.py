@@ -1,6 +1,7 @@
 """Wrong arguments are refused in the words of the public class."""
 
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_each_public_class_speaks_for_itself(encoder, few):
         TypeError, match=r"^ExogenousEncoder.fit\(X, .*such as sample_weight=\.\.\.$"
     ):
         ExogenousEncoder().fit(X, z, np.ones(100))
-    with pytest.raises(TypeError, match=r"^ExogenousEncoder.transform\(X, .*too many"):
+    with pytest.raises(TypeError, match=r"^ExogenousEncoder.transform\(X\): too many"):
         encoder.transform(X, z)
     ensemble = SeedEnsembleClassifier(small(max_epochs=1), 1).fit(X, y)
     with pytest.raises(TypeError, match=r"^SeedEnsembleClassifier.predict\(X, .*too many"):
@@ -56,6 +57,38 @@ def test_signatures_and_docstrings_are_those_of_the_methods():
         assert method.__name__ == name
         assert "Parameters" in method.__doc__
         assert "X" in inspect.signature(method).parameters
+
+
+def signature_of(owner, name):
+    return inspect.signature(getattr(owner, name)).parameters
+
+
+def public_methods(owner):
+    methods = inspect.getmembers(owner, inspect.isfunction)
+    return [name for name, _ in methods if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("name", [n for n in METHODS if hasattr(ExogenousEncoder, n)])
+def test_an_encoder_shows_no_labels_that_it_cannot_use(name, encoder, few):
+    method = getattr(ExogenousEncoder, name)
+    assert [*signature_of(ExogenousEncoder, name)] == ["self", "X"]
+    assert "exogenous :" not in method.__doc__
+    assert "Returns" in method.__doc__
+    assert not hasattr(ExogenousEncoder, f"set_{name}_request") or name == "transform"
+    for given, named in (((few[2],), {}), ((), {"no_such": 1})):
+        with pytest.raises(TypeError, match=rf"^ExogenousEncoder.{name}\(X\): [^:.]*$"):
+            getattr(encoder, name)(few[0], *given, **named)
+    pickled = pickle.loads(pickle.dumps(getattr(encoder, name)))
+    np.testing.assert_array_equal(pickled(few[0]), getattr(encoder, name)(few[0]))
+
+
+@pytest.mark.parametrize("owner", [ExogenousEncoder, SeedEnsembleClassifier])
+def test_a_class_shows_labels_of_a_side_if_it_may_have_a_side(owner):
+    predicts = [n for n in public_methods(owner) if n.startswith(("predict", "decision", "score"))]
+    assert len(predicts) == 5
+    shown = {name for name in predicts if "exogenous" in signature_of(owner, name)}
+    assert shown == (set() if owner is ExogenousEncoder else set(predicts))
+    assert "exogenous" not in inspect.getdoc(owner.predict) or shown
 
 
 NESTED = {

@@ -203,18 +203,22 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         """
         check_is_fitted(self)
         X, _ = read_dataset(X, verbose=self.verbose)
+        given = {} if exogenous is None else {"exogenous": exogenous}  # a Pipeline refuses None
         with sharing():  # the members share the frozen side's outputs
-            total = self.estimators_[0].predict_proba(X, exogenous=exogenous)
+            total = self.estimators_[0].predict_proba(X, **given)
             for member in self.estimators_[1:]:
-                total += member.predict_proba(X, exogenous=exogenous)
+                total += member.predict_proba(X, **given)
             return total / len(self.estimators_)
 
-    def decision_function(self, X):
+    @public
+    def decision_function(self, X, *, exogenous=None):
         """Logarithm of the members' mean probabilities; its difference for two classes.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As of the members.
 
         Returns
         -------
@@ -223,8 +227,9 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         """
         check_is_fitted(self)
         X, _ = read_dataset(X, verbose=self.verbose)
+        given = {} if exogenous is None else {"exogenous": exogenous}
         with sharing():
-            logits = np.stack([member.decision_function(X) for member in self.estimators_])
+            logits = np.stack([m.decision_function(X, **given) for m in self.estimators_])
         if logits.ndim == 2:  # two classes: (members, n) -> (members, n, 2)
             logits = np.stack([np.zeros_like(logits), logits], axis=2)
         log_mean = logsumexp(log_softmax(logits, axis=2), axis=0) - math.log(len(logits))

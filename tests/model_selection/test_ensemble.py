@@ -251,3 +251,14 @@ def test_decision_values_are_logarithms_of_the_mean(n_classes, rows):
     assert ensemble.decision_function(X).dtype == np.float32
     with pytest.raises(NotFittedError):
         clone(ensemble).decision_function(X)
+
+
+def test_logits_and_probabilities_are_those_of_the_same_site(rows):
+    X, y, z = rows
+    ensemble = SeedEnsembleClassifier(small("given", max_epochs=1), 2, random_state=0)
+    ensemble.fit(X, y, exogenous_target=z)
+    for site in (None, 0):
+        log_proba = ensemble.predict_log_proba(X, exogenous=site)
+        logits = ensemble.decision_function(X, exogenous=site)
+        np.testing.assert_allclose(logits, log_proba, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(ensemble.decision_function(X), logits, atol=1e-2)

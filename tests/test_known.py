@@ -230,6 +230,39 @@ def test_the_paper_term_cannot_read_a_known_variable(sites):
         by("site", lam=0.1).fit(*sites[:2])
 
 
+def test_the_paper_term_cannot_read_a_frozen_known_variable_of_any_width(sites):
+    frame, y, _ = sites
+    frozen = FrozenEstimator(KnownVariable("site").fit(frame))
+    as_wide_as_the_levels = MLPBackbone((3,))
+    with pytest.raises(ValueError, match=r"lam=0\.1 .*the known variable .* has none"):
+        by(frozen, lam=0.1, backbone=as_wide_as_the_levels).fit(frame, y)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{"dispelling": "alignment"}, {"gate_input": "probabilities"}, {"gate_input": "logits"}],
+)
+@pytest.mark.parametrize("exogenous", ["a", ["site", "a"], "given", "frozen"])
+def test_numbers_have_no_probabilities_to_read_or_to_dispel(exogenous, params, sites):
+    frame, y, _ = sites
+    labels = {"exogenous_target": frame["b"]} if exogenous == "given" else {}
+    if exogenous == "frozen":
+        exogenous = FrozenEstimator(KnownVariable("a").fit(frame))
+    clf = by(exogenous, max_epochs=1, **params)
+    with pytest.raises(ValueError, match=r"holds numbers, which have no predictor\. .*gate_input"):
+        clf.fit(frame, y, **labels)
+    assert not hasattr(clf, "net_")
+    clf.set_params(dispelling="cosine", gate_input="auto").fit(frame, y, **labels)
+
+
+def test_erasure_of_numbers_takes_labels(sites):
+    frame, y, z = sites
+    clf = by("a", max_epochs=1, dispelling="erasure")
+    with pytest.raises(ValueError, match="pass exogenous_target to dispelling='erasure'"):
+        clf.fit(frame, y)
+    clf.fit(frame, y, exogenous_target=z)
+
+
 @pytest.mark.parametrize("dispelling", ["erasure", "alignment"])
 def test_a_known_variable_is_dispelled_without_a_predictor(dispelling, sites):
     frame, y, z = sites

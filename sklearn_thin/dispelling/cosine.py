@@ -141,12 +141,15 @@ class Cosine(BaseEstimator):
         width : int
             Features of h_endo.
         """
-        for head in heads:
+        for head, size in zip(heads, sizes, strict=True):
             try:
                 with torch.no_grad():
-                    head(torch.zeros(2, width))
+                    n_logits = head(torch.zeros(2, width)).shape[1]
             except RuntimeError as error:
                 raise ValueError(width_message(width, f"another number ({error})")) from error
+            if n_logits != size:  # a function of single values reads any width
+                also = f"another number (it gives {n_logits} logits for {size} classes)"
+                raise ValueError(width_message(width, also))
         return CosineTerm(heads, sizes)
 
 

@@ -26,6 +26,15 @@ def refuse_side(name, side):
     raise InvalidParameterError(f"the exogenous side {name!r} must be a transformer{wrong}")
 
 
+def refuse_numbers(name):
+    """Raise ValueError for a known variable of numbers, which its fit alone shows."""
+    raise ValueError(
+        f"the exogenous variable {name!r} holds numbers, which have no predictor. Set "
+        "gate_input='auto' and dispelling='cosine', pass exogenous_target to "
+        "dispelling='erasure', or bin the numbers to get labels"
+    )
+
+
 def refuse_unfitted(name, error):
     """Raise NotFittedError for a frozen side."""
     raise NotFittedError(

@@ -25,7 +25,7 @@ from sklearn_thin.exogenous.known import (
     target_column,
     values_of,
 )
-from sklearn_thin.exogenous.refusals import refuse_side, refuse_unfitted
+from sklearn_thin.exogenous.refusals import refuse_numbers, refuse_side, refuse_unfitted
 from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
 from sklearn_thin.modules.heads import ClassLogits, ExpertHead
 from sklearn_thin.rows.columns import as_table
@@ -155,7 +155,8 @@ def check_variables(variables, predictor, target, asked, reads_target, reads_h, 
         )
     for variable in variables:
         name, c = variable.name, variable.predictor
-        if reads_h and c is BROUGHT and isinstance(variable.transformer, KnownVariable):
+        known = isinstance(last_step(variable.transformer), KnownVariable)
+        if reads_h and c is BROUGHT and known:
             raise ValueError(
                 f"{asked} needs a predictor that reads h_endo, and the known variable {name!r} has "
                 "none. Set lam=0, and dispelling='erasure' or 'alignment' to dispel it."
@@ -235,6 +236,8 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
         if variable.fits:
             transformer, c, h = variable.fit(X, target, seed)
         c = getattr(last_step(transformer), "predictor_", None) if c is BROUGHT else c
+        if c is None and (logits or gate_input in ("probabilities", "logits")):
+            refuse_numbers(variable.name)
         reads = gate_input
         if reads == "auto":
             reads = "representation" if c is None else "probabilities"

@@ -11,11 +11,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
+from sklearn_thin.modules.heads import LogProbabilities
 from tests.helpers import FITS_LOGISTIC_REGRESSION, arrays, assert_bit_equal, small, small_encoder
 
 pytestmark = FITS_LOGISTIC_REGRESSION
@@ -176,3 +177,13 @@ def test_labels_that_are_there_are_told_to_transformers_that_could_do_without(ro
     both = np.column_stack([z, z % 2])
     clf = small(Told(), dispelling="erasure").fit(X, y, exogenous_target=both)
     assert clf.exogenous_.told_ is None
+
+
+@pytest.mark.parametrize("predictor", [nn.Identity(), nn.Softmax(1), LogProbabilities()])
+def test_a_predictor_of_single_values_cannot_read_h_endo_of_another_width(predictor, rows):
+    X, y, z = rows
+    proba = FrozenEstimator(FunctionTransformer(small_encoder().fit(X, z).predict_proba))
+    clf = small(proba, exogenous_predictor=predictor)
+    assert clf.fit(X, y).module_.gate.in_features == 4
+    with pytest.raises(ValueError, match=r"h_endo has \d+ features.* or set lam=0"):
+        clone(clf).set_params(lam=0.1).fit(X, y)

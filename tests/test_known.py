@@ -166,6 +166,41 @@ def test_an_encoder_takes_the_labels_of_its_classes(sites):
         clf.predict(X[:2], exogenous=["north", "east"])
 
 
+@pytest.mark.parametrize(
+    "levels",
+    [
+        np.array([False, True]),
+        np.array(["2026-01-01", "2026-01-02"], "M8[s]"),
+        np.array([2**60, 2**60 + 1]),
+        np.array([pd.Period("2026-01"), pd.Period("2026-02")]),
+        np.array([-5, 10]),
+    ],
+    ids=["bools", "dates", "ids of 64 bits", "periods", "ints"],
+)
+def test_an_encoder_takes_labels_of_any_type_that_it_was_fitted_on(levels, sites):
+    frame, y, z = sites
+    X, z = frame[["a", "b", "c"]], levels[(z == "west").to_numpy().astype(int)]
+    encoder = ExogenousEncoder(MLPBackbone((8,)), max_epochs=1, random_state=0).fit(X, z)
+    clf = by(FrozenEstimator(encoder), max_epochs=1, gating="head").fit(X, y)
+    for code, level in enumerate(levels):
+        expected = clf.gate_proba(X[:5], exogenous=np.eye(2)[[code] * 5])
+        ways = level, [level] * 5, np.array([level] * 5), pd.Series([level] * 5)
+        for labels in ways:
+            np.testing.assert_array_equal(clf.gate_proba(X[:5], exogenous=labels), expected)
+    with pytest.raises(ValueError, match=r"exogenous has labels that .* does not know: else"):
+        clf.predict(X[:2], exogenous="else")
+    assert clf.gate_proba(X, exogenous=z).shape == (300, 2)
+
+
+def test_given_dates_are_refused_by_the_name_of_their_argument(sites, given):
+    X, y = sites[0].drop(columns="site"), sites[1]
+    dates = np.full(300, "2026-01-01", "M8[s]")
+    with pytest.raises(TypeError, match=r"^exogenous holds dates"):
+        given.predict(X, exogenous=dates)
+    with pytest.raises(TypeError, match=r"^exogenous_target holds dates"):
+        by("given").fit(X, y, exogenous_target=dates)
+
+
 def test_given_labels_come_with_each_call(sites, given):
     frame, y, z = sites
     X = frame.drop(columns="site")

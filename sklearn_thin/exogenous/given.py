@@ -7,8 +7,9 @@ import torch
 from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
 
-from sklearn_thin.exogenous.known import KnownVariable, level_proba, target_column, values_of
-from sklearn_thin.rows.columns import as_levels, as_table
+from sklearn_thin.exogenous.known import KnownVariable, target_column, values_of
+from sklearn_thin.rows.columns import as_table
+from sklearn_thin.rows.labels import check_labels, places_in
 
 
 @dataclass
@@ -24,7 +25,7 @@ class Probabilities:
 def given_representations(variables, exogenous, n_rows):
     """What stands for h_exo of each frozen variable: labels or probabilities."""
     if np.ndim(exogenous) == 0:  # one label for all rows
-        exogenous = np.full(n_rows, exogenous, dtype=object)
+        exogenous = np.full(n_rows, exogenous, dtype=getattr(exogenous, "dtype", object))
     if (length := _num_samples(exogenous)) != n_rows:
         raise ValueError(
             f"exogenous must have one label for each of the {n_rows} rows of X, got {length}"
@@ -40,18 +41,20 @@ def given_representations(variables, exogenous, n_rows):
 
 def of_labels(variable, labels):
     """What stands for h_exo of a variable of these labels."""
-    known, values = variable.transformer, values_of(labels)
+    known = variable.transformer
     if isinstance(known, KnownVariable):
-        return torch.from_numpy(known.transform_values(values, "exogenous"))
+        values = known.transform_values(values_of(labels, "exogenous"), "exogenous")
+        return torch.from_numpy(values)
     check_overridden(variable)
-    levels, classes = as_levels(values), as_levels(variable.classes.astype(object))
-    unknown = sorted({str(level) for level in levels if level not in set(classes)})
-    if unknown:
+    labels = check_labels(labels, "exogenous")
+    places = places_in(variable.classes, labels)
+    if (places < 0).any():
+        unknown = dict.fromkeys(map(str, labels[places < 0]))
         raise ValueError(
-            f"exogenous has labels that {variable.name!r} does not know: {', '.join(unknown[:5])}; "
-            f"known are {variable.classes.tolist()}"
+            f"exogenous has labels that {variable.name!r} does not know: "
+            f"{', '.join(list(unknown)[:5])}; known are {variable.classes.tolist()}"
         )
-    proba = level_proba(values, classes, 0.0)
+    proba = np.eye(len(variable.classes), dtype=np.float32)[places]
     return Probabilities(torch.from_numpy(proba))
 
 

@@ -178,7 +178,7 @@ class GivenVariable(KnownVariable):
         -------
         self : GivenVariable
         """
-        return self.fit_values(values_of(y), "exogenous_target")
+        return self.fit_values(values_of(y, "exogenous_target"), "exogenous_target")
 
     def transform(self, X):
         """The prior of each row.
@@ -200,10 +200,11 @@ class GivenVariable(KnownVariable):
         return tags
 
 
-def values_of(labels):
+def values_of(labels, name):
     """Labels (n,) of any library as float64, or as objects of str and None."""
     table = labels.to_frame() if hasattr(labels, "to_frame") else as_table(labels)
-    return read_column(table.reshape(-1, 1) if isinstance(table, np.ndarray) else table, 0)
+    table = table.reshape(-1, 1) if isinstance(table, np.ndarray) else table
+    return read_column(table, 0, name)
 
 
 def level_proba(values, classes, prior):

@@ -79,7 +79,8 @@ class Variable:
             transformer = clone(transformer)
             fit_seeded(transformer, seed + self.index, *given)
         if isinstance(transformer, GivenVariable):
-            h = torch.from_numpy(transformer.transform_values(values_of(z), "exogenous_target"))
+            values = values_of(z, "exogenous_target")
+            h = torch.from_numpy(transformer.transform_values(values, "exogenous_target"))
         if self.fits_predictor:
             h = h_exo_of(transformer, X)
             c = clone(c)

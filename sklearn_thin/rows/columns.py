@@ -74,8 +74,12 @@ def _read_as_before(table, i, is_level):
     return values
 
 
-def read_column(table, i):
-    """A column as float64, or as objects if it holds text: str, or None for missing values."""
+def read_column(table, i, name=None):
+    """A column as float64, or as objects if it holds text: str, or None for missing values.
+
+    `name` stands for the column in errors.
+    """
+    name = name or name_of(table, i)
     if isinstance(table, np.ndarray):
         values, is_category = table[:, i], False
     elif hasattr(table, "iloc"):  # pandas
@@ -91,10 +95,10 @@ def read_column(table, i):
         seconds = values.astype("timedelta64[ns]").astype(np.float64) / 1e9
         return np.where(np.isnat(values), np.nan, seconds)
     if kind == "M":
-        raise TypeError(DATES.format(name_of(table, i)))
+        raise TypeError(DATES.format(name))
     if kind == "c":
-        raise ValueError(f"Complex data not supported: {name_of(table, i)}")
-    return _objects(values.astype(object), name_of(table, i), is_category=is_category)
+        raise ValueError(f"Complex data not supported: {name}")
+    return _objects(values.astype(object), name, is_category=is_category)
 
 
 DATES = (

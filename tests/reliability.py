@@ -27,11 +27,12 @@ from sklearn.utils import _safe_indexing
 
 from sklearn_thin import ExogenousEncoder, THINClassifier
 from tests.helpers import global_states
-from tests.strategies import PENDING, cases
+from tests.strategies import cases
 
 REFUSALS = (ValueError, TypeError, FloatingPointError)
 ARGUMENTS = ("X", "y", "sample_weight", "exogenous_target", "exogenous")
 PARAMETERS = {*THINClassifier().get_params(), *ExogenousEncoder().get_params()}
+KINDS = ("classifier", "classifier", "regressor", "encoder")  # of shards, in turn
 SYNONYMS = {  # of an argument, in scikit-learn's messages
     "X": r"X|images?|samples?|features?|columns?|array|data|rows",
     "y": r"y|labels?|class(es)?|samples?",
@@ -125,46 +126,88 @@ def _check_unfitted(estimator, error):
 
 
 def _check_outputs(estimator, X):
-    proba = estimator.predict_proba(X)
-    weights = {"predict_proba": proba}
-    if isinstance(estimator, THINClassifier):
+    weights, others = {}, ["transform"]
+    if hasattr(estimator, "gate_proba"):
         weights["gate_proba"] = estimator.gate_proba(X)
+    if hasattr(estimator, "predict_proba"):
+        weights["predict_proba"] = estimator.predict_proba(X)
+        others.append("decision_function")
+        best = estimator.classes_[weights["predict_proba"].argmax(1)]
+        _require(np.array_equal(estimator.predict(X), best), "argmax", "predict is another class")
     for name, values in weights.items():
         _require(np.isfinite(values).all(), "NaN", f"of {name}")
         _require((values >= 0).all(), "sums", f"{name} is negative")
         off = np.abs(values.sum(1) - 1).max()
         _require(off < 1e-5, "sums", f"rows of {name} sum to 1 up to {off}")
-    for name in ("decision_function", "transform"):
+    for name in others:
         _require(np.isfinite(np.asarray(getattr(estimator, name)(X))).all(), "NaN", f"of {name}")
-    best = estimator.classes_[proba.argmax(1)]
-    _require(np.array_equal(estimator.predict(X), best), "argmax", "predict is another class")
-    if isinstance(X, np.ndarray) and X.dtype == np.float64 and "far rows" not in PENDING:
+    if isinstance(X, np.ndarray) and X.dtype == np.float64:
         _check_far_rows(estimator, np.full_like(X[:2], np.finfo(np.float32).max))
-    alone = estimator.predict_proba(_safe_indexing(X, [3]))
-    off = np.abs(alone[0] - proba[3]).max()
+    outputs = predicted(estimator, X)
+    _require(np.isfinite(outputs).all(), "NaN", "of the predictions")
+    off = _distance(estimator, predicted(estimator, _safe_indexing(X, [3])), outputs[3])
     _require(off < 1e-5, "neighbours", f"a row alone differs by {off}")
+    if estimator.exogenous_side_ is not None:
+        _check_elsewhere(estimator, X, len(outputs))
+
+
+def predicted(estimator, X, **elsewhere):
+    """Probabilities of a classifier, or the numbers of a regressor, (n, outputs)."""
+    if hasattr(estimator, "predict_proba"):
+        return estimator.predict_proba(X, **elsewhere)
+    return estimator.predict(X, **elsewhere).reshape(len(estimator.transform(X)), -1)
+
+
+def _distance(estimator, outputs, others):
+    """Largest distance of predictions, for numbers in units of the standard deviation of y."""
+    scale = np.asarray(getattr(estimator.targets_, "scale", 1.0))
+    return (np.abs(outputs - others) / np.where(scale > 0, scale, 1)).max()
 
 
 def _check_far_rows(estimator, X):
     """Rows at the end of float32 get finite outputs, or are refused."""
     X[1] *= -1
     try:
-        proba = estimator.predict_proba(X)
+        outputs = predicted(estimator, X)
     except ValueError:
         return
-    _require(np.isfinite(proba).all(), "NaN", "of predict_proba, for rows far away")
+    _require(np.isfinite(outputs).all(), "NaN", "of predictions, for rows far away")
+
+
+def _check_elsewhere(estimator, X, n_rows):
+    """A label, labels and probabilities of one level stand for the variable in X alike."""
+    variables = estimator.exogenous_side_.variables
+    levels = [0.5 if v.classes is None else v.classes[-1] for v in variables]
+    columns = np.empty((n_rows, len(levels)), dtype=object)
+    for column, level in zip(columns.T, levels, strict=True):
+        column[:] = level
+    ways = {"labels": columns}
+    if len(levels) == 1:
+        ways |= {"a label": levels[0], "a column": columns[:, 0]}
+        if variables[0].classes is not None:
+            ways["probabilities"] = np.eye(len(variables[0].classes))[[-1] * n_rows]
+    try:
+        found = {way: predicted(estimator, X, exogenous=given) for way, given in ways.items()}
+    except ValueError as error:
+        reads = all(v.classes is not None and v.gate_input == "probabilities" for v in variables)
+        _require(not reads and names(str(error), "exogenous"), "elsewhere", _short(error))
+        return
+    for way, outputs in found.items():
+        _require(np.isfinite(outputs).all(), "NaN", f"elsewhere, from {way}")
+        off = _distance(estimator, outputs, found["labels"])
+        _require(off < 1e-5, "elsewhere", f"{way} differ by {off} from labels")
 
 
 def _check_twin(estimator, twin, arguments):
-    X, proba = arguments["X"], estimator.predict_proba(arguments["X"])
+    X, proba = arguments["X"], predicted(estimator, arguments["X"])
     try:
-        again = twin.fit(**arguments).predict_proba(X)
+        again = predicted(twin.fit(**arguments), X)
     except REFUSALS as error:
         raise FaultError("second fit", f"fails alone: {_short(error)}") from error
     _require(
         np.array_equal(again, proba), "second fit", f"differs by {np.abs(again - proba).max()}"
     )
-    copied = pickle.loads(pickle.dumps(estimator)).predict_proba(X)
+    copied = predicted(pickle.loads(pickle.dumps(estimator)), X)
     _require(np.array_equal(copied, proba), "pickle", "a copy predicts something else")
 
 
@@ -291,7 +334,7 @@ def same_parameters(before, after):
 # ------------------------------------------------------------------------- counts
 
 
-def run_shard(number, size, *, encoder):
+def run_shard(number, size, *, kind):
     """Counts of the endings of `size` configurations, and (FaultError, Case) of each fault."""
     torch.set_num_threads(1)
     torch.set_warn_always(True)  # else torch warns once a process
@@ -305,7 +348,7 @@ def run_shard(number, size, *, encoder):
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(cases(encoder=encoder))
+    @given(cases(kind))
     def each(case):
         nonlocal started
         if not started:
@@ -325,14 +368,14 @@ def run_shard(number, size, *, encoder):
 
 
 def count(configurations, *, jobs=1, first_seed=0):
-    """Counts of the endings, and the faults, of random configurations; a quarter are encoders."""
+    """Counts of the endings, and the faults, of random configurations of KINDS."""
     shards, left = [], configurations
     while left > 0:
         number = len(shards)
-        shards.append((first_seed + number, min(SHARD, left), number % 4 == 3))
+        shards.append((first_seed + number, min(SHARD, left), KINDS[number % len(KINDS)]))
         left -= SHARD
     run = Parallel(n_jobs=jobs)(
-        delayed(run_shard)(number, size, encoder=encoder) for number, size, encoder in shards
+        delayed(run_shard)(number, size, kind=kind) for number, size, kind in shards
     )
     endings = sum((part for part, _ in run), Counter())
     return endings, [fault for _, part in run for fault in part]

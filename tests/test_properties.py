@@ -30,8 +30,14 @@ def test_a_classifier_fits_and_keeps_its_promises_or_names_the_fault(case):
 
 
 @settings(max_examples=40, **SHORT)
-@given(cases(encoder=True))
+@given(cases("encoder"))
 def test_an_encoder_fits_and_keeps_its_promises_or_names_the_fault(case):
+    check(case)
+
+
+@settings(max_examples=40, **SHORT)
+@given(cases("regressor"))
+def test_a_regressor_fits_and_keeps_its_promises_or_names_the_fault(case):
     check(case)
 
 

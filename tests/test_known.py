@@ -231,6 +231,7 @@ def test_given_labels_of_images(digits):
         (["north"] * 3, r"one label for each of the 5 rows of X, got 3"),
         (np.ones((5, 2)), r"a column, or 3 for probabilities, got shape \(5, 2\)"),
         (np.ones((5, 3)), "rows that sum to 1"),
+        (np.eye(3)[[0] * 5] + 0j, "Complex data not supported: exogenous"),
     ],
 )
 def test_labels_of_another_site_that_cannot_be(there, match, sites, by_site):

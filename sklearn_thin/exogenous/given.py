@@ -64,6 +64,8 @@ def of_probabilities(variable, proba):
     if n_levels is None or proba.shape[1] != n_levels:
         expected = "a column" if n_levels is None else f"a column, or {n_levels} for probabilities"
         raise ValueError(f"exogenous must have {expected}, got shape {proba.shape}")
+    if np.iscomplexobj(proba):
+        raise ValueError("Complex data not supported: exogenous")
     proba = check_array(proba, dtype=np.float32, input_name="exogenous")
     if proba.min() < 0 or not np.allclose(proba.sum(1), 1, atol=1e-3):
         raise ValueError("probabilities of exogenous must be non-negative rows that sum to 1")

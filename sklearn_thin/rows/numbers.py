@@ -90,6 +90,8 @@ def check_numbers(y, name):
             f"{name} must hold numbers, got {kind}, such as {values.flat[0]!r}. THINRegressor "
             "learns numbers, and THINClassifier learns classes"
         )
+    if values.dtype.kind == "c":
+        raise ValueError(f"Complex data not supported: {name}")
     how = {"dtype": np.float64, "ensure_2d": False, "input_name": name}
     try:
         y = check_array(plain, ensure_all_finite=False, **how)

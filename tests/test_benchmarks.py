@@ -193,6 +193,17 @@ def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
     assert results.read_text().count("\n") == before.count("\n")
 
 
+def test_bench_turns(run, data_dir):
+    small = ("--rows", "60", "--held-out", "60", "--epochs", "1", "--seeds", "2", "--rounds", "2")
+    printed = run("bench_turns.py", *small)
+    for side in ("h_endo", "regression", "predict_proba"):
+        for turn in (1, 2):
+            errors = cells(printed, f"round {turn}: {side}")[1:]
+            assert len(errors) == 2
+            assert all(0 < float(error.split(" ± ")[0]) <= 100 for error in errors)
+    assert cells(printed, "round 0: plain encoders")[1:] != cells(printed, "oracle")[1:]
+
+
 def test_bench_default(run):
     printed = run("bench_default.py", "--rounds", "1", "--rows", "300")
     assert [line.split()[0] for line in printed.splitlines()[-2:]] == ["hard", "easy"]

@@ -166,14 +166,14 @@ def row(table, case, scores):
 def main():
     parser = arguments(__doc__)
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=TABLES, metavar="NAME")
-    parser.add_argument("--epochs", type=int, default=50, help="of THIN")
+    parser.add_argument("--epochs", type=int, help="of THIN; its default without this option")
     parser.add_argument("--seeds", type=int, default=5)
     args = parser.parse_args()
     print("| table | THIN | raw | quantiles | MLP | boosting | loss of THIN |")
     print("|---|---|---|---|---|---|---|")
     with tqdm(total=len(args.tables) * args.seeds * len(CASES), unit="case") as bar:
         for table in args.tables:
-            scores = measure(table, args.epochs, args.seeds, bar)
+            scores = measure(table, args.epochs or "auto", args.seeds, bar)
             for case in scores:
                 print(row(table, case, scores), flush=True)
 

@@ -274,29 +274,18 @@ def test_the_paper_term_cannot_read_a_frozen_known_variable_of_any_width(sites):
         by(frozen, lam=0.1, backbone=as_wide_as_the_levels).fit(frame, y)
 
 
-@pytest.mark.parametrize(
-    "params",
-    [{"dispelling": "alignment"}, {"gate_input": "probabilities"}, {"gate_input": "logits"}],
-)
+@pytest.mark.parametrize("gate_input", ["probabilities", "logits"])
 @pytest.mark.parametrize("exogenous", ["a", ["site", "a"], "given", "frozen"])
-def test_numbers_have_no_probabilities_to_read_or_to_dispel(exogenous, params, sites):
+def test_numbers_have_no_probabilities_that_a_gate_could_read(exogenous, gate_input, sites):
     frame, y, _ = sites
     labels = {"exogenous_target": frame["b"]} if exogenous == "given" else {}
     if exogenous == "frozen":
         exogenous = FrozenEstimator(KnownVariable("a").fit(frame))
-    clf = by(exogenous, max_epochs=1, **params)
+    clf = by(exogenous, max_epochs=1, gate_input=gate_input)
     with pytest.raises(ValueError, match=r"holds numbers, which have no predictor\. .*gate_input"):
         clf.fit(frame, y, **labels)
     assert not hasattr(clf, "net_")
-    clf.set_params(dispelling="cosine", gate_input="auto").fit(frame, y, **labels)
-
-
-def test_erasure_of_numbers_takes_labels(sites):
-    frame, y, z = sites
-    clf = by("a", max_epochs=1, dispelling="erasure")
-    with pytest.raises(ValueError, match="pass exogenous_target to dispelling='erasure'"):
-        clf.fit(frame, y)
-    clf.fit(frame, y, exogenous_target=z)
+    clf.set_params(gate_input="auto").fit(frame, y, **labels)
 
 
 @pytest.mark.parametrize("dispelling", ["erasure", "alignment"])

@@ -30,8 +30,7 @@ def refuse_numbers(name):
     """Raise ValueError for a known variable of numbers, which its fit alone shows."""
     raise ValueError(
         f"the exogenous variable {name!r} holds numbers, which have no predictor. Set "
-        "gate_input='auto' and dispelling='cosine', pass exogenous_target to "
-        "dispelling='erasure', or bin the numbers to get labels"
+        "gate_input='auto', or bin the numbers to get labels"
     )
 
 

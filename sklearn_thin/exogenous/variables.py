@@ -237,7 +237,7 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
         if variable.fits:
             transformer, c, h = variable.fit(X, target, seed)
         c = getattr(last_step(transformer), "predictor_", None) if c is BROUGHT else c
-        if c is None and (logits or gate_input in ("probabilities", "logits")):
+        if c is None and gate_input in ("probabilities", "logits"):
             refuse_numbers(variable.name)
         reads = gate_input
         if reads == "auto":

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_thin import MLPBackbone, THINClassifier
@@ -156,3 +157,9 @@ def test_alignment_needs_classes_and_names_erasure(exogenous, frame, y):
     name = "given" if exogenous == "given" else "temperature"
     with pytest.raises(ValueError, match=rf"'{name}' holds numbers. Use dispelling='erasure'"):
         clf.fit(frame, y, **labels)
+
+
+def test_alignment_to_a_frozen_number_names_erasure(frame, y):
+    frozen = FrozenEstimator(KnownVariable("temperature").fit(frame))
+    with pytest.raises(ValueError, match=r"holds numbers. Use dispelling='erasure'"):
+        erasing(frozen).set_params(dispelling="alignment").fit(frame, y)

@@ -53,7 +53,9 @@ def thin(seed, **params):
 
 
 def film(seed, **params):
-    return thin(seed, gating="layers", depth=0, **params)
+    """FiLM as published, of the default's width: all rows have their scales and shifts."""
+    backbone = MLPBackbone((128, 128), dropout=0.2)
+    return thin(seed, gating="layers", depth=0, **{"backbone": backbone, **params})
 
 
 def plain(seed, **params):

@@ -51,7 +51,7 @@ TEST_ROWS = 2000  # of the border
 SIZES = {750: 50, 3000: 20, 8000: 15}  # rows of the border, and epochs
 FACTORS = (3, 15)  # times as many rows of the encoder
 FOLDS = 5
-GATED = MLPBackbone((128, 128), dropout=0.2)  # the default of gated layers
+GATED = MLPBackbone((128, 128), dropout=0.2)
 WIDE = MLPBackbone((720, 512), dropout=0.2)  # as many weights as gated layers of 784 columns have
 
 

@@ -29,6 +29,9 @@ class MLPBackbone(BaseEstimator):
         the experts read it.
     dropout : float, default=0.0
         Probability of zeroing a unit after each block, in [0, 1).
+    modulation_dropout : float, default=0.0
+        Probability of a row without scales and shifts by the variable in training, in [0, 1).
+        Only `gating="layers"` has them. It helps levels with few rows, and levels never seen.
 
     Examples
     --------
@@ -37,15 +40,16 @@ class MLPBackbone(BaseEstimator):
     MLPBackbone(hidden_layer_sizes=(128, 64))
     """
 
-    def __init__(self, hidden_layer_sizes=(256, 256), dropout=0.0):
+    def __init__(self, hidden_layer_sizes=(256, 256), dropout=0.0, modulation_dropout=0.0):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
+        self.modulation_dropout = modulation_dropout
 
     def build(self, input_shape):
         """Module for rows of `input_shape`. Images are flattened first."""
         in_features = math.prod(input_shape)
         widths = _widths(self, "hidden_layer_sizes", in_features, least=0)
-        module = MLP(in_features, widths, _dropout(self))
+        module = MLP(in_features, widths, self._dropouts()[0])
         return module if len(input_shape) == 1 else nn.Sequential(nn.Flatten(), module)
 
     def build_gated(self, input_shape, n_experts, gate_features):
@@ -53,7 +57,10 @@ class MLPBackbone(BaseEstimator):
         in_features = math.prod(input_shape)
         more = {"least": 0, "maps": n_experts}
         widths = _widths(self, "hidden_layer_sizes", in_features, **more)
-        return GatedMLP(in_features, widths, n_experts, gate_features, _dropout(self))
+        return GatedMLP(in_features, widths, n_experts, gate_features, *self._dropouts())
+
+    def _dropouts(self):
+        return _dropout(self), _dropout(self, "modulation_dropout")
 
 
 class ConvNetBackbone(BaseEstimator):
@@ -116,7 +123,7 @@ class ConvNetBackbone(BaseEstimator):
         """The same network; each linear block has `n_experts` maps that the gate mixes."""
         n_features, widths = self._sizes(input_shape, n_experts)
         stem = self._stem(input_shape, 0.0 if widths else _dropout(self))
-        return GatedMLP(n_features, widths, n_experts, gate_features, _dropout(self), stem)
+        return GatedMLP(n_features, widths, n_experts, gate_features, _dropout(self), stem=stem)
 
     def _stem(self, input_shape, dropout=0.0):
         return ConvNet(input_shape[0], self.channels, self.kernel_size, self.pool, dropout)
@@ -256,11 +263,11 @@ def _widths(backbone, name, n_inputs, side=None, *, least=1, maps=1):
     return widths
 
 
-def _dropout(backbone):
-    dropout = backbone.dropout
+def _dropout(backbone, name="dropout"):
+    dropout = getattr(backbone, name)
     if not (isinstance(dropout, Real) and 0 <= dropout < 1):
         raise ValueError(
-            f"dropout of {type(backbone).__name__} must be a number in [0, 1), got {dropout!r}"
+            f"{name} of {type(backbone).__name__} must be a number in [0, 1), got {dropout!r}"
         )
     return dropout
 

@@ -9,6 +9,9 @@ from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import shared
 from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 
+# "auto" for tables with gated layers; both dropouts keep levels of few rows from overfitting
+GATED = MLPBackbone((128, 128), dropout=0.35, modulation_dropout=0.5)
+
 
 def build_module(net, gate_width, *, depth=0, n_experts=None, gating="head"):
     """A THINModule for an estimator whose rows are read.
@@ -122,7 +125,7 @@ def _named(backbone, input_shape):
 
 def _gated(backbone, input_shape, n_experts, gate_features):
     auto = isinstance(backbone, str) and backbone == "auto" and len(input_shape) == 1
-    backbone = MLPBackbone((128, 128), dropout=0.2) if auto else _named(backbone, input_shape)
+    backbone = GATED if auto else _named(backbone, input_shape)
     if not hasattr(backbone, "build_gated") or isinstance(backbone, type):
         raise ValueError(
             "gating='layers' needs a backbone whose layers the gate can mix: an MLPBackbone(...), "

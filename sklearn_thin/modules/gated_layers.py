@@ -2,6 +2,7 @@
 
 import itertools
 
+import torch
 from torch import nn
 from torch.nn import functional as F
 
@@ -111,6 +112,9 @@ class GatedMLP(nn.Module):
         Width of the gate's input, which scales and shifts the features of each block.
     dropout : float, default=0.0
         Probability of zeroing a unit after each block.
+    modulation_dropout : float, default=0.0
+        Probability of a row without scales and shifts in training. The maps then learn to serve
+        rows whose variable has few training rows, or none.
     stem : Module, default=None
         From the input to rows of `in_features`, such as convolutions. None flattens the input.
 
@@ -137,6 +141,7 @@ class GatedMLP(nn.Module):
         n_experts=1,
         gate_features=1,
         dropout=0.0,
+        modulation_dropout=0.0,
         stem=None,
     ):
         super().__init__()
@@ -150,6 +155,7 @@ class GatedMLP(nn.Module):
             Modulation(gate_features, width) for width in hidden_layer_sizes
         )
         self.dropout = nn.Dropout(dropout)
+        self.modulation_dropout = modulation_dropout
 
     @property
     def n_values(self):
@@ -158,6 +164,9 @@ class GatedMLP(nn.Module):
 
     def forward(self, x, g, gate_input):
         h = self.stem(x)  # (n, in_features)
+        if self.training and self.modulation_dropout:
+            kept = torch.rand_like(gate_input[:, :1]) >= self.modulation_dropout  # (n, 1)
+            gate_input = gate_input * kept
         for mix, norm, modulate in zip(self.maps, self.norms, self.modulations, strict=True):
             h = norm(widened(mix(h, g)))  # (n, width); stacked norms read no half precision
             h = self.dropout(F.relu(modulate(h, gate_input)))

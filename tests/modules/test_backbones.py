@@ -228,6 +228,13 @@ def test_dropout_of_a_specification_reaches_the_network():
         assert part_of(module, nn.Dropout).p == 0.3
 
 
+@pytest.mark.parametrize("name", ["dropout", "modulation_dropout"])
+@pytest.mark.parametrize("gated", [None, (2, 3)])
+def test_a_dropout_that_is_no_probability_is_refused_by_name(name, gated):
+    with pytest.raises(ValueError, match=rf"^{name} of MLPBackbone must be .*, got 1\.0"):
+        build_backbone(MLPBackbone((8,), **{name: 1.0}), (4,), gated)
+
+
 def test_images_too_small_for_the_poolings_are_refused_with_a_way_out():
     message = r"\(1, 3, 8\) are too small for 2 poolings of 2: at least 4 pixels .*pool=1"
     with pytest.raises(ValueError, match=message):
@@ -315,7 +322,7 @@ def test_backbones_without_an_image_shape_see_the_shape_of_the_data(backbone):
 @pytest.mark.parametrize(
     "backbone",
     [
-        MLPBackbone((8, 4), dropout=0.1),
+        MLPBackbone((8, 4), 0.1, 0.5),
         ConvNetBackbone((4,), 5, 3, 0.1, (8, 8)),
         TorchvisionBackbone("vgg16", "file.pt", (3, 8, 8)),
     ],

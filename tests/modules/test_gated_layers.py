@@ -104,3 +104,19 @@ def test_every_weight_gets_a_gradient():
     for name, weight in module.named_parameters():
         assert weight.grad is not None, name
         assert weight.grad.abs().sum() > 0, name
+
+
+def test_rows_are_without_modulation_in_training_alone():
+    torch.manual_seed(0)
+    backbone = GatedMLP(5, (8,), 2, 4, modulation_dropout=0.5)
+    nn.init.normal_(backbone.modulations[0].scale_and_shift.weight)
+    x, g, level = torch.randn(200, 5), torch.rand(200, 2).softmax(1), torch.eye(4).repeat(50, 1)
+    trained = backbone(x, g, level)
+    backbone.modulation_dropout = 0.0
+    modulated, common = backbone(x, g, level), backbone(x, g, torch.zeros(200, 4))
+    is_modulated = (trained == modulated).all(1)
+    assert 60 < is_modulated.sum() < 140
+    torch.testing.assert_close(trained[~is_modulated], common[~is_modulated])
+    plain = backbone.eval()(x, g, level)
+    backbone.modulation_dropout = 0.5
+    assert torch.equal(backbone(x, g, level), plain)

@@ -134,7 +134,7 @@ def brighter(images):
     return images + 0.1
 
 
-MLPS = [MLPBackbone((8,)), MLPBackbone((8, 4)), MLPBackbone((8,), dropout=0.3), make_net]
+MLPS = [MLPBackbone((8,)), MLPBackbone((8, 4)), MLPBackbone((8,), 0.3, 0.5), make_net]
 CONVNETS = [ConvNetBackbone((2,)), ConvNetBackbone((2,), hidden_layer_sizes=(8,))]
 FOLDING = [
     ConvNetBackbone((2,), image_shape=(SIDE, SIDE)),
@@ -187,6 +187,7 @@ WRONG_TRAINING = {
         MLPBackbone((0,)),
         MLPBackbone(("8",)),
         MLPBackbone((8,), dropout=1.5),
+        MLPBackbone((8,), modulation_dropout=1.0),
         MLPBackbone,
         make_number,
         nn.Linear(977, 3),

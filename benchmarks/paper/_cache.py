@@ -13,7 +13,7 @@ import joblib
 import sklearn_thin
 
 ROOT, HERE = Path(sklearn_thin.__file__).parent, Path(__file__).parent
-OWN_SOURCE = ("_data.py", "_build.py", "_penalties.py")
+OWN_SOURCE = ("_data.py", "_build.py", "_penalties.py", "_recipe.py", "_vgg.py")
 
 
 def source_digest():

@@ -15,12 +15,21 @@ from _data import Setting
 from tqdm.auto import tqdm
 
 
+def data_folder():
+    """Folder of the data sets by the environment variable SKLEARN_THIN_DATA, or None."""
+    return os.environ.get("SKLEARN_THIN_DATA") or None
+
+
 def arguments(doc, *, epochs=12, models=None, default=None):
-    """Parser of the arguments that all commands take; `models` are the rows of a table."""
+    """Parser of the arguments that all commands take; `models` are the rows of a table.
+
+    With None a training is not counted in epochs, and `data` is no folder.
+    """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
-    data = os.environ.get("SKLEARN_THIN_DATA") or None
-    parser.add_argument("--data", default=data, help="folder of the data sets; sprites need none")
-    parser.add_argument("--epochs", type=int, default=epochs)
+    if epochs is not None:
+        folder = {"default": data_folder(), "help": "folder of the data sets; sprites need none"}
+        parser.add_argument("--data", **folder)
+        parser.add_argument("--epochs", type=int, default=epochs)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, help="training rows; default all")
     parser.add_argument("--test-rows", type=int, help="rows to score on; default all")
@@ -83,12 +92,11 @@ def show(args, title, *tables):
 
 
 def heading(args, title):
-    """The title, epochs, seeds, rows and λ, version and date."""
+    """The title, length of the training, seeds, rows and λ, version and date."""
+    recipe = hasattr(args, "iterations")
+    length = f"{args.iterations:,} iterations" if recipe else f"{args.epochs} epochs"
     seeds = f"{args.seeds} seeds" if args.seeds > 1 else "1 seed"
     rows = "" if args.rows is None else f", {args.rows:,} training rows"
     rows += "" if args.test_rows is None else f", scored on {args.test_rows:,} rows"
     lam = f", λ = {args.lam}" if hasattr(args, "lam") else ""
-    return (
-        f"{title}: {args.epochs} epochs, {seeds}{rows}{lam}; "
-        f"torch {torch.__version__}, {date.today()}"
-    )
+    return f"{title}: {length}, {seeds}{rows}{lam}; torch {torch.__version__}, {date.today()}"

@@ -1,6 +1,11 @@
-"""Shared fixtures: the digits, the folder of downloaded data, and one torch thread a worker."""
+"""Shared fixtures: digits, downloaded data, scripts to run, and one torch thread a worker."""
 
+import contextlib
+import importlib
+import io
 import os
+import runpy
+import sys
 from pathlib import Path
 from tempfile import gettempdir
 from types import SimpleNamespace
@@ -11,7 +16,7 @@ import torch
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 
-from tests.helpers import small, small_encoder
+from tests.helpers import BENCHMARKS, small, small_encoder
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # pytest has a worker for each core
@@ -112,3 +117,37 @@ def two_targets(digits):
     """Of 200 rows: ink in four steps, and whether the left half is the darker one."""
     left = digits.images[:200, :, :4].sum((1, 2)) > digits.images[:200, :, 4:].sum((1, 2))
     return np.column_stack([digits.z[:200], left])
+
+
+# Scripts of benchmarks/, in this process.
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory):
+    """Import the benchmarks' modules by name, with a cache of runs, and forget them afterwards."""
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKLEARN_THIN_CACHE", str(tmp_path_factory.mktemp("runs")))
+        patch.setattr(sys, "path", [str(BENCHMARKS), str(BENCHMARKS / "paper"), *sys.path])
+        yield importlib.import_module
+    for name in set(sys.modules) - before:
+        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def run(modules, monkeypatch):
+    """Run a script in this process: the text that it prints."""
+
+    def call(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        printed, progress = io.StringIO(), io.StringIO()
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(progress),
+            torch.random.fork_rng(devices=[]),
+        ):
+            runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
+        return printed.getvalue()
+
+    return call

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from skorch.callbacks import Callback
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = MLPBackbone((16,))
 HAS_CALLBACKS = parse_version(sklearn.__version__) >= parse_version("1.9")
 METHODS = [
@@ -201,3 +203,9 @@ def run_script(path, *arguments, smaller=None):
         patch.setattr(sys, "path", [str(path.parent), *sys.path])
         exec(compile(source, str(path), "exec"), names)
     return printed.getvalue()
+
+
+def cells(printed, row):
+    """The cells of the table's row of this name."""
+    (line,) = [line for line in printed.splitlines() if line.startswith(f"| {row} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]

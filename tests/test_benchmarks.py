@@ -1,11 +1,7 @@
 """The benchmarks run, at a size that takes seconds; most of them in this process."""
 
-import contextlib
-import importlib
-import io
 import json
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -16,43 +12,12 @@ import pytest
 import torch
 
 from sklearn_thin.datasets import make_sprites
+from tests.helpers import BENCHMARKS, cells
 
 # joblib warns where a busy disk takes half a second to write down the arguments of a run
 pytestmark = pytest.mark.filterwarnings("ignore:Persisting input arguments")
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = ("--rows", "300", "--epochs", "1", "--seeds", "2")
-
-
-@pytest.fixture(scope="module")
-def modules(tmp_path_factory):
-    """Import the benchmarks' modules by name, with a cache of runs, and forget them afterwards."""
-    before = set(sys.modules)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SKLEARN_THIN_CACHE", str(tmp_path_factory.mktemp("runs")))
-        patch.setattr(sys, "path", [str(BENCHMARKS), str(BENCHMARKS / "paper"), *sys.path])
-        yield importlib.import_module
-    for name in set(sys.modules) - before:
-        if str(BENCHMARKS) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
-
-
-@pytest.fixture
-def run(modules, monkeypatch):
-    """Run a script in this process: the text that it prints."""
-
-    def call(script, *arguments):
-        monkeypatch.setattr(sys, "argv", [script, *arguments])
-        printed, progress = io.StringIO(), io.StringIO()
-        with (
-            contextlib.redirect_stdout(printed),
-            contextlib.redirect_stderr(progress),
-            torch.random.fork_rng(devices=[]),
-        ):
-            runpy.run_path(str(BENCHMARKS / script), run_name="__main__")
-        return printed.getvalue()
-
-    return call
 
 
 @pytest.fixture
@@ -76,12 +41,6 @@ def start(script, *arguments, **environment):
         capture_output=True,
         text=True,
     )
-
-
-def cells(printed, row):
-    """The cells of the table's row of this name."""
-    (line,) = [line for line in printed.splitlines() if line.startswith(f"| {row} |")]
-    return [cell.strip() for cell in line.strip("|").split("|")]
 
 
 def scores(results):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from _command import arguments, data_folder
 from _models import LAM
-from _recipe import ARCHITECTURES, LEAST_SIDE, RECIPES, Run, load_faces
+from _recipe import ARCHITECTURES, LEAST_SIDE, RECIPES, Run, part_of_run
 from _vgg import read_weights
 
 SIDES = {"EXPRESSIONS": 64}  # pixels; the paper's network reads 224
+LEAST_ROWS = 4  # a quarter of them is held out
 HINT = f"with --data {', '.join(RECIPES)}: the paper's recipe; see --data {RECIPES[0]} --help"
 
 
@@ -49,8 +50,9 @@ def recipe_runs(args, names):
 def checked_runs(args, names):
     if args.folder is None:
         raise ValueError(f"{args.data} is read from files: name their folder with --folder")
-    if args.iterations < 1:
-        raise ValueError(f"--iterations must be at least 1, got {args.iterations}")
+    for name in ("iterations", "seeds"):
+        if getattr(args, name) < 1:
+            raise ValueError(f"--{name} must be at least 1, got {getattr(args, name)}")
     args.side = args.side or SIDES.get(args.data, 224)
     if args.side < LEAST_SIDE or (args.data in SIDES and SIDES[args.data] % args.side):
         shapes = "32 or 64" if args.data in SIDES else f"at least {LEAST_SIDE}"
@@ -61,10 +63,14 @@ def checked_runs(args, names):
     given = {name: getattr(args, name) for name in (*shared, "device")}
     given["folder"] = str(Path(args.folder).expanduser().resolve())
     files = {name: file_key(getattr(args, name)) for name in ("weights", "identity")}
-    for subset in ("train", "test"):  # before any training
-        load_faces(args.data, given["folder"], subset, args.side, args.on_error)
     seeds = range(args.seeds)
-    return {name: [Run(name, **given, **files, seed=seed) for seed in seeds] for name in names}
+    runs = {name: [Run(name, **given, **files, seed=seed) for seed in seeds] for name in names}
+    some = next(iter(runs.values()))[0]
+    for subset in ("train", "test"):  # before any training
+        n_rows = len(part_of_run(some, subset)[0].y)
+        if n_rows < LEAST_ROWS:
+            raise ValueError(f"the {subset} part has {n_rows} images, at least {LEAST_ROWS} needed")
+    return runs
 
 
 def check_weights(args, names):

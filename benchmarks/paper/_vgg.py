@@ -75,6 +75,7 @@ def read_weights(file):
         own, layout = own_name(name)
         tensors[own] = values.float()
         layouts.add(layout)
+    layouts.discard(None)
     check_tensors(file, tensors, found)
     if len(layouts) > 1 or len(tensors) < len(found):
         raise refused(file, "its names mix the layouts", found)
@@ -104,7 +105,7 @@ def open_weights(file):
 
 
 def own_name(name):
-    """The name "conv1_1.weight" or "fc6.bias" of a file's name, and the layout; or None twice."""
+    """The name "conv1_1.weight" or "fc6.bias" for a file's name, or None; and its layout."""
     match = re.fullmatch(r"(?:.*\.)?((?:features|classifier)\.\d+)\.(weight|bias)", name)
     if match and match[1] in NAMES:
         return f"{NAMES[match[1]]}.{match[2]}", "torchvision"
@@ -112,6 +113,8 @@ def own_name(name):
     own = match and f"{match[1]}{match[3]}{match[4] or ''}"
     if own not in (*CONVOLUTIONS, *DENSE):
         return None, None
+    if match[1] == "fc":
+        return f"{own}.{match[5]}", None  # whatever the convolutions' layout
     return f"{own}.{match[5]}", BLUE_FIRST if match[2] else "VGGFace"
 
 

@@ -85,7 +85,7 @@ def draw_faces(figure, images, weights, leaves):
         best = np.argsort(-weights[:, leaf], kind="stable")[:N_FACES]
         for axes, face in zip(row, best, strict=False):
             image = images[face]  # (H, W) or (3, H, W)
-            axes.imshow(image.T.swapaxes(0, 1) if image.ndim == 3 else image, **GRAY)
+            axes.imshow(np.moveaxis(image, 0, -1) if image.ndim == 3 else image, **GRAY)
             axes.set_title(f"{weights[face, leaf]:.2f}", fontsize="small")
         row[0].set_ylabel(f"leaf {leaf}\nmean {weights[:, leaf].mean():.2f}")
     for axes in panels.flat:

@@ -150,6 +150,13 @@ def test_on_our_faces_the_leaves_are_compared_by_subject(recipe, expressions, tm
     assert cells(printed, "")[1] == f"{figures['same_leaf'][0][0]:.1f} ± nan"
 
 
+def test_the_recipe_runs_on_our_faces_at_64_pixels(recipe, data_dir):
+    sizes = ("--rows", "60", "--test-rows", "40", "--side", "64", "--models", "THIN")
+    printed, figures = recipe("table4", "EXPRESSIONS", data_dir, *sizes)
+    assert "EXPRESSIONS (64 × 64 pixels; 40 test images): 2 iterations" in printed
+    assert 0 <= figures["runs"]["THIN"][0]["cosine"] <= 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -75,17 +75,26 @@ def checked_runs(args, names):
 
 def check_weights(args, names):
     """Read the files once, name them, and refuse THIN without c."""
-    print(f"VGG-16: {read_weights(args.weights)}", file=sys.stderr)
+    backbone = read_weights(args.weights)
+    print(f"VGG-16: {backbone}", file=sys.stderr)
     kinds = [ARCHITECTURES[name] for name in names]
     if not any(kind.reads_identity for kind in kinds):
         return
     identity = read_weights(args.identity)
     print(f"identity: {identity}", file=sys.stderr)
-    if any(kind.dispels for kind in kinds) and identity.n_classes is None:
+    if not any(kind.dispels for kind in kinds):
+        return
+    if identity.n_classes is None:
         raise ValueError(
             f"THIN needs the identity network's predictor c, but {str(args.identity)!r} holds the "
             "convolutions alone. Pass a file with fc6, fc7 and fc8 as --identity, or leave THIN "
             "out with --models"
+        )
+    if identity.channels != backbone.channels:
+        raise ValueError(
+            "c of THIN reads the maps of both networks, but --weights has "
+            f"{backbone.channels} maps and --identity {identity.channels}: pass files of equal "
+            "widths, or leave THIN out with --models"
         )
 
 

@@ -13,7 +13,7 @@ import joblib
 import numpy as np
 import torch
 from _cache import CACHE, memory, source_digest
-from _data import FACES, Part, shrunk
+from _data import FACES, Part, expressions
 from _vgg import DeepExperts, Maps, SquareMaps, dense_layers, read_weights
 from sklearn.metrics import recall_score
 from torch import nn
@@ -23,7 +23,6 @@ from sklearn_thin._environment import torch_seed
 from sklearn_thin.datasets import (
     alternate_classes,
     load_affectnet,
-    load_expressions,
     load_expw,
     load_rafdb,
 )
@@ -90,9 +89,9 @@ class Run:
 def load_faces(data, folder, subset, side, on_error):
     """Images (n, [3,] side, side), codes of the expressions, and the names of the codes."""
     if data == "EXPRESSIONS":
-        faces = load_expressions(folder, subset=subset)
-        part = Part(shrunk(faces.images, side), faces.target, {"subject": faces.subject})
-        return part, faces.target_names.tolist()
+        part = expressions(folder, subset == "train", side=side)
+        names, codes = np.unique(part.y, return_inverse=True)  # both parts have every class
+        return part._replace(y=codes), names.tolist()
     options = {"side": side, "on_error": on_error, "n_jobs": -1, "verbose": True}
     faces = RELEASES[data](folder, subset=subset, **options)
     return Part(faces.images, faces.target, {}), faces.target_names.tolist()

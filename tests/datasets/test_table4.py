@@ -90,10 +90,16 @@ def recipe(run, weights, tmp_path):
     return call
 
 
+@pytest.fixture(autouse=True)
+def few_units(modules, monkeypatch):
+    """Hidden layers of the experts with few units, for speed; they have 512."""
+    assert modules("_vgg").HIDDEN == 512
+    monkeypatch.setattr(modules("_vgg"), "HIDDEN", 16)
+
+
 @pytest.fixture
-def run_of(modules, expressions, weights, monkeypatch):
+def run_of(modules, expressions, weights):
     """Function that makes a Run of the expressions from its changes."""
-    monkeypatch.setattr(modules("_vgg"), "HIDDEN", 16)  # units of an expert, for speed
     key = modules("_faces").file_key(weights(vgg()))
 
     def make(architecture, **changes):
@@ -130,7 +136,7 @@ def test_the_recipe_runs_on_the_layout_of_each_owner(
         assert ("| – |" if ratio is None else f"| {ratio:.3f} ± nan |") in measured
         assert len(results["recalls"]) == 7
         assert (results["cosine"] is None) == (name != "THIN")
-    expert = 6 * 512 + 512 * 512 + 5 * 512 + 7 * 513  # two hidden layers, each with its norm
+    expert = 6 * 16 + 16 * 16 + 5 * 16 + 7 * 17  # two hidden layers, each with its norm
     convolutions = sum(part.numel() for part in vgg(dense=False).values())
     assert runs["baseline"]["parameters"] == convolutions + expert
     assert runs["THIN"]["parameters"] == convolutions + 32 * expert + 31 * 9  # 6 maps, bias, norm
@@ -184,10 +190,13 @@ def test_a_folder_is_asked_for(run, weights, monkeypatch):
         run("paper/table4.py", "--data", "EXPW", "--weights", weights(vgg()))
 
 
-def test_without_dense_layers_all_but_thin_run(recipe, rafdb):
+def test_without_a_fitting_c_all_but_thin_run(recipe, rafdb, weights):
     convolutions = vgg(dense=False)
     with pytest.raises(SystemExit, match=r"THIN needs .* holds the convolutions alone"):
         recipe("table4", "RAFDB", rafdb.root, tensors=convolutions)
+    wider = weights(vgg(widths=(4, 4, 4, 4, 8)), "wider.pth")
+    with pytest.raises(SystemExit, match="--weights has 6 maps and --identity 8: pass files of"):
+        recipe("table4", "RAFDB", rafdb.root, "--identity", wider)
     names = ("--models", "identity gate")
     runs = recipe("table4", "RAFDB", rafdb.root, *names, tensors=convolutions)[1]["runs"]
     assert list(runs) == ["baseline", "identity gate"]

@@ -72,11 +72,16 @@ OURS = "THIN"
 # ------------------------------------------------------------------------------------ rows
 
 
+def draw_sites(name, draw, rows=None):
+    """Sites, and the number of rows to train on. The other half of the rows is for the test."""
+    half = rows or (4000 if SETS[name] is make_sites else 5000)
+    return SETS[name](2 * half, random_state=draw), half
+
+
 def load(name, draw, rows=None):
     """Frame, labels, training rows, test rows, and the codes and rows of the search's draw."""
     if callable(SETS[name]):
-        half = rows or (4000 if SETS[name] is make_sites else 5000)
-        made = SETS[name](2 * half, random_state=draw)
+        made, half = draw_sites(name, draw, rows)
         frame = frame_of(made.data.astype(np.float32), made.site_names[made.site])
         train, test = np.arange(half), np.arange(half, 2 * half)
         return frame, made.target, train, test, made.site * 3 + made.target, train
@@ -345,6 +350,20 @@ def size_cell(runs):
     return f"{size} ({seconds:.1f})"
 
 
+def oracles(done, rows):
+    """Accuracies of the oracle on the test rows of made sites, in %: the most that is possible."""
+    lines = []
+    for name in dict.fromkeys(key[0] for key in done):
+        if callable(SETS[name]):
+            accuracies = []
+            for draw in sorted({key[1] for key in done if key[0] == name}):
+                made, half = draw_sites(name, draw, rows)
+                right = made.oracle_proba.argmax(1) == made.target
+                accuracies.append(100 * right[half:].mean())
+            lines.append(f"oracle of {name}, %: {mean_and_deviation(np.array(accuracies))}")
+    return "\n".join(lines)
+
+
 def main():
     parser = arguments(__doc__, rows=0)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="NAME")
@@ -367,7 +386,7 @@ def main():
     done = {k: r for k, r in results.current().items() if k[0] in args.sets}
     tables = [summary_table(done)]
     tables += [accuracy_table(done, c) for c in COLUMNS if any(k[3] == c for k in done)]
-    print("\n\n".join([*tables, size_table(done)]))
+    print("\n\n".join([*tables, size_table(done), oracles(done, args.rows)]))
 
 
 if __name__ == "__main__":

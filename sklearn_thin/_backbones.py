@@ -259,7 +259,8 @@ def _widths(backbone, name, n_inputs, side=None, *, least=1, maps=1):
     window = maps if side is None else values[side] ** 2
     n_weights = sum(a * b * window for a, b in itertools.pairwise((n_inputs, *widths)))
     shown = ", ".join(f"{name}={value}" for name, value in values.items())
-    check_memory(n_weights, f"{shown} of {type(backbone).__name__}")
+    experts = f" and n_experts={maps}" if maps > 1 else ""
+    check_memory(n_weights, f"{shown} of {type(backbone).__name__}{experts}")
     return widths
 
 

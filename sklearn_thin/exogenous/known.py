@@ -73,7 +73,8 @@ class KnownVariable(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For a column that X lacks, or that holds one label alone, or a label for each row.
+            For a column that X lacks, or that holds one label alone, a label for each row, or
+            numbers beyond float32.
         """
         table = self._check(X, reset=True)
         (place,) = places_of(self.column, table)
@@ -91,6 +92,7 @@ class KnownVariable(TransformerMixin, BaseEstimator):
         if number:
             if text or not np.isfinite(values).any():
                 raise ValueError(f"{name} is to be a number (kind='number'), but holds none")
+            check_magnitude(values, name)
             self.prior_ = np.array([np.mean(values[np.isfinite(values)])], np.float32)
             return self
         levels = as_levels(values)
@@ -130,6 +132,7 @@ class KnownVariable(TransformerMixin, BaseEstimator):
         if self.classes_ is None:
             if values.dtype == object:
                 raise ValueError(f"{name} held numbers in fit, and now holds text")
+            check_magnitude(values, name)
             return np.where(np.isnan(values), self.prior_, values).astype(np.float32)[:, None]
         return level_proba(values, self.classes_, self.prior_)
 
@@ -205,6 +208,16 @@ def values_of(labels, name):
     table = labels.to_frame() if hasattr(labels, "to_frame") else as_table(labels)
     table = table.reshape(-1, 1) if isinstance(table, np.ndarray) else table
     return read_column(table, 0, name)
+
+
+def check_magnitude(values, name):
+    """Raise ValueError for numbers that float32 does not hold; NaN is missing."""
+    too_large = np.abs(values) > np.finfo(np.float32).max
+    if too_large.any():
+        raise ValueError(
+            f"{name} must hold finite numbers within float32, got {values[too_large][0]:.3g}. "
+            "Scale the column, or mark values that are no numbers as missing"
+        )
 
 
 def level_proba(values, classes, prior):

@@ -84,6 +84,16 @@ def test_a_kind_that_is_not_known_is_named():
         KnownVariable("age", kind="words").fit(frame())
 
 
+@pytest.mark.parametrize("absurd", [1e300, -1e300, np.inf])
+def test_a_number_beyond_float32_is_named(absurd):
+    column = pd.DataFrame({"size": [0.5, 1.5, 2.5, absurd]})
+    with pytest.raises(ValueError, match="column 'size' of X must hold finite numbers within"):
+        KnownVariable("size").fit(column)
+    known = KnownVariable("size").fit(frame())
+    with pytest.raises(ValueError, match="column 'size' of X must hold finite numbers within"):
+        known.transform(frame().assign(size=absurd))
+
+
 def test_text_in_a_number_is_named():
     known = KnownVariable("size").fit(frame())
     with pytest.raises(ValueError, match="column 'size' of X held numbers in fit"):

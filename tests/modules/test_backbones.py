@@ -235,6 +235,13 @@ def test_a_dropout_that_is_no_probability_is_refused_by_name(name, gated):
         build_backbone(MLPBackbone((8,), **{name: 1.0}), (4,), gated)
 
 
+@pytest.mark.parametrize("backbone", [MLPBackbone((8, 8)), ConvNetBackbone((2,))])
+def test_more_maps_than_memory_holds_name_the_experts(backbone):
+    shape = (4,) if isinstance(backbone, MLPBackbone) else (1, 8, 8)
+    with pytest.raises(ValueError, match=rf"and n_experts={10**13} make"):
+        build_backbone(backbone, shape, (10**13, 3))
+
+
 def test_images_too_small_for_the_poolings_are_refused_with_a_way_out():
     message = r"\(1, 3, 8\) are too small for 2 poolings of 2: at least 4 pixels .*pool=1"
     with pytest.raises(ValueError, match=message):

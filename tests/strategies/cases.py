@@ -95,7 +95,7 @@ class Case:
         X = VALUES[self.values](r.normal(size=(self.n_rows, *shape)))
         codes = r.permutation(np.arange(self.n_rows) % self.n_classes)
         z = r.permutation(np.arange(self.n_rows) % 3)
-        if self.side in COLUMNS:
+        if self.side in COLUMNS and not self.images:
             X[:, -1] = z
         given = {"X": self._rows(X), "y": self._y(codes, r)}
         weights = {**WEIGHTS, **WRONG_WEIGHTS}[self.weights](codes, r)

@@ -80,7 +80,7 @@ TABLE_FRAMES = {  # need the default side of tables
     "polars, text": lambda X: _polars(X, t=_levels(X, "a", "b")),
     "polars, missing": lambda X: _polars(_holes(X, np.nan)),
     "array, missing": lambda X: _holes(X, np.nan),
-    "array, dates": lambda X: X.astype("datetime64[s]"),
+    "array, dates": lambda X: np.clip(X, -1e9, 1e9).astype("datetime64[s]"),
 }
 IMAGES = {
     "images": lambda X: X,
@@ -158,13 +158,13 @@ NUMBERS_TO_PREDICT = {  # from floats and codes
     "large": lambda y, c: y * 1e12,
     "small": lambda y, c: y * 1e-12,
     "far from zero": lambda y, c: y + 1e6,
+    "beyond float32": lambda y, c: np.where(c == 1, 1e300, y),
 }
 WRONG_NUMBERS = {
     "strings": lambda y, c: np.array(["a", "b", "c", "d"])[c],
     "missing": lambda y, c: np.where(c == 1, np.nan, y),
     "None in it": lambda y, c: np.array([None, *y[1:]], dtype=object),
     "infinite": lambda y, c: np.where(c == 1, np.inf, y),
-    "beyond float32": lambda y, c: np.where(c == 1, 1e300, y),
     "complex": lambda y, c: y.astype(complex),
     "too few": lambda y, c: y[:-1],
     "three dimensions": lambda y, c: y[:, None, None],

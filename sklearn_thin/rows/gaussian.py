@@ -12,7 +12,7 @@ def fit_gaussian(rows, missing):
     """Mean (n_columns,) and precision (n_columns, n_columns) of rows with missing cells.
 
     They are of maximum likelihood by expectation and maximisation [1]_, and the covariance is
-    shrunk [2]_. Columns of zeros stay by themselves, with a mean of 0.
+    shrunk [2]_, as :func:`~sklearn.covariance.ledoit_wolf` shrinks that of complete rows.
 
     References
     ----------
@@ -20,19 +20,9 @@ def fit_gaussian(rows, missing):
     .. [2] Ledoit and Wolf, "A well-conditioned estimator for large-dimensional covariance
        matrices", 2004.
     """
-    mean, precision = np.zeros(rows.shape[1]), np.eye(rows.shape[1])
-    varied = rows.any(0)
-    if varied.any():
-        fitted = _maximise(rows[:, varied].astype(np.float64), missing[:, varied])
-        mean[varied], precision[np.ix_(varied, varied)] = fitted
-    return mean, precision
-
-
-def _maximise(filled, missing):
-    """Mean and precision; fills the cells on the way."""
-    n_rows, n_columns = filled.shape
+    filled, (n_rows, n_columns) = rows.astype(np.float64), rows.shape
     mean, precision = np.zeros(n_columns), np.eye(n_columns)
-    for _ in range(ROUNDS if missing.any() else 1):
+    for _ in range(ROUNDS):
         spread = np.zeros((n_columns, n_columns))  # covariance of the filled cells, summed
         for places, columns, values, precisions in _expected(filled, missing, mean, precision):
             filled[places, columns] = values

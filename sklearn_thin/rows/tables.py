@@ -5,13 +5,14 @@ from operator import attrgetter
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.covariance import ledoit_wolf
 from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from sklearn_thin.rows.arrays import BLOCK, NUMBERS, room_for, take
 from sklearn_thin.rows.columns import as_array, as_table, read_columns
-from sklearn_thin.rows.gaussian import fill, fit_gaussian
+from sklearn_thin.rows.gaussian import LEAST, fill, fit_gaussian
 
 SAMPLE = 2**15  # most rows that medians, quartiles and levels are taken from
 GAUSSIAN = 2**12  # most rows that the Gaussian is fitted to
@@ -118,12 +119,20 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         return self
 
     def _fit_gaussian(self, numbers):
-        """Mean and precision of the scaled numbers."""
-        if not 0 < numbers.shape[1] <= WIDEST:
+        """Mean and precision of the scaled numbers; constant columns stay by themselves."""
+        n_columns = numbers.shape[1]
+        if not 0 < n_columns <= WIDEST:
             return None, None
-        z = np.empty(numbers.shape)
+        z, mean, precision = np.empty(numbers.shape), np.zeros(n_columns), np.eye(n_columns)
         missing = squash(numbers, self.centre_, self.scale_, z)
-        return fit_gaussian(z, missing)
+        varied = z.any(0)
+        z, missing, block = z[:, varied], missing[:, varied], np.ix_(varied, varied)
+        if missing.any():
+            mean[varied], precision[block] = fit_gaussian(z, missing)
+        elif varied.any():
+            covariance = ledoit_wolf(z)[0] + LEAST * np.eye(z.shape[1])
+            mean[varied], precision[block] = z.mean(0), np.linalg.inv(covariance)
+        return mean, precision
 
     def transform(self, X):
         """Columns for a network.

@@ -23,7 +23,6 @@ from sklearn_thin._environment import (
     all_or_nothing,
     check_device,
     public,
-    torch_seed,
 )
 from sklearn_thin._network import build_module
 from sklearn_thin._pickling import with_packed
@@ -91,6 +90,7 @@ class BaseNet(
         "random_state": ["random_state"],
     }
     exogenous, inference = None, "soft"  # parameters of nets that have a frozen side beside them
+    depth, n_experts, gating = 0, None, "head"  # parameters of nets with a tree
     class_weight = None  # parameter of classifiers
     preprocessing = "preprocessor"  # parameter of the transformer in front of the backbone
     _architecture = ("backbone", "hidden_units")  # a fit that continues another cannot change these
@@ -141,10 +141,15 @@ class BaseNet(
             fit = partial(self.input_.fit, parts, labels, seed)
             # only fits that hold out the same rows, by equal seeds, may share
             kind = rows.x is None, getattr(self.input_, "left_out", None)
-            key = "input", *kind, self._held_out, self._held_out and seed
+            key = "input", *kind, self.early_stopping, self.early_stopping and seed
             is_auto = isinstance(getattr(self, self.preprocessing), str)
             self.input_, inputs = shared(key, fit, owner=self) if is_auto else fit()
             self.module_input_shape_ = module_input_shape(self.backbone, self.input_.shape)
+            values = {name: getattr(self, name) for name in self._architecture}
+            self.architecture_ = shared(  # as texts take their time
+                ("architecture", *values.values()),
+                lambda: {name: (identity(v), v, repr(v)) for name, v in values.items()},
+            )
         for part, x in zip(parts, inputs, strict=True):
             part.x = x
         return rows, held_out
@@ -168,19 +173,12 @@ class BaseNet(
             raise ValueError("X_val and y_val must be passed together, got only one of them")
         if X_val is not None:
             return rows, self._read(X_val, y_val, reset=False, part="_val")
-        if self._held_out is None or not whole:
+        if not (self.early_stopping and whole):
             return rows, None
-        size = self._held_out, seed, self.early_stopping
         how = {"before": before, "goes_on": warm, "targets": self.targets_}
-        *parts, self.validation_mask_ = hold_out(rows, _num_samples(X), *size, **how)
+        size = _num_samples(X), self.early_stopping, seed
+        *parts, self.validation_mask_ = hold_out(rows, *size, **how)
         return parts
-
-    @property
-    def _held_out(self):
-        """Size held out for early stopping: None, a fraction, or a number of rows."""
-        if isinstance(self.early_stopping, (bool, np.bool_)):  # a grid of an array has np.bool_
-            return 0.1 if self.early_stopping else None
-        return self.early_stopping
 
     def _read(
         self,
@@ -231,20 +229,11 @@ class BaseNet(
         settings = {f.name: getattr(self, f.name) for f in fields(Settings)}
         if epochs is not None:
             settings.update(max_epochs=epochs, lr_schedule="constant")
-        if epochs is not None or self._held_out is None:
+        if epochs is not None or not self.early_stopping:
             settings["n_iter_no_change"] = None
         return Settings(**{**settings, "device": device})
 
-    def _build_module(self, seed, *, gate_input=None, **tree):
-        """A THINModule, initialised under `seed`; `tree` as in :func:`build_module`."""
-        values = {name: getattr(self, name) for name in self._architecture}
-        self.architecture_ = shared(  # as texts take their time
-            ("architecture", *values.values()),
-            lambda: {name: (identity(v), v, repr(v)) for name, v in values.items()},
-        )
-        width = None if gate_input is None else gate_input.shape[1]
-        with torch_seed(seed, torch.device("cpu")):
-            return build_module(self, width, **tree)
+    _build_module = build_module  # called with a seed
 
     def _dataset(self, rows, *, mean_one=True, **tensors):
         """Tensors of the rows, or None for None."""

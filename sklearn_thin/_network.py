@@ -13,18 +13,24 @@ from sklearn_thin.modules import ExpertEnsemble, THINModule, TreeGate
 GATED = MLPBackbone((128, 128), dropout=0.35, modulation_dropout=0.5)
 
 
-def build_module(net, gate_width, *, depth=0, n_experts=None, gating="head"):
-    """A THINModule for an estimator whose rows are read.
+def build_module(net, seed, *, gate_input=None, dispels=False):
+    """A THINModule, initialised under `seed`, for an estimator whose rows are read.
 
-    `gate_width` is the width of the gate's input. None is a gate that reads h_endo.
+    `gate_input` are tensors that the gate reads, (n_samples, width). None is a gate that reads
+    h_endo. `dispels` notes that a variable is dispelled, which gated layers would bring back.
     """
-    given, n_experts = (net.backbone, net.module_input_shape_), n_experts or 2**depth
-    layers = gate_width is not None and gates_layers(gating, *given)
-    backbone, width = build_backbone(*given, (int(n_experts), gate_width) if layers else None)
-    n_experts, units = deal_experts(net, width, depth, n_experts)
-    gate = TreeGate(gate_width or width, depth, n_experts)
-    experts = ExpertEnsemble(width, net.targets_.n_outputs, n_experts, units)
-    return THINModule(backbone, experts, gate, gates_layers=layers)
+    given, layers = (net.backbone, net.module_input_shape_), net.gating == "layers"
+    gate_width = None if gate_input is None else gate_input.shape[1]
+    if net.gating == "auto" and gate_input is not None and not dispels:  # for tables, if it can
+        able = net.backbone == "auto" or hasattr(net.backbone, "build_gated")
+        layers = able and len(net.module_input_shape_) == 1
+    gated = (int(net.n_experts or 2**net.depth), gate_width) if layers else None
+    with torch_seed(seed, torch.device("cpu")):
+        backbone, width = build_backbone(*given, gated)
+        n_experts, units = deal_experts(net, width, net.depth, net.n_experts)
+        gate = TreeGate(gate_width or width, net.depth, n_experts)
+        experts = ExpertEnsemble(width, net.targets_.n_outputs, n_experts, units)
+        return THINModule(backbone, experts, gate, gates_layers=layers)
 
 
 def build_backbone(backbone, input_shape, gated=None):
@@ -105,13 +111,6 @@ def deal_experts(estimator, width, depth, n_experts):
     n_weights = n_experts * (units * width + n_outputs * (units or width) + n_leaves)
     check_memory(n_weights, f"{n_experts=} and hidden_units={hidden} for {n_outputs} outputs")
     return n_experts, units
-
-
-def gates_layers(gating, backbone, input_shape):
-    """Whether the gate mixes layers of the backbone: "auto" does so for tables, if it can."""
-    if gating != "auto":
-        return gating == "layers"
-    return len(input_shape) == 1 and hasattr(_named(backbone, input_shape), "build_gated")
 
 
 def _named(backbone, input_shape):

@@ -172,11 +172,11 @@ class BaseTHIN(BaseNet, _BaseComposition):
         if target is not None:
             target = read_target(as_numpy(target), X)
         X, y = read_dataset(X, y, verbose=self.verbose)
-        way, variables = self._check_sides(X, target, warm)
+        way, variables, asks = self._check_sides(X, target, warm)
         seeds = draw_seeds(self.random_state)
-        given |= {"target": target, "whole": epochs is None}
-        given["left_out"] = [column for v in variables for column in v.columns]
-        rows, held_out = self._read_parts(X, y, seeds, warm=warm, **given)
+        given |= {"left_out": [column for v in variables for column in v.columns]}
+        given |= {"target": target, "whole": epochs is None, "warm": warm}
+        rows, held_out = self._read_parts(X, y, seeds, **given)
         if self.augment is not None and len(self.module_input_shape_) == 1:
             raise ValueError(
                 f"augment takes images, but samples of X have shape {self.input_shape_}; give "
@@ -184,50 +184,46 @@ class BaseTHIN(BaseNet, _BaseComposition):
             )
         if not warm and (self.erasure_encoder_ is not None or any(v.fits for v in variables)):
             self._check_widths(way, variables, rows)
-        sides = way, variables, rows, held_out
-        train, valid = self._with_exogenous(*sides, seeds.exogenous, warm=warm, epochs=epochs)
-        exogenous = self.exogenous_side_, train.X.get("exogenous_logits")
-        labels, sizes = way.map_labels(self.erasure_encoder_, rows.target, *exogenous)
-        if warm:
-            module = copied(self.module_)
-        else:
-            dispels = labels is not None or way.asks(self.lam, rows.target)
-            module = self._new_module(seeds.module, train, dispels=dispels)
+        parts, how = (variables, rows, held_out), {"logits": asks, "mean_one": epochs is None}
+        train, valid = self._with_exogenous(*parts, seeds.exogenous, warm=warm, **how)
+        side, labels, sizes = self.exogenous_side_, None, []
+        if way.has_map:
+            given = self.erasure_encoder_, rows.target, side, train.X.get("exogenous_logits")
+            labels, sizes = way.map_labels(*given)
+        reads = {"gate_input": train.X.get("gate_input"), "dispels": asks or labels is not None}
+        module = copied(self.module_) if warm else self._build_module(seeds.module, **reads)
+        if way.has_map and not warm:
             module.eraser = way.make_map(module.experts.in_features, sizes)
         loss = THINLoss(fit_loss=self.targets_.fit_loss)
-        if self.lam > 0 and self.exogenous_side_ is not None:
+        if self.lam > 0 and side is not None:
             loss = self._dispelling_loss(way, module, seeds.module)
-        augmentation = weight = None
-        if self.augment is not None:
-            augmentation = Augmentation(self.augment, self.exogenous_side_, self.input_shape_)
+        weight = None
         if rows.weight is not None:  # sums of the map's weights neither overflow nor vanish
             weight = torch.from_numpy(scaled_to_mean_one(rows.weight))
         if way.keep_target:
             labels, weight = way.keep(labels, sizes, rows.y, weight, goes_on=warm)
-        training = {"settings": settings, "before": before, "epochs": epochs}
+        augments = self.augment is not None
         return self._new_plan(
             module,
             train,
             rows,
             loss=loss,
             valid=valid,
+            settings=settings,
             seed=seeds.batches,
-            **training,
-            term_source=(Itself(self.exogenous_side_), way, self.lam > 0),
+            before=before,
+            epochs=epochs,
+            term_source=(Itself(side), way, self.lam > 0),
             map_labels=labels,
             map_weight=weight,
-            augmentation=augmentation,
+            augmentation=Augmentation(self.augment, side, self.input_shape_) if augments else None,
         )
 
-    def _new_module(self, seed, train, *, dispels):
-        """The module before its map; layers would bring a variable back that is dispelled."""
-        tree = {name: getattr(self, name) for name in ("depth", "n_experts", "gating")}
-        if self.gating == "auto" and dispels:
-            tree["gating"] = "head"
-        return self._build_module(seed, gate_input=train.X.get("gate_input"), **tree)
-
     def _check_sides(self, X, target, warm):
-        """The way to dispel and the exogenous variables, checked before any row is read."""
+        """The way to dispel, the exogenous variables, and whether the way reads predictors.
+
+        They are checked before any row is read.
+        """
         way = Off() if self.dispelling is None else self.dispelling
         way = WAYS[way]() if isinstance(way, str) else clone(way)
         variables = read_variables(self.exogenous, self.exogenous_predictor, X)
@@ -236,7 +232,12 @@ class BaseTHIN(BaseNet, _BaseComposition):
             way.check_kept(self._targets)
         has_side = self.exogenous is not None
         self.dispelling_ = way
-        self.erasure_encoder_ = way.read_target(target, before, has_side=has_side)
+        self.erasure_encoder_ = asked = None
+        if way.has_map:
+            self.erasure_encoder_ = way.read_target(target, before, has_side=has_side)
+        if way.has_map or self.lam > 0:
+            asked = way.asks(self.lam, target)
+        asks = asked is not None
         if self.gating == "layers" and not has_side:
             raise ValueError(
                 "gating='layers' needs an exogenous side, but exogenous is None: a gate cannot "
@@ -244,15 +245,14 @@ class BaseTHIN(BaseNet, _BaseComposition):
             )
         if self.augment is not None:
             check_augment(self.augment, self.endogenous)
-        asked = way.asks(self.lam, target)
         if isinstance(self.exogenous, list) and is_named_list(self.exogenous):
             self._validate_names(variables[0].names)
         reads_predictor = self.gate_input in ("probabilities", "logits")
-        if has_side and reads_predictor and (asked is None or not self.lam > 0):
+        if has_side and reads_predictor and not (asks and self.lam > 0):
             asked = f"gate_input={self.gate_input!r}"
         reads = asked, target is not None and way.reads_target, self.lam > 0
         check_variables(variables, self.exogenous_predictor, target, *reads, fitted=warm)
-        return way, variables
+        return way, variables, asks
 
     def _check_widths(self, way, variables, rows):
         """Raise for widths that do not suit a setting, before any encoder is trained."""
@@ -274,38 +274,26 @@ class BaseTHIN(BaseNet, _BaseComposition):
         except ValueError as error:
             raise ValueError(f"names in the list of exogenous: {error}") from error
 
-    def _with_exogenous(self, way, variables, rows, held_out, seed, *, warm, epochs):
+    def _with_exogenous(self, variables, rows, held_out, seed, *, logits, warm, mean_one):
         """Tensors of the rows with outputs of the exogenous side; fits the side first."""
-        logits = way.asks(self.lam, rows.target) is not None
         if warm:
             frozen = self._exogenous_outputs(rows, logits=logits)
+        elif not variables:
+            self.exogenous_side_, frozen = None, {}
         else:
-            frozen = self._fit_exogenous(variables, rows, seed, logits=logits)
-        train = self._dataset(rows, mean_one=epochs is None, **frozen)
+            # only fits that hold out the same rows, by equal seeds, may share a side
+            seeded = self.early_stopping or any(variable.fits for variable in variables)
+            given = self.exogenous, self.exogenous_predictor, self.gate_input
+            key = "exogenous side", *given, seed if seeded else None, logits, self.early_stopping
+            parts = variables, self.gate_input, rows.raw, rows.target, seed
+            listed = len(variables) > 1 or isinstance(self.exogenous, list)
+            fit = partial(fit_side, *parts, logits=logits, listed=listed)
+            self.exogenous_side_, frozen = shared(key, fit, owner=self)
+        train = self._dataset(rows, mean_one=mean_one, **frozen)
         if held_out is None:
             return train, None
-        frozen = self._exogenous_outputs(held_out, logits=way.reads_logits)
+        frozen = self._exogenous_outputs(held_out, logits=self.dispelling_.reads_logits)
         return train, self._dataset(held_out, **frozen)
-
-    def _fit_exogenous(self, variables, rows, seed, *, logits):
-        """Fit the exogenous side; its outputs on the training rows."""
-        self.exogenous_side_ = None
-        if not variables:
-            return {}
-        # only fits that hold out the same rows, by equal seeds, may share a side
-        seeded = self._held_out is not None or any(variable.fits for variable in variables)
-        seed_key = seed if seeded else None
-        given = self.exogenous, self.exogenous_predictor, self.gate_input
-        key = "exogenous side", *given, seed_key, logits, self._held_out
-        parts = variables, self.gate_input, rows.raw, rows.target, seed
-        fit = partial(
-            fit_side,
-            *parts,
-            logits=logits,
-            listed=len(variables) > 1 or isinstance(self.exogenous, list),
-        )
-        self.exogenous_side_, outputs = shared(key, fit, owner=self)
-        return outputs
 
     def _exogenous_outputs(self, rows, *, logits):
         """Tensors of the rows for the gate, and for a map that reads logits."""

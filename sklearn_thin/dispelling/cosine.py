@@ -23,6 +23,12 @@ class Cosine(BaseEstimator):
     name = "cosine"
     reads_logits = False  # whether the map reads the predictors' logits, in predict as in fit
     keep_target = False  # whether :meth:`keep` changes the labels or the weights of the map
+    has_map = False  # whether the class overrides a method of the map; else λ = 0 dispels nothing
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        of_map = "read_target", "map_labels", "make_map"
+        cls.has_map = any(getattr(cls, name) is not getattr(Cosine, name) for name in of_map)
 
     @property
     def reads_target(self):
@@ -33,7 +39,8 @@ class Cosine(BaseEstimator):
     def asks(self, lam, target):
         """The setting that needs a predictor of every exogenous variable, for errors; or None.
 
-        If there is one, a fit evaluates the predictors' logits on the training rows.
+        Called if the way has a map, or if λ is above 0. If there is such a setting, a fit
+        evaluates the predictors' logits on the training rows.
 
         Parameters
         ----------

@@ -7,12 +7,11 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 
-def hold_out(rows, n_samples, size, seed, shown, *, before, goes_on, targets):
+def hold_out(rows, n_samples, early_stopping, seed, *, before, goes_on, targets):
     """Training rows, held-out rows, and the mask of the latter over all rows of X.
 
-    `size` is a fraction or a number of rows, from `early_stopping`, which errors show. `before`
-    is the mask of the fit before, or None. A fit that goes on holds out the same rows of an X of
-    the same length.
+    `early_stopping` is a fraction, a number of rows, or True for a tenth. `before` is the mask of
+    the fit before, or None. A fit that goes on holds out the same rows of an X of the same length.
     """
     if before is not None and len(before) == n_samples:
         held = before[rows.index]
@@ -29,12 +28,14 @@ def hold_out(rows, n_samples, size, seed, shown, *, before, goes_on, targets):
         )
     if rows.groups is None:
         warn_of_lost_groups()
-    codes = targets.strata(rows.y)
-    train, held = held_out_indices(size, codes, rows.groups, seed, shown)
+    codes, size = targets.strata(rows.y), early_stopping
+    if isinstance(size, (bool, np.bool_)):  # a grid of an array has np.bool_
+        size = 0.1
+    train, held = held_out_indices(size, codes, rows.groups, seed, early_stopping)
     lost = np.setdiff1d(codes, codes[train])
     if len(lost):
         warnings.warn(
-            f"early_stopping={shown!r} holds out all rows of the classes "
+            f"{early_stopping=!r} holds out all rows of the classes "
             f"{targets.values(lost).tolist()}, as each of their groups is held out. The network "
             "cannot learn these classes. Pass X_val and y_val, or no groups.",
             UserWarning,

@@ -1,7 +1,7 @@
 """BaseNet, one network as an estimator: read -> plan -> train -> keep; inference in blocks."""
 
 from contextlib import nullcontext
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral, Real
 from operator import attrgetter
@@ -9,6 +9,7 @@ from operator import attrgetter
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -47,6 +48,7 @@ from sklearn_thin.rows.labels import (
 from sklearn_thin.rows.rows import Rows
 from sklearn_thin.rows.split import hold_out
 from sklearn_thin.rows.tables import TableInput
+from sklearn_thin.training.batches import usual_sizes
 from sklearn_thin.training.callbacks import SklearnCallbacks, check_callback
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
@@ -256,7 +258,9 @@ class BaseNet(
                 "rows at once, or use a backbone without it and hidden_units=0."
             )
         built = self.architecture_
-        settings = settings.chosen_for(train.X["x"].shape)
+        sizes = usual_sizes(train.X["x"].shape, settings.batch_size)
+        auto = {name: n for name, n in sizes.items() if getattr(settings, name) == "auto"}
+        settings = replace(settings, **auto)
         followed = epochs is None and getattr(self, "_skl_callbacks", None)
         follows = self, rows, settings.max_epochs
         return FitPlan(
@@ -378,6 +382,11 @@ class BaseNet(
             inner = get_tags(given).input_tags
             for name in ("allow_nan", "categorical", "string"):
                 setattr(read, name, getattr(inner, name))
-        tags.input_tags.three_d_array = True
+        for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
+            side = item[-1] if isinstance(item, tuple) else item
+            side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags
+            has_tags = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
+            read.allow_nan &= not has_tags or get_tags(side).input_tags.allow_nan
+        read.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags

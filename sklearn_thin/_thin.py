@@ -7,8 +7,6 @@ from operator import attrgetter
 
 import torch
 from sklearn.base import clone
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
@@ -74,7 +72,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
     def set_params(self, **params):
         """Set parameters, also of the transformers named in a list of `exogenous`."""
         try:
-            if is_named_list(params.get("exogenous", self.exogenous)):
+            exogenous = params.get("exogenous", self.exogenous)
+            if isinstance(exogenous, list) and is_named_list(exogenous):
                 return self._set_params("exogenous", **params)
             return super().set_params(**params)
         except (AttributeError, TypeError):
@@ -376,13 +375,3 @@ class BaseTHIN(BaseNet, _BaseComposition):
             Nodes level by level, from the root.
         """
         return self._infer_gate(X, lambda gate, h: gate.decisions(h), exogenous)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        read = tags.input_tags
-        for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
-            side = item[-1] if isinstance(item, tuple) else item
-            side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags
-            given = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
-            read.allow_nan &= not given or get_tags(side).input_tags.allow_nan
-        return tags

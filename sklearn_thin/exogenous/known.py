@@ -238,8 +238,8 @@ def has_parts(numbers):
 
 
 def is_named_list(exogenous):
-    """Whether a value of the parameter `exogenous` is a list of (name, transformer)."""
-    return isinstance(exogenous, list) and all(isinstance(item, tuple) for item in exogenous)
+    """Whether a list as parameter `exogenous` is one of (name, transformer)."""
+    return all(isinstance(item, tuple) for item in exogenous)
 
 
 def names_columns(exogenous):

@@ -1,6 +1,5 @@
 """The plan of one training, with all that `training` needs."""
 
-import math
 from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -22,28 +21,12 @@ class Settings:
     lr: float
     lr_schedule: str  # "cosine" or "constant"
     weight_decay: float
-    batch_size: int | str  # "auto" before `chosen_for`
+    batch_size: int | str  # "auto" before the rows are read
     max_epochs: int | str
     n_iter_no_change: int | None  # patience of early stopping; None trains to the end
     device: torch.device
     compile: bool
     mixed_precision: str | None  # a name of CASTS
-
-    def chosen_for(self, shape):
-        """These settings for training rows of a shape, without "auto".
-
-        A batch of a table has about 1/128 of the rows, from 32 to 256. A table gets about 4,000
-        steps, in 10 to 50 epochs. Images keep batches of 32 and 50 epochs.
-        """
-        n_rows, *sample = shape
-        table, size, epochs = len(sample) == 1, self.batch_size, 50
-        if size == "auto":
-            size = 2 ** min(8, max(5, round(math.log2(n_rows / 128)))) if table else 32
-        if table:
-            epochs = min(50, max(10, round(4000 * size / n_rows)))
-        auto = {"batch_size": size, "max_epochs": epochs}
-        chosen = {name: value for name, value in auto.items() if getattr(self, name) == "auto"}
-        return replace(self, **chosen)
 
 
 @dataclass

@@ -183,11 +183,6 @@ class TorchvisionBackbone(BaseEstimator):
         return load_network(self.name, self.weights)
 
 
-def folds_images(backbone):
-    """Whether the backbone folds rows of X into images."""
-    return getattr(backbone, "image_shape", None) is not None
-
-
 def module_input_shape(backbone, sample_shape):
     """Shape of one input of the backbone, from the shape of one sample of X.
 
@@ -202,7 +197,7 @@ def module_input_shape(backbone, sample_shape):
     tuple of int
         (features,) or (channels, height, width).
     """
-    if folds_images(backbone):
+    if getattr(backbone, "image_shape", None) is not None:
         folded = _checked_image_shape(backbone)
         if math.prod(folded) != math.prod(sample_shape):
             raise ValueError(
@@ -222,7 +217,7 @@ def _check_image(backbone, input_shape):
             f"(n, channels, height, width), got samples of shape {tuple(input_shape)}. "
             "For flattened images give the backbone image_shape=(height, width)."
         )
-    if not folds_images(backbone) and input_shape[0] > 4 >= input_shape[-1]:
+    if backbone.image_shape is None and input_shape[0] > 4 >= input_shape[-1]:
         raise ValueError(
             f"X with samples of shape {tuple(input_shape)} looks like (n, height, width, "
             f"channels), but {type(backbone).__name__} reads (n, channels, height, width). Move "

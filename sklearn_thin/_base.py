@@ -17,7 +17,7 @@ from skorch.dataset import Dataset as Tensors
 
 from sklearn_thin._adaptation import adapted_copy
 from sklearn_thin._arguments import check_nested
-from sklearn_thin._backbones import folds_images, module_input_shape
+from sklearn_thin._backbones import module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
     CASTS,
@@ -158,7 +158,8 @@ class BaseNet(
 
     def _choose_input(self, X):
         """The unfitted part that makes the backbone's input of X."""
-        given, images = getattr(self, self.preprocessing), folds_images(self.backbone)
+        given = getattr(self, self.preprocessing)
+        images = getattr(self.backbone, "image_shape", None) is not None  # folded from rows
         if not (given is None or isinstance(given, str)):
             return TransformedInput(given, self.preprocessing, images)
         table = X if isinstance(X, np.ndarray) else as_table(X)

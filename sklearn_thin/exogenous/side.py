@@ -52,17 +52,19 @@ class ExogenousVariable:
         if self.head is not None:
             self.head = unpack(*self.head, torch.device("cpu"))
 
-    def outputs(self, h):
+    def outputs(self, X, h=None):
         """The gate's input before scaling, (n, classes) or (n, width of h_exo), and c(h_exo).
 
-        Probabilities may stand for h_exo.
+        `h` is h_exo of X, or probabilities that stand for it. None computes h_exo. A number stands
+        for its logits.
         """
+        h = h_exo_of(self.transformer, X) if h is None else h
         if isinstance(h, Probabilities):
             proba = h.proba  # (n, exogenous classes)
             logits = proba.clamp(min=torch.finfo(proba.dtype).eps).log()
             return proba * math.sqrt(proba.shape[1]), logits
         if self.head is None:
-            return h, None
+            return h, h
         try:
             logits = infer_rows(lambda h: self.head(h), [{"h": h}], len(h), h.device)
         except RuntimeError as error:
@@ -125,21 +127,10 @@ class ExogenousSide:
     def outputs(self, X, *, logits=False, representations=None, fit=False):
         """Outputs of the frozen side for X, each row evaluated once, block by block.
 
-        Parameters
-        ----------
-        X : rows that the transformers read
-        logits : bool, default=False
-            Whether to return the logits too, for dispelling.
-        representations : list of Tensor, Probabilities or None, default=None
-            h_exo of each variable, or None for those to compute.
-        fit : bool, default=False
-            Whether X are the training rows, which set the scale of the gate's input.
-
-        Returns
-        -------
-        dict
-            "gate_input" (n_samples, gate width) and maybe "exogenous_logits" (n_samples,
-            exogenous classes), the variables side by side.
+        "gate_input" is (n_samples, gate width) and, if `logits` are asked for, "exogenous_logits"
+        (n_samples, exogenous classes), the variables side by side. `representations` has h_exo of
+        each variable, or probabilities in its place, or None. `fit` takes the scale of the gate's
+        input from X, the training rows.
         """
         hs = representations or [None] * len(self.variables)
         n_rows, outputs = _num_samples(X), {}
@@ -149,14 +140,19 @@ class ExogenousSide:
             block = X if n_rows <= BLOCK else take(X, rows)
             known = [None if h is None else h[rows] for h in hs]
             try:
-                parts, widths = self._block(block, known, logits)
+                of_each = [v.outputs(block, h) for v, h in zip(self.variables, known, strict=True)]
             except NonFiniteRowsError as error:
                 raise error.after(start) from None
+            gate, zs = zip(*of_each, strict=True)
+            parts = {"gate_input": torch.cat(gate, dim=1)}
+            if logits:
+                parts["exogenous_logits"] = torch.cat(zs, dim=1)
             for name, part in parts.items():
                 if name not in outputs:
                     room = room_for(OUTPUTS, (n_rows, part.shape[1]))
                     outputs[name] = torch.from_numpy(room)
                 outputs[name][rows] = part
+        widths = [features.shape[1] for features in gate]
         columns = outputs["gate_input"].split(widths, dim=1)
         for variable, features in zip(self.variables, columns, strict=True):
             if variable.gate_input != "probabilities":
@@ -191,19 +187,6 @@ class ExogenousSide:
                 yield rows, self.outputs(part, logits=logits, representations=known)
             except NonFiniteRowsError as error:
                 raise error.after(start) from None
-
-    def _block(self, X, hs, logits):
-        """Outputs of a block before scaling, and the number of gate columns of each variable."""
-        gate, zs = [], []
-        for variable, known in zip(self.variables, hs, strict=True):
-            h = h_exo_of(variable.transformer, X) if known is None else known
-            features, z = variable.outputs(h)
-            gate.append(features)
-            zs.append(h if z is None else z)  # a number stands for its logits
-        parts = {"gate_input": torch.cat(gate, dim=1)}
-        if logits:
-            parts["exogenous_logits"] = torch.cat(zs, dim=1)
-        return parts, [features.shape[1] for features in gate]
 
 
 def centre_and_scale(features):

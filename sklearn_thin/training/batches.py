@@ -1,8 +1,10 @@
 """A data set of tensors -> batches, sliced whole instead of row by row, and their usual size."""
 
 import math
+from dataclasses import dataclass
 
 import torch
+from skorch.dataset import Dataset
 
 
 def usual_sizes(shape, batch_size="auto"):
@@ -28,6 +30,7 @@ def batch_bounds(n_rows, batch_size):
     return list(zip(starts, [*starts[1:], n_rows], strict=True))
 
 
+@dataclass(eq=False)
 class TensorBatches:
     """Iterate a :class:`skorch.dataset.Dataset` of tensors in whole batches (X, y).
 
@@ -46,41 +49,39 @@ class TensorBatches:
     [[0, 1], [2, 3, 4]]
     """
 
-    def __init__(self, dataset, batch_size, generator=None, device="cpu"):
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.generator = generator
-        self.device = torch.device(device)
-        self._bounds = batch_bounds(len(dataset), batch_size)
-        self._rows = None
+    dataset: Dataset
+    batch_size: int
+    generator: torch.Generator | None = None
+    device: str = "cpu"
+    placed: tuple | None = None  # X and y on the GPU, or where they were
 
     def __len__(self):
-        return len(self._bounds)
+        return len(batch_bounds(len(self.dataset), self.batch_size))
 
     def __iter__(self):
-        X, y = self.dataset.X, self.dataset.y
+        X, y, device = self.dataset.X, self.dataset.y, torch.device(self.device)
         y = next(iter(X.values())) if y is None else y  # skorch predicts without labels
-        if self.device.type == "cuda":
+        if device.type == "cuda":
             X, y = self._placed(X, y)
         order = torch.arange(len(self.dataset))
         if self.generator is not None:
             order = torch.randperm(len(self.dataset), generator=self.generator)
         order = order.to(y.device)
-        for start, stop in self._bounds:
+        for start, stop in batch_bounds(len(self.dataset), self.batch_size):
             part = order[start:stop]
             # copies, as a module may write into its input, and the rows are the user's
             batch = {name: rows.index_select(0, part) for name, rows in [*X.items(), ("", y)]}
-            batch = {name: rows.to(self.device) for name, rows in batch.items()}
+            batch = {name: rows.to(device) for name, rows in batch.items()}
             yield batch, batch.pop("")
 
     def _placed(self, X, y):
         """All rows on the GPU, if they fit."""
-        if self._rows is None:
+        if self.placed is None:
             n_bytes = sum(rows.numel() * rows.element_size() for rows in (*X.values(), y))
             if n_bytes <= torch.cuda.mem_get_info(self.device)[0] // 2:
                 X, y = {name: rows.to(self.device) for name, rows in X.items()}, y.to(self.device)
-            self._rows = X, y
-        return self._rows
+            self.placed = X, y
+        return self.placed
 
 
 class StackedBatches:

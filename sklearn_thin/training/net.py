@@ -224,7 +224,7 @@ class THINNet(NeuralNetClassifier):
 
     def get_iterator(self, dataset, training=False):
         iterator = super().get_iterator(dataset, training=training)
-        iterator.device = torch.device(self.device)
+        iterator.device = self.device
         return iterator
 
     def infer(self, x, **fit_params):

@@ -168,8 +168,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
     def _plan(self, X, y, *, before, epochs, target, **given):
         """The plan of a training; fits both sides. `before` is the net to continue, or None."""
         warm, settings = before is not None, self._settings(epochs)
-        if target is not None:
-            target = read_target(as_numpy(target), X)
+        target = None if target is None else read_target(as_numpy(target), X)
         X, y = read_dataset(X, y, verbose=self.verbose)
         way, variables, asks = self._check_sides(X, target, warm)
         seeds = draw_seeds(self.random_state)
@@ -202,16 +201,15 @@ class BaseTHIN(BaseNet, _BaseComposition):
         if way.keep_target:
             labels, weight = way.keep(labels, sizes, rows.y, weight, goes_on=warm)
         augments = self.augment is not None
+        training = {"settings": settings, "before": before, "epochs": epochs}
         return self._new_plan(
             module,
             train,
             rows,
             loss=loss,
             valid=valid,
-            settings=settings,
             seed=seeds.batches,
-            before=before,
-            epochs=epochs,
+            **training,
             term_source=(Itself(side), way, self.lam > 0),
             map_labels=labels,
             map_weight=weight,

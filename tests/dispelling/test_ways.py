@@ -96,6 +96,23 @@ def test_none_needs_neither_a_predictor_nor_a_side(digits):
     assert proba(digits, None, dispelling=None, lam=0.5).shape == (300, 10)
 
 
+class TermAlone(Cosine):
+    """A user's way without a map, whose term needs a predictor."""
+
+    def asks(self, lam, target):
+        return "TermAlone"
+
+    def make_term(self, heads, sizes, width):
+        return Norm()
+
+
+def test_a_term_alone_needs_a_predictor_only_with_lam(digits):
+    way = {"dispelling": TermAlone()}
+    assert proba(digits, None, **way, lam=0.0).shape == (300, 10)
+    with pytest.raises(ValueError, match="TermAlone needs an exogenous side"):
+        proba(digits, None, **way, lam=0.5)
+
+
 def test_the_rank_of_alignment_is_searched(digits, encoder):
     grid = {"dispelling": [Alignment()], "dispelling__rank": [2, 8]}
     search = StackedGridSearchCV(thin(encoder), grid, cv=2, error_score="raise")

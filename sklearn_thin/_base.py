@@ -236,7 +236,7 @@ class BaseNet(
             settings["n_iter_no_change"] = None
         return Settings(**{**settings, "device": device})
 
-    _build_module = build_module  # called with a seed
+    _build_module = build_module  # (seed, *, gate_input=None, dispels=False) -> THINModule
 
     def _dataset(self, rows, *, mean_one=True, **tensors):
         """Tensors of the rows, or None for None."""

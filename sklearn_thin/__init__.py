@@ -10,13 +10,15 @@ Reading order, which is also the order of the data flow:
 4. :class:`TablePreprocessor` brings the columns of tables to one scale for both.
 5. :mod:`sklearn_thin.dispelling` has the ways to remove the nuisance from the representation.
 6. :mod:`sklearn_thin.model_selection` trains the networks of a search, or of an ensemble, together.
-7. :mod:`sklearn_thin.modules` and :mod:`sklearn_thin.losses` hold the parts in torch alone.
+7. :func:`save` and :func:`load` keep a fitted estimator in a file.
+8. :mod:`sklearn_thin.modules` and :mod:`sklearn_thin.losses` hold the parts in torch alone.
 """
 
 from sklearn_thin._backbones import ConvNetBackbone, MLPBackbone, TorchvisionBackbone
 from sklearn_thin._classifier import THINClassifier
 from sklearn_thin._encoder import ExogenousEncoder
 from sklearn_thin._regressor import THINRegressor
+from sklearn_thin._saving import load, save
 from sklearn_thin._version import __version__
 from sklearn_thin.rows.tables import TablePreprocessor
 
@@ -29,4 +31,6 @@ __all__ = [
     "TablePreprocessor",
     "TorchvisionBackbone",
     "__version__",
+    "load",
+    "save",
 ]

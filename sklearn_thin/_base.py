@@ -26,7 +26,7 @@ from sklearn_thin._environment import (
     public,
 )
 from sklearn_thin._network import build_module
-from sklearn_thin._pickling import with_packed
+from sklearn_thin._pickling import KNOWN, with_packed, with_unpacked
 from sklearn_thin._sharing import check_unchanged, identity, shared
 from sklearn_thin._spoilt import warn_if_spoilt
 from sklearn_thin.modules import THINModule
@@ -371,8 +371,11 @@ class BaseNet(
         return adapted_copy(self, *self._tensors(X, exogenous))
 
     def __getstate__(self):
-        packed, state = {}, super().__getstate__()
-        return {name: with_packed(value, packed) for name, value in state.items()}
+        known = KNOWN.get()
+        return with_packed(dict(super().__getstate__()), {} if known is None else known)
+
+    def __setstate__(self, state):
+        super().__setstate__(with_unpacked(state, {}))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -256,15 +256,20 @@ def check_compiler(device):
 # ------------------------------------------------------------------ memory
 
 
+def machine_memory():
+    """Bytes of this machine's memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError):  # Windows
+        return 2**40
+
+
 def check_memory(n_weights, parts):
     """Raise ValueError where `parts` have more weights than the memory of this machine holds.
 
     A training holds four float32 for each weight: itself, its gradient and two moments.
     """
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # Windows
-        memory = 2**40
+    memory = machine_memory()
     if 16 * n_weights > memory:
         n_weights = min(n_weights, 10**99)  # which a float can show
         raise ValueError(

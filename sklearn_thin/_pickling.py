@@ -1,10 +1,12 @@
 """A torch module as a skeleton and NumPy arrays, so that joblib shares its weights.
 
 joblib maps NumPy arrays over 1 MB into the memory of its workers, but pickles torch tensors anew
-for every task. A frozen encoder goes with every candidate of a search.
+for every task. A frozen encoder goes with every candidate of a search. The states of estimators
+describe modules of known layers (:mod:`sklearn_thin._layers`), and pack other modules.
 """
 
 import copy
+from contextvars import ContextVar
 from itertools import chain
 
 import torch
@@ -12,6 +14,11 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from sklearn_thin._environment import own_torch_state
+from sklearn_thin._layers import UnknownLayerError, build, describe
+
+MODULE, DEVICE = "torch.nn.Module", "torch.device"  # keys that mark what a dict stands for
+KNOWN = ContextVar("known", default=None)  # packed modules by id, so that a file holds each once
+TARGET = ContextVar("target", default=None)  # device of loaded nets, in place of their own
 
 
 def pack(module):
@@ -73,21 +80,64 @@ def unpack(skeleton, arrays, device):
 
 
 class Packed:
-    """Stands for a module in a pickle, which gives the module back, on the CPU."""
+    """Stands for a module of unknown layers in a pickle, which gives it back, on the CPU."""
 
-    def __init__(self, module):
+    def __init__(self, module, reason):
         self.module = module
+        self.reason = reason
 
     def __reduce__(self):
         return unpack, (*pack(self.module), torch.device("cpu"))
 
+    def __getstate__(self):
+        raise TypeError(
+            f"{self.reason}. Files without code hold layers of torch.nn.modules, "
+            "torchvision.models and sklearn_thin.modules alone. Build the backbone or the "
+            "predictor of these, or keep the estimator by joblib.dump, whose files can run any "
+            "code when they are loaded"
+        )
 
-def with_packed(value, packed):
-    """The value, with its modules replaced by those of `packed`, one for each; by their ids."""
+
+def packed(module, known=None):
+    """The module as a dict of arrays, strings and numbers, or as a :class:`Packed`."""
+    known = KNOWN.get() if known is None else known
+    if known is not None and id(module) in known:
+        return known[id(module)]
+    try:
+        value = {MODULE: describe(module)}
+    except UnknownLayerError as reason:
+        value = Packed(module, str(reason))
+    return value if known is None else known.setdefault(id(module), value)
+
+
+def unpacked(value, device="cpu"):
+    """The module of :func:`packed`; a pickle gives modules of unknown layers themselves."""
+    return value.to(device) if isinstance(value, nn.Module) else build(value[MODULE], device)
+
+
+def with_packed(value, known):
+    """The value, with its modules replaced by :func:`packed`; `known` are those by their ids."""
     if isinstance(value, nn.Module):
-        return packed.setdefault(id(value), Packed(value))
+        return packed(value, known)
+    if isinstance(value, torch.device):
+        return {DEVICE: str(value)}
     if type(value) in (tuple, list):
-        return type(value)(with_packed(part, packed) for part in value)
+        return type(value)(with_packed(part, known) for part in value)
     if type(value) is dict:
-        return {key: with_packed(part, packed) for key, part in value.items()}
+        return {key: with_packed(part, known) for key, part in value.items()}
     return value
+
+
+def with_unpacked(value, known):
+    """The value before :func:`with_packed`; `known` are its modules, by the ids of their dicts."""
+    if type(value) in (tuple, list):
+        return type(value)(with_unpacked(part, known) for part in value)
+    if type(value) is not dict:
+        return value
+    if value.keys() == {DEVICE}:
+        return torch.device(value[DEVICE])
+    if value.keys() == {MODULE}:
+        if id(value) not in known:
+            known[id(value)] = unpacked(value)
+        return known[id(value)]
+    return {key: with_unpacked(part, known) for key, part in value.items()}

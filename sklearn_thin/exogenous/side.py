@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
 from torch import nn
 
-from sklearn_thin._pickling import pack, unpack
+from sklearn_thin._pickling import packed, unpacked
 from sklearn_thin._sharing import MEMO, Itself, shared
 from sklearn_thin.exogenous.given import Probabilities, given_representations, of_labels
 from sklearn_thin.exogenous.known import GivenVariable, target_column
@@ -28,6 +28,7 @@ from sklearn_thin.rows.arrays import (
 )
 
 MOST_VALUES = 2**23  # of a block of outputs, in predictions
+SCALES = ("centre", "scale")
 OUTPUTS = "the exogenous side's outputs"
 
 
@@ -45,12 +46,16 @@ class ExogenousVariable:
     classes: np.ndarray | None = None  # labels of c, where it has any
 
     def __getstate__(self):
-        return {**vars(self), "head": None if self.head is None else pack(self.head)}
+        scales = {n: None if (t := getattr(self, n)) is None else t.numpy() for n in SCALES}
+        return {**vars(self), **scales, "head": None if self.head is None else packed(self.head)}
 
     def __setstate__(self, state):
         vars(self).update(state)
+        for name in SCALES:
+            if state[name] is not None:
+                setattr(self, name, torch.tensor(state[name]))
         if self.head is not None:
-            self.head = unpack(*self.head, torch.device("cpu"))
+            self.head = unpacked(self.head)
 
     def outputs(self, X, h=None):
         """The gate's input before scaling, (n, classes) or (n, width of h_exo), and c(h_exo).

@@ -43,6 +43,13 @@ class ArrayInput:
         self.range = usual_range(parts[0].x)
         return self, [within(part.x, self.range) for part in parts]
 
+    def __getstate__(self):
+        return {**vars(self), "dtype": None if self.dtype is None else np.dtype(self.dtype).str}
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self.dtype = None if self.dtype is None else np.dtype(self.dtype)
+
 
 @dataclass
 class TransformedInput:

@@ -12,20 +12,16 @@ from skorch.callbacks import PrintLog
 from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sklearn_thin._environment import CASTS, check_device, noting_ctrl_c, torch_seed
-from sklearn_thin._pickling import pack, unpack
+from sklearn_thin._environment import CASTS, noting_ctrl_c, torch_seed
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
 from sklearn_thin.rows.arrays import BLOCK
 from sklearn_thin.training.batches import TensorBatches, batch_bounds
 from sklearn_thin.training.callbacks import EpochBar, RefitMap, early_stopping
 from sklearn_thin.training.capture import CapturedNetStep
+from sklearn_thin.training.state import OF_TRAINING, OPTIMIZERS, OWN, restore, state_of
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 PROGRAMS = 64  # programs that a process compiles; torch computes further ones eagerly
-OWN = "sklearn_thin."  # starts the names of our own callbacks; users' may have any other
-# parameters of a net that hold rows, or that predictions do not need
-OF_TRAINING = ("callbacks", "train_split", "iterator_train__generator", "augmentation")
 BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
 
 
@@ -363,22 +359,10 @@ class THINNet(NeuralNetClassifier):
     # ------------------------------------------------------------------ a pickle
 
     def __getstate__(self):
-        # the optimizer refers to tensors, which are not pickled; nor are programs, or what
-        # `tidy` has not yet removed where a callback pickles
-        names = ("module", "module_", "optimizer_", "criterion", "criterion_", "step_", "schedule_")
-        state = dict.fromkeys((*names, *OF_TRAINING, "good_weights_", "ctrl_c_"))
-        state["callbacks_"] = [cb for cb in self.callbacks_ if not cb[0].startswith(OWN)]
-        return {**vars(self), **state, "packed_module_": pack(self.module_)}
+        return state_of(self)
 
     def __setstate__(self, state):
-        state = dict(state)
-        skeleton, arrays = state.pop("packed_module_")
-        try:
-            device = check_device(state["device"])
-        except ValueError:  # this machine lacks the device of the training
-            device = torch.device("cpu")
-        module = unpack(skeleton, arrays, device)
-        vars(self).update(state, device=str(device), module=module, module_=module)
+        restore(self, state)
 
 
 def record(history, prefix, means, n_batches, *, finite, lr):

@@ -1,0 +1,177 @@
+"""A torch module of known layers as arrays, strings, numbers and dicts, and back.
+
+Nothing of a description is run: its types are looked up in three packages, and its attributes are
+plain values.
+"""
+
+import importlib
+import json
+import re
+
+import numpy as np
+import torch
+from torch import nn
+
+from sklearn_thin._compat import import_torchvision
+from sklearn_thin._environment import own_torch_state
+
+PACKAGES = ("torch.nn.modules", "sklearn_thin.modules", "torchvision.models", "torchvision.ops")
+NAME = re.compile(r"(torch|sklearn_thin|torchvision)(\.[A-Za-z_][A-Za-z0-9_]*)+")
+PLAIN = (type(None), bool, int, float, str)
+# parts of a module that a description has in a form of its own
+OWN = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+
+
+class UnknownLayerError(TypeError):
+    """A module has a layer that a description cannot hold; the message names it."""
+
+
+def describe(module):
+    """A dict of the layers as JSON, of which the last is `module`, and of the tensors they share.
+
+    Raises UnknownLayerError for layers of other packages, hooks, and attributes that are not plain.
+    """
+    tensors, layers = {}, {}
+    _describe(module, "", tensors, layers)
+    arrays = [array for _, array, _ in tensors.values()]
+    text = {"layers": list(layers.values()), "tensors": [kept for *_, kept in tensors.values()]}
+    return {"layers": json.dumps(text), "arrays": arrays}
+
+
+def _describe(layer, name, tensors, layers):
+    """Number of the layer in `layers`, which gets it and its children."""
+    if id(layer) in layers:
+        return layers[id(layer)]["number"]
+    blank = vars(nn.Module())
+    children = {
+        key: None if child is None else _describe(child, f"{name}.{key}", tensors, layers)
+        for key, child in layer._modules.items()
+    }
+    attributes = {}
+    for key, value in vars(layer).items():
+        if key in OWN or key == "_compiled_call_impl":
+            continue
+        if key not in blank or key == "training":
+            attributes[key] = _plain(value, f"{type(layer).__name__} {name.lstrip('.')!r}", key)
+        elif value != blank[key]:
+            raise UnknownLayerError(f"{type(layer).__name__} {name.lstrip('.')!r} has hooks")
+    described = {
+        "type": type_name(type(layer), name),
+        "attributes": attributes,
+        "parameters": {k: _numbered(t, tensors) for k, t in layer._parameters.items()},
+        "buffers": {k: _numbered(t, tensors) for k, t in layer._buffers.items()},
+        "not_persistent": sorted(layer._non_persistent_buffers_set),
+        "children": children,
+        "number": len(layers),
+    }
+    layers[id(layer)] = described
+    return described["number"]
+
+
+def _plain(value, owner, key):
+    """A value for JSON, which has neither tuples nor types of layers."""
+    if type(value) in PLAIN:
+        return value
+    if type(value) is list:
+        return [_plain(part, owner, key) for part in value]
+    if type(value) is tuple:
+        return {"tuple": [_plain(part, owner, key) for part in value]}
+    if type(value) is dict and all(type(name) is str for name in value):
+        return {"dict": {name: _plain(part, owner, key) for name, part in value.items()}}
+    if isinstance(value, type) and issubclass(value, nn.Module):
+        return {"type": type_name(value, key)}
+    raise UnknownLayerError(
+        f"the attribute {key!r} of the layer {owner} is a {type(value).__name__}, no plain value"
+    )
+
+
+def type_name(layer, place):
+    """Full name of the type of a layer."""
+    name = f"{layer.__module__}.{layer.__qualname__}"
+    if not name.startswith(tuple(f"{package}." for package in PACKAGES)):
+        raise UnknownLayerError(f"the layer {place.lstrip('.')!r} is of the custom type {name}")
+    return name
+
+
+def _numbered(tensor, tensors):
+    """Number of the tensor in `tensors`, which gets it; None for None."""
+    if tensor is None:
+        return None
+    if id(tensor) not in tensors:
+        tensors[id(tensor)] = len(tensors), *_array(tensor)
+    return tensors[id(tensor)][0]
+
+
+def _array(tensor):
+    """The array of a tensor; its order in memory, and whether it is trained."""
+    # convolutions are fast by their order; sides of 1 come last, as in torch's own orders
+    order = sorted(
+        range(tensor.dim()), key=lambda d: (tensor.stride(d), tensor.shape[d]), reverse=True
+    )
+    laid_out = tensor.detach().permute(order)
+    try:
+        array = laid_out.cpu().contiguous().numpy()
+    except TypeError as error:
+        raise UnknownLayerError(f"NumPy has no arrays of {tensor.dtype}") from error
+    return array, {"order": order, "grad": tensor.requires_grad}
+
+
+@own_torch_state()
+def build(description, device):
+    """The module of :func:`describe`. Arrays are copied, as joblib's maps are read-only."""
+    arrays, text = description["arrays"], json.loads(description["layers"])
+    if not all(type(array) in (np.ndarray, np.memmap) for array in arrays):
+        raise ValueError("a tensor of the network is no array")
+    pairs = zip(arrays, text["tensors"], strict=True)
+    tensors = [_tensor(array, kept["order"], device) for array, kept in pairs]
+    layers = []
+    for described in text["layers"]:
+        kind = layer_type(described["type"])
+        layer = kind.__new__(kind)
+        nn.Module.__init__(layer)
+        attributes = {k: _from_plain(v) for k, v in described["attributes"].items()}
+        vars(layer).update(attributes)
+        parts = vars(layer)
+        for key, number in described["parameters"].items():
+            weight = None if number is None else tensors[number]
+            if weight is not None and not isinstance(weight, nn.Parameter):
+                grad = text["tensors"][number]["grad"]
+                weight = tensors[number] = nn.Parameter(weight, requires_grad=grad)
+            parts["_parameters"][key] = weight
+        for key, number in described["buffers"].items():
+            parts["_buffers"][key] = None if number is None else tensors[number]
+        for key, number in described["children"].items():
+            parts["_modules"][key] = None if number is None else layers[number]
+        parts["_non_persistent_buffers_set"].update(described["not_persistent"])
+        layers.append(layer)
+    return layers[-1]
+
+
+def _tensor(array, order, device):
+    return torch.tensor(np.asarray(array), device=device).permute(np.argsort(order).tolist())
+
+
+def _from_plain(value):
+    if type(value) is list:
+        return [_from_plain(part) for part in value]
+    if type(value) is not dict:
+        return value
+    ((kind, inner),) = value.items()
+    if kind == "type":
+        return layer_type(inner)
+    if kind == "tuple":
+        return tuple(map(_from_plain, inner))
+    return {name: _from_plain(part) for name, part in inner.items()}
+
+
+def layer_type(name):
+    """The type of a layer by its full name."""
+    if not (NAME.fullmatch(name) and name.startswith(tuple(f"{p}." for p in PACKAGES))):
+        raise ValueError(f"{name!r} is no layer of {', '.join(PACKAGES)}")
+    module, _, kind = name.rpartition(".")
+    if module.startswith("torchvision."):
+        import_torchvision()
+    found = getattr(importlib.import_module(module), kind, None)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f"{name!r} is no type of a layer")
+    return found

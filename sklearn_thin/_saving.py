@@ -106,14 +106,15 @@ def save(estimator, path):
 
     Examples
     --------
-    >>> from tempfile import mkdtemp
+    >>> from tempfile import TemporaryDirectory
     >>> from sklearn.datasets import load_iris
     >>> from sklearn_thin import THINClassifier, load, save
     >>> X, y = load_iris(return_X_y=True)
     >>> clf = THINClassifier(max_epochs=1, random_state=0).fit(X, y)
-    >>> path = mkdtemp() + "/model.thin"
-    >>> save(clf, path)
-    >>> bool((load(path).predict_proba(X) == clf.predict_proba(X)).all())
+    >>> with TemporaryDirectory() as folder:
+    ...     save(clf, folder + "/model.thin")
+    ...     loaded = load(folder + "/model.thin")
+    >>> bool((loaded.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
     path, sio = os.fspath(path), _skops()

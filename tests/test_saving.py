@@ -1,0 +1,418 @@
+"""One file for a fitted estimator: the same bits, whole or not at all, and nothing run."""
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+import torch
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
+from torch import nn
+
+from sklearn_thin import ConvNetBackbone, THINRegressor, _saving, load, save
+from sklearn_thin.dispelling import Alignment
+from sklearn_thin.model_selection import SeedEnsembleClassifier
+from tests.helpers import (
+    FITS_LOGISTIC_REGRESSION,
+    SMALL,
+    drop_last_column,
+    run_python,
+    small,
+    small_encoder,
+    with_known_column,
+)
+
+sio = pytest.importorskip("skops.io")
+
+
+def outputs(estimator, X):
+    """What an estimator predicts, as probabilities where it has them."""
+    return getattr(estimator, "predict_proba", estimator.predict)(X)
+
+
+def assert_same_bits(estimator, X, path):
+    save(estimator, path)
+    loaded = load(path)
+    assert type(loaded) is type(estimator)
+    np.testing.assert_array_equal(outputs(loaded, X), outputs(estimator, X))
+    return loaded
+
+
+def searched(encoder, X, y):
+    """A fitted search over a Pipeline of a ColumnTransformer and a THIN on a frozen encoder."""
+    table = ColumnTransformer([("all", MinMaxScaler(), slice(0, 64))])
+    pipe = Pipeline([("table", table), ("thin", small(FrozenEstimator(encoder)))])
+    grid = {"thin__lr": [1e-2, 1e-3]}
+    return GridSearchCV(pipe, grid, cv=2, scoring="balanced_accuracy").fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def saved(rows, tmp_path_factory, thin):
+    """A file with `thin`, its bytes, and the rows."""
+    path = tmp_path_factory.mktemp("saved") / "model.thin"
+    save(thin, path)
+    return path, path.read_bytes(), rows[0]
+
+
+def signed(archive, **versions):
+    """Bytes of a file around an archive, with a right digest."""
+    header = {"format": 1, "sklearn_thin": "0", "scikit-learn": sklearn.__version__, **versions}
+    rest = json.dumps(header).encode() + b"\n" + archive
+    return _saving.MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
+
+
+def archive_of(content):
+    return content.split(b"\n", 3)[3]
+
+
+def zipped(members, compression=zipfile.ZIP_STORED):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def members_of(content):
+    with zipfile.ZipFile(io.BytesIO(archive_of(content))) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+# ------------------------------------------------------------------ the same bits
+
+
+def test_classifiers_with_and_without_a_frozen_encoder(rows, encoder, thin, tmp_path):
+    X, y, _ = rows
+    assert_same_bits(encoder, X, tmp_path / "a")
+    assert_same_bits(small().fit(X, y), X, tmp_path / "a")
+    loaded = assert_same_bits(thin, X, tmp_path / "a")
+    np.testing.assert_array_equal(loaded.gate_proba(X), thin.gate_proba(X))
+    assert loaded.history_ == thin.history_
+    assert loaded.exogenous.estimator is loaded.exogenous_.estimator
+
+
+def test_a_regressor(rows, encoder, tmp_path):
+    X, y, _ = rows
+    reg = THINRegressor(FrozenEstimator(encoder), backbone=SMALL, max_epochs=1, random_state=0)
+    assert_same_bits(reg.fit(X, y * 1.5), X, tmp_path / "a")
+
+
+def test_a_known_column_and_given_labels(digits, tmp_path):
+    X, y, z = with_known_column(digits), digits.y[:200], digits.z[:200]
+    loaded = assert_same_bits(small(64).fit(X, y), X, tmp_path / "a")
+    assert loaded.predict(X, exogenous="1").shape == (200,)
+    given = small("given").fit(X, y.astype(str), exogenous_target=z)
+    assert_same_bits(given, X, tmp_path / "a")
+
+
+@FITS_LOGISTIC_REGRESSION
+def test_an_exogenous_side_of_scikit_learn(rows, tmp_path):
+    X, y, z = rows
+    clf = small(PCA(4), exogenous_predictor=LogisticRegression(max_iter=9999), gating="layers")
+    assert_same_bits(clf.fit(X, y, exogenous_target=z), X, tmp_path / "a")
+    clf = small([("a", PCA(4))], exogenous_predictor={"a": LogisticRegression(max_iter=9999)})
+    assert_same_bits(clf.fit(X, y, exogenous_target=z), X, tmp_path / "a")
+
+
+@pytest.mark.parametrize("dispelling", ["cosine", "erasure", Alignment(rank=3)])
+def test_dispelling(dispelling, rows, encoder, tmp_path):
+    X, y, z = rows
+    target = {"exogenous_target": z} if dispelling == "erasure" else {}
+    clf = small(FrozenEstimator(encoder), dispelling=dispelling, lam=0.1).fit(X, y, **target)
+    assert_same_bits(clf, X, tmp_path / "a")
+
+
+def test_images_of_any_layout_in_memory(digits, tmp_path):
+    X, y, z = digits.images[:100], digits.y[:100], digits.z[:100]
+    encoder = small_encoder(random_state=0).set_params(backbone=ConvNetBackbone((4,))).fit(X, z)
+    clf = small(FrozenEstimator(encoder), backbone=ConvNetBackbone((4, 4))).fit(X, y)
+    assert_same_bits(clf, X, tmp_path / "a")
+
+
+def test_networks_of_torchs_layers(rows, tmp_path):
+    X, y, _ = rows
+    backbone = nn.Sequential(nn.Linear(64, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Dropout(0.1))
+    clf = small(backbone=backbone, device=torch.device("cpu"), warm_start=True).fit(X, y)
+    loaded = assert_same_bits(clf, X, tmp_path / "a")
+    loaded.fit(X, y)  # the same architecture
+    assert len(loaded.history_) == 4
+
+
+def test_torchvisions_networks(digits, tmp_path):
+    X = np.repeat(np.repeat(np.repeat(digits.images[:4, None], 3, 1), 4, 2), 4, 3)
+    clf = small(backbone="resnet18", max_epochs=1).fit(X, digits.y[:4])
+    assert_same_bits(clf, X, tmp_path / "a")
+
+
+def test_a_search_over_a_pipeline(rows, encoder, tmp_path):
+    X, y, _ = rows
+    loaded = assert_same_bits(searched(encoder, X, y), X, tmp_path / "a")
+    assert loaded.best_params_
+    assert loaded.score(X, y) > 0
+
+
+def test_an_ensemble(rows, encoder, tmp_path):
+    X, y, _ = rows
+    ensemble = SeedEnsembleClassifier(small(FrozenEstimator(encoder)), n_seeds=2, random_state=0)
+    loaded = assert_same_bits(ensemble.fit(X, y), X, tmp_path / "a")
+    first, second = loaded.estimators_
+    assert first.exogenous.estimator is second.exogenous.estimator
+
+
+def test_skops_itself_finds_no_types_but_ours_and_scikit_learns(rows, encoder):
+    archive = sio.dumps(searched(encoder, *rows[:2]))
+    types = sio.get_untrusted_types(data=archive)
+    assert types
+    assert {name.partition(".")[0] for name in types} <= {"sklearn", "sklearn_thin"}
+
+
+def test_the_device_may_be_chosen(thin, rows, saved):
+    loaded = load(saved[0], device="cpu")
+    assert {w.device.type for w in loaded.module_.parameters()} == {"cpu"}
+    with pytest.raises(ValueError, match="device='tpu' is not available"):
+        load(saved[0], device="tpu")
+
+
+def test_a_loaded_estimator_trains_on(rows, saved, thin):
+    X, y, _ = rows
+    loaded = load(saved[0])
+    loaded.partial_fit(X, y)
+    assert len(loaded.history_) == len(thin.history_) + 1
+
+
+# ------------------------------------------------------------------ nothing is run
+
+
+def test_no_pickle_is_read(rows, encoder, tmp_path):
+    X, y, _ = rows
+    search, path, result = searched(encoder, X, y), tmp_path / "a.thin", tmp_path / "proba.npy"
+    save(search, path)
+    np.save(tmp_path / "X.npy", X)
+    script = (
+        "import _pickle, pickle, sys\n"
+        "import numpy as np, torch, joblib\n"
+        "import sklearn_thin\n"
+        "def refuse(*args, **kwargs): raise SystemExit('a pickle is read')\n"
+        "class Refusing(pickle._Unpickler):\n"
+        "    __init__ = load = find_class = refuse\n"
+        "for owner in (pickle, _pickle):\n"
+        "    owner.load = owner.loads = refuse\n"
+        "    owner.Unpickler = Refusing\n"
+        "pickle._Unpickler = Refusing\n"
+        "torch.load = joblib.load = refuse\n"
+        "loaded = sklearn_thin.load(sys.argv[1])\n"
+        "np.save(sys.argv[3], loaded.predict_proba(np.load(sys.argv[2])))\n"
+    )
+    done = run_python("-c", script, path, tmp_path / "X.npy", result)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(np.load(result), search.predict_proba(X), rtol=1e-5, atol=1e-7)
+
+
+class Ran:
+    """Leaves a mark where it is unpickled."""
+
+    marks = []
+
+    def __reduce__(self):
+        return self.marks.append, ("ran",)
+
+
+@pytest.mark.parametrize("dump", [pickle.dump, joblib.dump, torch.save])
+def test_pickles_are_refused(dump, tmp_path):
+    path = tmp_path / "model.pkl"
+    with open(path, "wb") as file:
+        dump(Ran(), file)
+    with pytest.raises(ValueError, match=r"model\.pkl is not loaded: it is no file of"):
+        load(path)
+    assert Ran.marks == []
+
+
+def test_types_of_others_need_a_name(rows, tmp_path):
+    X, y, _ = rows
+    pipe = Pipeline([("f", FunctionTransformer(drop_last_column)), ("thin", small())]).fit(X, y)
+    save(pipe, tmp_path / "a")
+    with pytest.raises(ValueError, match=r"tests\.helpers\.drop_last_column"):
+        load(tmp_path / "a")
+    with pytest.raises(ValueError, match=r"tests\.helpers\.drop_last_column"):
+        load(tmp_path / "a", trusted=["tests.helpers.other"])
+    loaded = load(tmp_path / "a", trusted=["tests.helpers.drop_last_column"])
+    np.testing.assert_array_equal(loaded.predict_proba(X), pipe.predict_proba(X))
+    with pytest.raises(TypeError, match="trusted must be a list"):
+        load(tmp_path / "a", trusted=True)
+
+
+def test_a_layer_names_no_code(saved, tmp_path):
+    members = members_of(saved[1])
+    schema = members["schema.json"]
+    assert schema.count(b"torch.nn.modules.linear.Linear") > 0
+    for name in ("torch.nn.modules.module.importlib", "os.path.system", "sklearn_thin.load"):
+        changed = schema.replace(b"torch.nn.modules.linear.Linear", name.encode())
+        path = tmp_path / "a"
+        path.write_bytes(signed(zipped({**members, "schema.json": changed})))
+        with pytest.raises(ValueError, match=f"{name}' is no"):
+            load(path)
+
+
+class Custom(nn.Linear):
+    """A layer of a user."""
+
+
+@pytest.mark.parametrize(
+    ("backbone", "match"),
+    [
+        (nn.Sequential(Custom(64, 8)), r"custom type tests\.test_saving\.Custom"),
+        (nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(64, 8))), "type"),
+        (lambda shape: nn.Linear(64, 8), "lambda"),
+    ],
+)
+def test_what_a_file_cannot_hold_is_refused_at_once(backbone, match, rows, tmp_path):
+    clf = small(backbone=backbone).fit(*rows[:2])
+    with pytest.raises(TypeError, match=f"THINClassifier cannot be saved.*{match}"):
+        save(clf, tmp_path / "a")
+    assert os.listdir(tmp_path) == []
+
+
+# ------------------------------------------------------------------ broken and hostile files
+
+
+def test_a_flipped_bit_is_refused(saved, tmp_path):
+    content = saved[1]
+    rng, broken = np.random.default_rng(0), tmp_path / "broken.thin"
+    places = [*range(0, 200, 4), *rng.integers(len(content), size=50)]
+    for place in places:
+        changed = bytearray(content)
+        changed[place] ^= 1 << int(rng.integers(8))
+        broken.write_bytes(changed)
+        with pytest.raises(ValueError, match=r"broken\.thin is not loaded"):
+            load(broken)
+
+
+def test_a_truncated_file_is_refused(saved, tmp_path):
+    content = saved[1]
+    broken = tmp_path / "broken.thin"
+    for length in (*range(0, 300, 7), *range(300, len(content), len(content) // 50)):
+        broken.write_bytes(content[:length])
+        with pytest.raises(ValueError, match=r"broken\.thin is not loaded"):
+            load(broken)
+    broken.write_bytes(content + b"\0")
+    with pytest.raises(ValueError, match="SHA-256"):
+        load(broken)
+
+
+def claim(shape):
+    """An .npy file that claims a shape, and has no data."""
+    buffer = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("archive", "match"),
+    [
+        (b"no zip", "not a zip"),
+        (zipped({}), "no schema"),
+        (zipped({"model/schema.json": b"{}"}), "member 'model/schema.json'"),
+        (zipped({"schema.json": b"{}", "../1.npy": b""}), "member '../1.npy'"),
+        (zipped({"schema.json": b"{}", "1.pkl": b""}), "member '1.pkl'"),
+        (zipped({"schema.json": b"0" * 10**6}, zipfile.ZIP_DEFLATED), "declares 1000000 bytes"),
+        (zipped({"schema.json": b"{}"}, zipfile.ZIP_DEFLATED), "compressed"),
+        (zipped({"schema.json": b"{}", "1.npy": claim((10**12,))}), "1.npy declares"),
+        (
+            zipped({"schema.json": b"{}", "1.npz": zipped({"a.npy": claim((10**12,))})}),
+            "a.npy declares",
+        ),
+        (zipped({"schema.json": b"[" * 10**5}), "Recursion|JSON"),
+        (zipped({"schema.json": b"{}"}), "protocol"),
+    ],
+)
+def test_foreign_archives_are_refused(archive, match, tmp_path):
+    path = tmp_path / "hostile.thin"
+    path.write_bytes(signed(archive))
+    with pytest.raises(ValueError, match=f"hostile.thin is not loaded.*({match})"):
+        load(path)
+
+
+@pytest.mark.parametrize("number", [0, 2, None, "1"])
+def test_other_formats_are_refused(number, saved, tmp_path):
+    path = tmp_path / "a.thin"
+    path.write_bytes(signed(archive_of(saved[1]), format=number))
+    with pytest.raises(ValueError, match="format"):
+        load(path)
+
+
+def test_another_version_of_scikit_learn_warns(saved, tmp_path, thin):
+    path = tmp_path / "a.thin"
+    path.write_bytes(signed(archive_of(saved[1]), **{"scikit-learn": "1.2.3"}))
+    with pytest.warns(InconsistentVersionWarning, match=r"THINClassifier from version 1\.2\.3"):
+        loaded = load(path)
+    np.testing.assert_array_equal(loaded.predict_proba(saved[2]), thin.predict_proba(saved[2]))
+
+
+# ------------------------------------------------------------------ whole or not at all
+
+
+def fail(*args):
+    raise OSError("the disk is full")
+
+
+def test_a_failed_save_leaves_the_old_file_alone(saved, thin, tmp_path, monkeypatch):
+    path = tmp_path / "model.thin"
+    path.write_bytes(saved[1])
+    for name in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, fail)
+            with pytest.raises(OSError, match="disk is full"):
+                save(thin, path)
+        assert os.listdir(tmp_path) == ["model.thin"]
+        assert path.read_bytes() == saved[1]
+
+
+def test_a_link_and_the_rights_of_a_file_stay(thin, tmp_path):
+    real, link = tmp_path / "real.thin", tmp_path / "link.thin"
+    real.write_bytes(b"old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    save(thin, link)
+    assert link.is_symlink()
+    assert real.stat().st_mode & 0o777 == 0o640
+    load(real)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
+def test_a_killed_save_leaves_the_old_file_or_the_new(thin, saved, tmp_path):
+    path = tmp_path / "model.thin"
+    path.write_bytes(saved[1])
+    script = (
+        "import sys\n"
+        "import sklearn_thin\n"
+        "estimator = sklearn_thin.load(sys.argv[1])\n"
+        "print('saving', flush=True)\n"
+        "while True:\n"
+        "    sklearn_thin.save(estimator, sys.argv[1])\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", script, path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as child:
+        child.stdout.readline()
+        time.sleep(0.1)
+        child.kill()
+    loaded = load(path)
+    np.testing.assert_array_equal(loaded.predict_proba(saved[2]), thin.predict_proba(saved[2]))

@@ -29,6 +29,7 @@ from torch import nn
 from sklearn_thin import ConvNetBackbone, THINRegressor, _saving, load, save
 from sklearn_thin.dispelling import Alignment
 from sklearn_thin.model_selection import SeedEnsembleClassifier
+from sklearn_thin.training import state
 from tests.helpers import (
     FITS_LOGISTIC_REGRESSION,
     SMALL,
@@ -143,7 +144,10 @@ def test_images_of_any_layout_in_memory(digits, tmp_path):
     X, y, z = digits.images[:100], digits.y[:100], digits.z[:100]
     encoder = small_encoder(random_state=0).set_params(backbone=ConvNetBackbone((4,))).fit(X, z)
     clf = small(FrozenEstimator(encoder), backbone=ConvNetBackbone((4, 4))).fit(X, y)
-    assert_same_bits(clf, X, tmp_path / "a")
+    clf.module_.to(memory_format=torch.channels_last)
+    loaded = assert_same_bits(clf, X, tmp_path / "a")
+    strides = [[w.stride() for w in c.module_.parameters()] for c in (clf, loaded)]
+    assert strides[0] == strides[1]
 
 
 def test_networks_of_torchs_layers(rows, tmp_path):
@@ -151,6 +155,7 @@ def test_networks_of_torchs_layers(rows, tmp_path):
     backbone = nn.Sequential(nn.Linear(64, 8), nn.BatchNorm1d(8), nn.GELU(), nn.Dropout(0.1))
     clf = small(backbone=backbone, device=torch.device("cpu"), warm_start=True).fit(X, y)
     loaded = assert_same_bits(clf, X, tmp_path / "a")
+    assert loaded.device == torch.device("cpu")
     loaded.fit(X, y)  # the same architecture
     assert len(loaded.history_) == 4
 
@@ -183,11 +188,19 @@ def test_skops_itself_finds_no_types_but_ours_and_scikit_learns(rows, encoder):
     assert {name.partition(".")[0] for name in types} <= {"sklearn", "sklearn_thin"}
 
 
-def test_the_device_may_be_chosen(thin, rows, saved):
-    loaded = load(saved[0], device="cpu")
-    assert {w.device.type for w in loaded.module_.parameters()} == {"cpu"}
+def test_the_device_may_be_chosen(saved, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(state, "check_device", lambda d: chosen.append(d) or torch.device("cpu"))
+    load(saved[0], device="cpu")
+    assert chosen == [torch.device("cpu")] * 2  # of the classifier and of its encoder
     with pytest.raises(ValueError, match="device='tpu' is not available"):
         load(saved[0], device="tpu")
+
+
+def test_a_file_holds_each_network_once(saved):
+    members = members_of(saved[1]).values()
+    weights = [data for data in members if len(data) > 1000 and b"'<f4'" in data[:100]]
+    assert len(set(weights)) == len(weights) > 1
 
 
 def test_a_loaded_estimator_trains_on(rows, saved, thin):
@@ -262,11 +275,16 @@ def test_a_layer_names_no_code(saved, tmp_path):
     members = members_of(saved[1])
     schema = members["schema.json"]
     assert schema.count(b"torch.nn.modules.linear.Linear") > 0
-    for name in ("torch.nn.modules.module.importlib", "os.path.system", "sklearn_thin.load"):
+    for name, match in [
+        ("torch.nn.modules.module.importlib", "is no type of a layer"),
+        ("torch.nn.modules.module.Nothing", "is no type of a layer"),
+        ("os.path.system", "is no layer of"),
+        ("sklearn_thin.modules..Linear", "is no layer of"),
+    ]:
         changed = schema.replace(b"torch.nn.modules.linear.Linear", name.encode())
         path = tmp_path / "a"
         path.write_bytes(signed(zipped({**members, "schema.json": changed})))
-        with pytest.raises(ValueError, match=f"{name}' is no"):
+        with pytest.raises(ValueError, match=f"{name}' {match}"):
             load(path)
 
 

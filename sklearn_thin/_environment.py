@@ -16,6 +16,10 @@ from skorch import NeuralNet
 from torch.overrides import TorchFunctionMode
 
 CASTS = {"bf16": torch.bfloat16}  # mixed precision by name
+try:
+    MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # bytes of this machine
+except (AttributeError, ValueError):  # Windows
+    MEMORY = 2**40
 _GENERATORS = threading.RLock()  # guards torch's global generators
 
 
@@ -256,25 +260,16 @@ def check_compiler(device):
 # ------------------------------------------------------------------ memory
 
 
-def machine_memory():
-    """Bytes of this machine's memory."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError):  # Windows
-        return 2**40
-
-
 def check_memory(n_weights, parts):
     """Raise ValueError where `parts` have more weights than the memory of this machine holds.
 
     A training holds four float32 for each weight: itself, its gradient and two moments.
     """
-    memory = machine_memory()
-    if 16 * n_weights > memory:
+    if 16 * n_weights > MEMORY:
         n_weights = min(n_weights, 10**99)  # which a float can show
         raise ValueError(
             f"{parts} make {n_weights / 1e9:.3g} billion weights. Their training needs "
-            f"{16 * n_weights / 1e9:.3g} GB, but this machine has {memory / 1e9:.3g} GB: use "
+            f"{16 * n_weights / 1e9:.3g} GB, but this machine has {MEMORY / 1e9:.3g} GB: use "
             "smaller numbers"
         )
 

@@ -26,7 +26,7 @@ from sklearn import metrics, model_selection
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import all_estimators
 
-from sklearn_thin._environment import check_device, machine_memory
+from sklearn_thin._environment import MEMORY, check_device
 from sklearn_thin._pickling import KNOWN, TARGET
 from sklearn_thin._version import __version__
 
@@ -278,7 +278,7 @@ def read_header(file):
 
 def check_archive(file):
     """Raise ValueError for an archive that skops would not write, or that needs more memory."""
-    room = min(os.fstat(file.fileno()).st_size, machine_memory())
+    room = min(os.fstat(file.fileno()).st_size, MEMORY)
     with ZipFile(file) as archive:
         members = archive.infolist()
         check_members(members, MEMBER, room)
@@ -293,7 +293,7 @@ def check_archive(file):
                     check_array_size(array, member)
             elif member.filename.endswith(".npz"):  # a sparse matrix, which SciPy compresses
                 with ZipFile(io.BytesIO(archive.read(member))) as parts:
-                    check_members(parts.infolist(), re.compile(r"\w+\.npy"), machine_memory())
+                    check_members(parts.infolist(), re.compile(r"\w+\.npy"), MEMORY)
                     for part in parts.infolist():
                         with parts.open(part) as array:
                             check_array_size(array, part)

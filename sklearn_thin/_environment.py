@@ -23,14 +23,18 @@ except (AttributeError, ValueError):  # Windows
 _GENERATORS = threading.RLock()  # guards torch's global generators
 
 
-def _new_lock():
-    """A lock of a forked process, which lacks the thread that may hold the old lock."""
+def _do_without_threads():
+    """Let a forked process work without the threads that it lacks.
+
+    One of them may hold the lock. OpenMP waits for the others as soon as torch uses two.
+    """
     global _GENERATORS
     _GENERATORS = threading.RLock()
+    torch.set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_new_lock)
+    os.register_at_fork(after_in_child=_do_without_threads)
 
 
 # ------------------------------------------------------------------ a public call

@@ -1,4 +1,4 @@
-"""A process that forks while another of its threads fits: neither waits for the other."""
+"""Processes that fork during or after a fit: no side waits for threads of the other."""
 
 import os
 
@@ -81,3 +81,32 @@ def test_a_fork_while_another_thread_fits_does_not_hang():
     done = run_python("-W", "ignore", "-c", SCRIPT)
     names = ["os.fork", "joblib", "DataLoader", "thread", "inside"]
     assert done.stdout.splitlines() == [f"{name} True" for name in names], done.stderr
+
+
+THREADS = """
+import os, signal
+import numpy as np
+import torch
+from sklearn_thin import ExogenousEncoder, THINClassifier, THINRegressor
+
+X = np.random.RandomState(0).rand(2000, 50)
+y = (X[:, 0] > 0.5).astype(int)
+assert torch.get_num_threads() == 2
+kinds = [THINClassifier, THINRegressor, ExogenousEncoder]
+fitted = [kind(max_epochs=1, random_state=0).fit(X, y) for kind in kinds]
+for model in fitted:
+    for call in (lambda: model.predict(X), lambda: model.fit(X, y)):
+        child = os.fork()
+        if not child:
+            signal.alarm(30)  # a hanging child ends by a signal
+            call()
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(torch.get_num_threads())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
+def test_a_fork_after_a_fit_with_two_threads_does_not_hang():
+    done = run_python("-W", "ignore", "-c", THREADS, OMP_NUM_THREADS="2")
+    assert done.stdout.split() == ["0"] * 6 + ["2"], done.stderr

@@ -53,7 +53,7 @@ class ExogenousVariable:
         vars(self).update(state)
         for name in SCALES:
             if state[name] is not None:
-                setattr(self, name, torch.tensor(state[name]))
+                setattr(self, name, torch.from_numpy(np.array(state[name])))  # on no other device
         if self.head is not None:
             self.head = unpacked(self.head)
 

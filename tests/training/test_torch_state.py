@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_thin import ConvNetBackbone, ExogenousEncoder
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
 from sklearn_thin._environment import own_torch_state
 from sklearn_thin.inspection import leakage_score
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
@@ -322,3 +322,15 @@ def test_a_global_setting_of_outputs_changes_no_leakage(probe, container, few):
     expected = leakage_score(few[0], few[2], probe=probe, random_state=0)
     with sklearn.config_context(transform_output=container):
         assert leakage_score(few[0], few[2], probe=probe, random_state=0) == expected
+
+
+@pytest.mark.parametrize("exogenous", [PCA(2), -1], ids=["transformer", "column"])
+def test_a_pickle_of_a_gated_net_loads_in_any_state(state, exogenous):
+    X = np.column_stack([np.random.RandomState(0).rand(60, 4), np.arange(60) % 3])
+    y = (X[:, 0] > 0.5).astype(int)
+    clf = THINClassifier(exogenous, max_epochs=1, random_state=0).fit(X, y)
+    expected = clf.predict_proba(X)
+    with state():
+        copied = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(copied.predict_proba(X), expected)
+    copied.partial_fit(X, y)

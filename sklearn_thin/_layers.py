@@ -130,6 +130,8 @@ def build(description, device):
         layer = kind.__new__(kind)
         nn.Module.__init__(layer)
         attributes = {k: _from_plain(v) for k, v in described["attributes"].items()}
+        if internal := attributes.keys() & vars(layer).keys() - {"training"}:
+            raise ValueError(f"a layer sets {sorted(internal)}")
         vars(layer).update(attributes)
         parts = vars(layer)
         for key, number in described["parameters"].items():

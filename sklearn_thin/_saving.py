@@ -33,6 +33,8 @@ from sklearn_thin._version import __version__
 FORMAT = 1  # of the files that `save` writes; `load` reads this and all before
 MAGIC = b"sklearn_thin.save\n"
 MEMBER = re.compile(r"schema\.json|[0-9a-f-]+\.(npy|npz|bin)")  # skops' names, without folders
+# skops' nodes that repeat others, or whose size no bytes of the archive bound
+UNBOUNDED = {"CachedNode", "RandomGeneratorNode"}
 # types of ours that states hold; a fitted estimator of another type needs `trusted`
 OURS = [
     "sklearn_thin." + name
@@ -287,6 +289,7 @@ def check_archive(file):
             raise ValueError("its archive is compressed, which save does not do")
         if names.count("schema.json") != 1:
             raise ValueError("its archive has no schema.json")
+        check_schema(json.loads(archive.read("schema.json")))
         for member in members:
             if member.filename.endswith(".npy"):
                 with archive.open(member) as array:
@@ -297,6 +300,33 @@ def check_archive(file):
                     for part in parts.infolist():
                         with parts.open(part) as array:
                             check_array_size(array, part)
+
+
+def check_schema(schema):
+    """Raise for nodes that build more than the archive holds.
+
+    skops builds nodes of one id once. Nodes of one id must therefore be alike. A member belongs to
+    one id.
+    """
+    alike, owners, left = {}, {}, [schema]
+    while left:
+        node = left.pop()
+        left += node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
+        if not (isinstance(node, dict) and "__loader__" in node):
+            continue
+        loader, own, content = node["__loader__"], node.get("__id__"), node.get("content")
+        kind = [node.get(key) for key in ("__module__", "__class__", "file", "type")]
+        if loader in UNBOUNDED or kind[:2] == ["numpy", "void"]:
+            raise ValueError(f"its schema has a {loader} of {kind[0]}.{kind[1]}")
+        like = loader, kind, len(content) if isinstance(content, list) else None
+        if own is not None and alike.setdefault(own, like) != like:
+            raise ValueError(f"its schema has two objects of the id {own}")
+        if "file" in node and (not own or owners.setdefault(node["file"], own) != own):
+            raise ValueError(f"its schema has two objects of the member {node['file']}")
+        if loader == "NdArrayNode" and node["type"] == "json":
+            shape = node["shape"]
+            if shape["__loader__"] != "TupleNode" or len(shape["content"]) != 1:
+                raise ValueError("its schema has an array of objects with several dimensions")
 
 
 def check_members(members, pattern, room):

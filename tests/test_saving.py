@@ -288,6 +288,15 @@ def test_a_layer_names_no_code(saved, tmp_path):
             load(path)
 
 
+def test_a_layer_brings_no_hooks(saved, tmp_path):
+    members = members_of(saved[1])
+    members["schema.json"] = members["schema.json"].replace(b"in_features", b"_forward_hooks")
+    path = tmp_path / "a"
+    path.write_bytes(signed(zipped(members)))
+    with pytest.raises(ValueError, match=r"a layer sets \['_forward_hooks'\]"):
+        load(path)
+
+
 class Custom(nn.Linear):
     """A layer of a user."""
 
@@ -373,6 +382,64 @@ def test_other_formats_are_refused(number, saved, tmp_path):
     path = tmp_path / "a.thin"
     path.write_bytes(signed(archive_of(saved[1]), format=number))
     with pytest.raises(ValueError, match="format"):
+        load(path)
+
+
+LIST = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode"}
+TEXT = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": "1"}
+TUPLE = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode"}
+ARRAY = {"__class__": "ndarray", "__module__": "numpy", "__loader__": "NdArrayNode"}
+
+
+def laughs(array):
+    """An array of ten lists of ten lists, six deep, each written once."""
+    lists = TEXT
+    for own in range(1, 7):
+        again = [{**LIST, "__id__": own - 1}] * 9 if own > 1 else [TEXT] * 9
+        lists = {**LIST, "__id__": own, "content": [lists, *again]}
+    shape = {**TUPLE, "content": [TEXT, TEXT]}
+    return {**ARRAY, "type": "json", "content": lists["content"], "shape": shape}
+
+
+def borrowed_shape(array):
+    """The shape of an array looks like (1,), and has the id of another tuple."""
+    two = {**TUPLE, "__id__": "two", "content": [TEXT, TEXT]}
+    shape = {**two, "content": [TEXT]}
+    return {**LIST, "content": [two, {**laughs(array), "shape": shape}]}
+
+
+def one_member_often(array):
+    return {**LIST, "content": [{**array, "__id__": f"again {i}"} for i in range(100)]}
+
+
+def bytes_of_an_integer(array):
+    return {**array, "__class__": "void"}
+
+
+def generator(array):
+    return {**ARRAY, "__class__": "Generator", "__loader__": "RandomGeneratorNode"}
+
+
+@pytest.mark.parametrize(
+    ("attack", "match"),
+    [
+        (laughs, "an array of objects with several dimensions"),
+        (borrowed_shape, "two objects of the id"),
+        (one_member_often, r"two objects of the member \d+.npy"),
+        (bytes_of_an_integer, "NdArrayNode of numpy.void"),
+        (generator, "RandomGeneratorNode"),
+    ],
+)
+def test_a_schema_builds_no_more_than_its_archive_holds(attack, match, saved, tmp_path):
+    members = members_of(saved[1])
+    schema = json.loads(members["schema.json"])
+    name = next(name for name in members if name.endswith(".npy"))
+    array = {**ARRAY, "type": "numpy", "file": name, "__id__": "first"}
+    schema["content"]["content"]["depth"] = attack(array)
+    members["schema.json"] = json.dumps(schema)
+    path = tmp_path / "model.thin"
+    path.write_bytes(signed(zipped(members)))
+    with pytest.raises(ValueError, match=f"is not loaded: its schema has .*{match}"):
         load(path)
 
 

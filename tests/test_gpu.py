@@ -15,7 +15,15 @@ from skorch.callbacks import Callback, EpochScoring, Freezer, GradientNormClippi
 from skorch.dataset import Dataset
 from torch import nn
 
-from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import (
+    ConvNetBackbone,
+    ExogenousEncoder,
+    MLPBackbone,
+    THINClassifier,
+    THINRegressor,
+    load,
+    save,
+)
 from sklearn_thin._environment import torch_seed
 from sklearn_thin.model_selection import StackedGridSearchCV
 from sklearn_thin.modules import MLP, ExpertEnsemble, THINModule, TreeGate
@@ -86,6 +94,8 @@ class LessLam(Callback):
 
 CAPTURED = {
     "no dispelling": {},
+    "experts behind the representation": {"gating": "head"},
+    "hidden levels": {"backbone": MLPBackbone((30,), modulation_dropout=0.5)},
     "cosine": {"lam": 0.1},
     "alignment": {"dispelling": "alignment"},
     "bf16": {"mixed_precision": "bf16"},
@@ -112,6 +122,26 @@ def test_a_captured_step_is_the_eager_step(params, digits, thin, replays):
         np.testing.assert_allclose(ours, theirs, rtol=0.01)
     ours, theirs = (model.predict_proba(digits.X[400:]) for model in (captured, eager))
     np.testing.assert_allclose(ours, theirs, atol=0.02)
+
+
+def with_level(digits):
+    """The digits, with the exogenous class as a last column."""
+    return np.column_stack([digits.X, digits.z]).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", [THINClassifier, THINRegressor])
+def test_a_known_variable_steers_a_captured_step(kind, digits, replays):
+    X = with_level(digits)
+    setting = {"exogenous": [64], "max_epochs": 4, "device": DEVICE, "random_state": 0}
+    eager = kind(**setting).fit(X[:400], digits.y[:400])
+    assert not replays
+    captured = kind(**setting, compile=True).fit(X[:400], digits.y[:400])
+    assert replays
+    ours, theirs = (model.predict(X[400:]) for model in (captured, eager))
+    if kind is THINClassifier:
+        assert np.mean(ours == theirs) > 0.97
+    else:
+        np.testing.assert_allclose(ours, theirs, atol=0.1)
 
 
 def test_a_captured_stack_is_the_stack(digits, thin, replays):
@@ -184,7 +214,7 @@ def test_rows_live_on_the_gpu_where_they_fit(shuffled, free, monkeypatch):
     assert {tensor.device.type for pair in seen for tensor in pair} == {DEVICE}
     for batch, y in seen:
         torch.testing.assert_close(batch.cpu(), x[y.cpu()])
-    assert batches._rows[0]["x"].device.type == (DEVICE if free else "cpu")
+    assert batches.placed[0]["x"].device.type == (DEVICE if free else "cpu")
 
 
 def test_a_model_of_the_gpu_loads_there_again(digits):
@@ -211,6 +241,15 @@ def test_a_model_of_the_gpu_loads_and_predicts_where_there_is_none(digits, tmp_p
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(np.load(result), thin.predict_proba(X), atol=1e-3)
+
+
+def test_a_saved_model_of_the_gpu_loads_on_both_devices(digits, tmp_path):
+    thin, X, path = fit(digits), digits.X[:50], tmp_path / "a.thin"
+    save(thin, path)
+    for device in (DEVICE, "cpu"):
+        arrived = load(path, device=device)
+        assert devices(arrived) == {device}
+        np.testing.assert_allclose(arrived.predict_proba(X), thin.predict_proba(X), atol=1e-3)
 
 
 def test_a_fit_leaves_the_generators_of_gpu_and_cpu_as_they_were(digits):

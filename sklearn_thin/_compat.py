@@ -1,4 +1,6 @@
-"""Differences between the supported versions of scikit-learn and torchvision."""
+"""Differences between the supported versions of scikit-learn, torch and torchvision."""
+
+import inspect
 
 import torch
 
@@ -13,7 +15,15 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
         return method
 
 
-__all__ = ["CallbackSupportMixin", "import_torchvision", "with_callbacks"]
+__all__ = ["CallbackSupportMixin", "compiled", "import_torchvision", "with_callbacks"]
+
+
+def compiled(function, most_programs):
+    """The function, compiled for each shape; some versions limit the number of programs."""
+    options = {"dynamic": False}
+    if "recompile_limit" in inspect.signature(torch.compile).parameters:  # torch 2.6 has none
+        options["recompile_limit"] = most_programs
+    return torch.compile(function, **options)
 
 
 def import_torchvision():

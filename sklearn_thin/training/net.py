@@ -12,6 +12,7 @@ from skorch.callbacks import PrintLog
 from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from sklearn_thin._compat import compiled
 from sklearn_thin._environment import CASTS, noting_ctrl_c, torch_seed
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
@@ -255,8 +256,7 @@ class THINNet(NeuralNetClassifier):
         if torch.device(self.device).type == "cuda":
             return CapturedNetStep(self)
         # fits of equal shapes share a program, for all λ
-        options = {"dynamic": False, "recompile_limit": PROGRAMS}
-        fast = partial(self.step, losses=torch.compile(self.losses, **options))
+        fast = partial(self.step, losses=compiled(self.losses, PROGRAMS))
         return lambda X, y: (fast if len(y) == self.batch_size else self.step)(X, y)
 
     @torch.no_grad()

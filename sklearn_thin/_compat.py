@@ -1,8 +1,11 @@
 """Differences between the supported versions of scikit-learn, torch and torchvision."""
 
+import copy
 import inspect
 
 import torch
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import MaxAbsScaler
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -15,7 +18,41 @@ except ImportError:  # scikit-learn < 1.9 has no callbacks
         return method
 
 
-__all__ = ["CallbackSupportMixin", "compiled", "import_torchvision", "with_callbacks"]
+try:
+    from sklearn.compose._column_transformer import _RemainderColsList as RemainderColumns
+except ImportError:  # removed from scikit-learn
+
+    class RemainderColumns:
+        """Stands in where column transformers hold their columns in plain lists."""
+
+
+# what newer versions of scikit-learn read, and older ones do not have
+ADDED = {
+    SimpleImputer: lambda fitted: {"_fill_dtype": fitted._fit_dtype},
+    MaxAbsScaler: lambda fitted: {"clip": False},
+}
+
+__all__ = [
+    "CallbackSupportMixin",
+    "RemainderColumns",
+    "compiled",
+    "for_newer_versions",
+    "import_torchvision",
+    "with_callbacks",
+]
+
+
+def for_newer_versions(transformer):
+    """The transformer of a type in ADDED, or a copy with the attributes that it lacks."""
+    try:
+        added = ADDED[type(transformer)](transformer)
+    except (AttributeError, KeyError):  # not fitted; a type of a user
+        return transformer
+    if added.keys() <= vars(transformer).keys():
+        return transformer
+    transformer = copy.copy(transformer)
+    vars(transformer).update(added)
+    return transformer
 
 
 def compiled(function, most_programs):

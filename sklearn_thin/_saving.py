@@ -5,36 +5,30 @@ format and the versions, then skops' zip archive: schema.json and arrays, not co
 """
 
 import hashlib
-import io
 import json
-import math
 import os
-import re
 import secrets
 import shutil
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from inspect import isclass, isfunction
 from pathlib import Path
-from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 import sklearn
 import torch
-from sklearn import metrics, model_selection
+from sklearn import feature_selection, metrics, model_selection
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import all_estimators
 
-from sklearn_thin._environment import MEMORY, check_device
-from sklearn_thin._pickling import KNOWN, TARGET
+from sklearn_thin._archive import archive_of, check_archive
+from sklearn_thin._environment import check_device
+from sklearn_thin._pickling import TARGET
 from sklearn_thin._version import __version__
 
 FORMAT = 1  # of the files that `save` writes; `load` reads this and all before
 MAGIC = b"sklearn_thin.save\n"
-MEMBER = re.compile(r"schema\.json|[0-9a-f-]+\.(npy|npz|bin)")  # skops' names, without folders
-# skops' nodes that repeat others, or whose size no bytes of the archive bound
-UNBOUNDED = {"CachedNode", "RandomGeneratorNode"}
 # types of ours that states hold; a fitted estimator of another type needs `trusted`
 OURS = [
     "sklearn_thin." + name
@@ -69,19 +63,42 @@ OURS = [
         "training.net.THINNet",
     )
 ]
-# what fitted searches and column transformers hold beside public estimators
+# ufuncs are in one of two modules, by NumPy's version
+UFUNCS = [name for name, part in vars(np).items() if isinstance(part, np.ufunc)]
+UFUNCS = [f"{m}.{name}" for m in ("numpy", "numpy._core._multiarray_umath") for name in UFUNCS]
+# what fitted searches and transformers hold beside public estimators
 PARTS = [
-    "builtins.frozenset",
+    *(f"builtins.{name}" for name in ("dict", "frozenset", "list", "object", "slice")),
+    "collections.OrderedDict",
+    "collections.defaultdict",
     "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.compose._column_transformer._RemainderColsList",
     "sklearn.compose._column_transformer.make_column_selector",
+    "sklearn.metrics._scorer._CurveScorer",
     "sklearn.metrics._scorer._MultimetricScorer",
     "sklearn.metrics._scorer._PassthroughScorer",
     "sklearn.metrics._scorer._Scorer",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.utils._bunch.Bunch",
     "sklearn.utils._metadata_requests.MetadataRequest",
     "sklearn.utils._metadata_requests.MethodMetadataRequest",
 ]
+# types that select columns; skops trusts those of NumPy that arrays can have
+SIZED = [f"{kind}{bits}" for kind in ("Int", "UInt") for bits in (8, 16, 32, 64)]
+DTYPES = [
+    *(f"numpy.{kind}" for kind in ("character", "flexible", "generic", "inexact", "number")),
+    *(f"numpy.{kind}" for kind in ("floating", "complexfloating", "integer")),
+    *(f"numpy.{kind}" for kind in ("signedinteger", "unsignedinteger")),
+    *(f"pandas.core.dtypes.dtypes.{kind}Dtype" for kind in ("Categorical", "DatetimeTZ")),
+    *(f"pandas.core.arrays.integer.{kind}Dtype" for kind in SIZED),
+    *(f"pandas.core.arrays.floating.Float{bits}Dtype" for bits in (32, 64)),
+    "pandas.core.arrays.boolean.BooleanDtype",
+    "pandas.core.arrays.string_.StringDtype",
+]
+DTYPES += [f"pandas.{name.rpartition('.')[2]}" for name in DTYPES if name.startswith("pandas")]
 
 
 def save(estimator, path):
@@ -119,26 +136,22 @@ def save(estimator, path):
     >>> bool((loaded.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
-    path, sio = os.fspath(path), _skops()
-    token = KNOWN.set({})
+    path, name, sio = os.fspath(path), type(estimator).__name__, _skops()
     try:
-        archive = sio.dumps(estimator)
+        archive = archive_of(estimator)
     except Exception as error:  # of any object's own methods
-        raise TypeError(f"{type(estimator).__name__} cannot be saved: {error}") from error
-    finally:
-        KNOWN.reset(token)
+        raise TypeError(f"{name} cannot be saved: {error}") from error
     try:  # a lambda, for one, is written and does not load
-        with _target("cpu"):
-            sio.loads(archive, trusted=sio.get_untrusted_types(data=archive))
+        _built(archive, "cpu", sio.get_untrusted_types(data=archive.getbuffer()))
     except Exception as error:
-        name = type(estimator).__name__
         raise TypeError(f"{name} cannot be saved, as its file would not load: {error}") from error
     versions = {"format": FORMAT, "sklearn_thin": __version__}
     versions |= {"scikit-learn": sklearn.__version__, "torch": torch.__version__}
     header = json.dumps(versions).encode() + b"\n"
     digest = hashlib.sha256(header)
-    digest.update(archive)
-    write_whole(path, (MAGIC, digest.hexdigest().encode() + b"\n", header, archive))
+    digest.update(archive.getbuffer())
+    start = MAGIC + digest.hexdigest().encode() + b"\n" + header
+    write_whole(path, (start, archive.getbuffer()))
 
 
 def load(path, device=None, trusted=None):
@@ -178,9 +191,7 @@ def load(path, device=None, trusted=None):
     with open(path, "rb") as file:
         try:
             versions = read_header(file)
-            check_archive(file)
-            with _target(device):
-                estimator = sio.load(file, trusted=[*own_types(), *(trusted or ())])
+            estimator = _built(file, device, [*own_types(), *map(_name, trusted or ())])
         except Warning:  # where users make errors of warnings
             raise
         except sio.exceptions.UntrustedTypesFoundException as error:
@@ -207,14 +218,18 @@ def _skops():
     return skops.io
 
 
-@contextmanager
-def _target(device):
-    """Nets that are loaded inside the block are on `device`; None is their own."""
+def _built(file, device, trusted):
+    """The object of an archive of skops; its nets are on `device`, and None is their own."""
+    check_archive(file)
     token = TARGET.set(device)
     try:
-        yield
+        return _skops().load(file, trusted=trusted)
     finally:
         TARGET.reset(token)
+
+
+def _name(kind):
+    return kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
 
 
 @cache
@@ -222,9 +237,16 @@ def own_types():
     """Names of the types that a file may hold: ours, and scikit-learn's public ones."""
     public = [kind for _, kind in all_estimators()]
     public += [v for v in map(vars(model_selection).get, model_selection.__all__) if isclass(v)]
-    public += [v for v in map(vars(metrics).get, metrics.__all__) if isfunction(v)]  # of scorers
-    names = [f"{kind.__module__}.{kind.__qualname__}" for kind in public]
-    return [*OURS, *PARTS, *(name for name in names if name.startswith("sklearn."))]
+    for package in (metrics, feature_selection):  # functions that scorers and selectors hold
+        public += [v for v in map(vars(package).get, package.__all__) if isfunction(v)]
+    names = map(_name, public)
+    return [
+        *OURS,
+        *PARTS,
+        *DTYPES,
+        *UFUNCS,
+        *(name for name in names if name.startswith("sklearn.")),
+    ]
 
 
 # ------------------------------------------------------------------ the file
@@ -276,77 +298,3 @@ def read_header(file):
     if not isinstance(versions.get("scikit-learn"), str):
         raise ValueError("its header has no version of scikit-learn")
     return versions
-
-
-def check_archive(file):
-    """Raise ValueError for an archive that skops would not write, or that needs more memory."""
-    room = min(os.fstat(file.fileno()).st_size, MEMORY)
-    with ZipFile(file) as archive:
-        members = archive.infolist()
-        check_members(members, MEMBER, room)
-        names = [member.filename for member in members]
-        if any(member.compress_type != ZIP_STORED for member in members):
-            raise ValueError("its archive is compressed, which save does not do")
-        if names.count("schema.json") != 1:
-            raise ValueError("its archive has no schema.json")
-        check_schema(json.loads(archive.read("schema.json")))
-        for member in members:
-            if member.filename.endswith(".npy"):
-                with archive.open(member) as array:
-                    check_array_size(array, member)
-            elif member.filename.endswith(".npz"):  # a sparse matrix, which SciPy compresses
-                with ZipFile(io.BytesIO(archive.read(member))) as parts:
-                    check_members(parts.infolist(), re.compile(r"\w+\.npy"), MEMORY)
-                    for part in parts.infolist():
-                        with parts.open(part) as array:
-                            check_array_size(array, part)
-
-
-def check_schema(schema):
-    """Raise for nodes that build more than the archive holds.
-
-    skops builds nodes of one id once. Nodes of one id must therefore be alike. A member belongs to
-    one id.
-    """
-    alike, owners, left = {}, {}, [schema]
-    while left:
-        node = left.pop()
-        left += node.values() if isinstance(node, dict) else node if isinstance(node, list) else []
-        if not (isinstance(node, dict) and "__loader__" in node):
-            continue
-        loader, own, content = node["__loader__"], node.get("__id__"), node.get("content")
-        kind = [node.get(key) for key in ("__module__", "__class__", "file", "type")]
-        if loader in UNBOUNDED or kind[:2] == ["numpy", "void"]:
-            raise ValueError(f"its schema has a {loader} of {kind[0]}.{kind[1]}")
-        like = loader, kind, len(content) if isinstance(content, list) else None
-        if own is not None and alike.setdefault(own, like) != like:
-            raise ValueError(f"its schema has two objects of the id {own}")
-        if "file" in node and (not own or owners.setdefault(node["file"], own) != own):
-            raise ValueError(f"its schema has two objects of the member {node['file']}")
-        if loader == "NdArrayNode" and node["type"] == "json":
-            shape = node["shape"]
-            if shape["__loader__"] != "TupleNode" or len(shape["content"]) != 1:
-                raise ValueError("its schema has an array of objects with several dimensions")
-
-
-def check_members(members, pattern, room):
-    """Raise for members of other names, and for more bytes than there is room for."""
-    names = [member.filename for member in members]
-    other = [name for name in names if not pattern.fullmatch(name)]
-    if other or len(set(names)) < len(names):
-        shown = f"a member {other[0]!r}" if other else "a member twice"
-        raise ValueError(f"its archive has {shown}, which save does not write")
-    declared = sum(member.file_size for member in members)
-    if declared > room:
-        raise ValueError(f"its archive declares {declared} bytes, of which {room} are possible")
-
-
-def check_array_size(array, member):
-    """Raise for an array whose header declares another size than its member has."""
-    version = np.lib.format.read_magic(array)
-    readers = {(1, 0): "read_array_header_1_0", (2, 0): "read_array_header_2_0"}
-    if version not in readers:
-        raise ValueError(f"its array {member.filename} has the version {version}")
-    shape, _, dtype = getattr(np.lib.format, readers[version])(array)
-    if dtype.hasobject or array.tell() + math.prod(shape) * dtype.itemsize != member.file_size:
-        raise ValueError(f"its array {member.filename} declares {shape} of {dtype}, and is another")

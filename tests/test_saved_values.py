@@ -1,0 +1,182 @@
+"""Values, types, custom layers and versions in saved files."""
+
+import json
+import lzma
+import warnings
+from collections import Counter, OrderedDict, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import skops.io as sio
+from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
+
+from sklearn_thin import load, save
+from sklearn_thin._archive import archive_of
+from tests.helpers import FITS_LOGISTIC_REGRESSION, small
+from tests.test_saving import assert_same_bits, members_of
+
+DATA = Path(__file__).parent / "data"
+
+
+def saved_and_loaded(value, path):
+    """The value after a save and a load, as an argument in a transformer."""
+    save(FunctionTransformer(kw_args={"value": value}), path)
+    return load(path).kw_args["value"]
+
+
+# ------------------------------------------------------------------ values
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {False: 1, True: 3},
+        {np.bool_(False): 1},
+        OrderedDict([(True, 1), (False, 2)]),
+        {1: "number", "1": "text"},
+        {np.int64(3): 1, np.float32(0.1): 2, np.str_("a"): 3},
+        {0.1: 1, float("inf"): 2, -1: 3},
+        {None: 0, ("a", 1): {(): 2}},
+        {b"bytes": 1, frozenset({1}): 2, np.datetime64("2020-01-01"): 3},
+        {"outer": [{"inner": ({False: {True: 0}},)}]},
+        defaultdict(list, {0: [1]}),
+        frozenset({1, 2}),
+        {"a", "b"},
+        (1, (), (None, [2])),
+        [object, np.generic, np.integer, pd.CategoricalDtype, pd.Int8Dtype, pd.StringDtype],
+        slice("a", None),
+        slice(np.int64(1), np.int64(3)),
+    ],
+    ids=repr,
+)
+def test_values_are_what_was_saved(value, tmp_path):
+    loaded = saved_and_loaded(value, tmp_path / "a")
+    assert (type(loaded), repr(loaded)) == (type(value), repr(value))
+
+
+def test_weights_of_boolean_classes(rows, tmp_path):
+    weights = {False: 1, True: 3}
+    clf = small(class_weight=weights).fit(rows[0], rows[1] > 0)
+    loaded = assert_same_bits(clf, rows[0], tmp_path / "a")
+    assert loaded.class_weight == weights
+    refitted = loaded.fit(rows[0], rows[1] > 0).predict_proba(rows[0])
+    np.testing.assert_array_equal(refitted, clf.predict_proba(rows[0]))
+
+
+@FITS_LOGISTIC_REGRESSION
+def test_weights_of_classes_in_a_search_and_in_estimators_of_scikit_learn(rows, tmp_path):
+    X, y = rows[0], rows[1] > 0
+    grid = {"class_weight": [{False: 1, True: 3}, {False: 3, True: 1}]}
+    for estimator in (small(), LogisticRegression(max_iter=9999)):
+        search = GridSearchCV(estimator, grid, cv=2).fit(X, y)
+        loaded = assert_same_bits(search, X, tmp_path / "a")
+        assert loaded.param_grid == grid
+        assert loaded.cv_results_["params"] == search.cv_results_["params"]
+        assert loaded.best_params_ == search.best_params_
+        assert loaded.best_estimator_.class_weight == search.best_params_["class_weight"]
+
+
+@pytest.mark.parametrize(
+    ("value", "match"),
+    [
+        (Counter([1, 1]), "a Counter has keys that are no text"),
+        (np.array([["a", 1]], dtype=object), "several dimensions"),
+        (np.random.default_rng(0), "RandomGeneratorNode"),
+        (1j, "complex"),
+    ],
+)
+def test_values_that_would_not_load_are_refused_at_once(value, match, tmp_path):
+    with pytest.raises(TypeError, match=f"FunctionTransformer cannot be saved.*{match}"):
+        save(FunctionTransformer(kw_args={"value": value}), tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_skops_own_files_stay_as_they_are():
+    archive_of(small())
+    transformer = FunctionTransformer(kw_args={"value": {1: 2}})
+    assert sio.get_untrusted_types(data=sio.dumps(transformer)) == []
+    assert sio.loads(sio.dumps(transformer)).kw_args == {"value": {1: 2}}
+
+
+def test_the_schema_has_no_white_space(rows, tmp_path):
+    save(small().fit(*rows[:2]), tmp_path / "a")
+    schema = members_of((tmp_path / "a").read_bytes())["schema.json"]
+    assert len(schema) == len(json.dumps(json.loads(schema), separators=(",", ":")))
+
+
+# ------------------------------------------------------------------ types
+
+
+@pytest.mark.parametrize(
+    "dtype", [object, "number", np.number, np.floating, "category", np.float32]
+)
+def test_columns_by_their_type(dtype, rows, tmp_path):
+    X = pd.DataFrame(rows[0][:, :4]).add_prefix("pixel").astype({"pixel0": np.float32})
+    X["text"] = pd.Series(rows[2].astype(str), dtype=object)
+    X["level"] = pd.Categorical(rows[2])
+    chosen = [("chosen", OrdinalEncoder(), make_column_selector(dtype_include=dtype))]
+    table = ColumnTransformer([*chosen, ("all", StandardScaler(), ["pixel1", "pixel2"])])
+    assert_same_bits(make_pipeline(table, small()).fit(X, rows[1]), X, tmp_path / "a")
+
+
+def test_functions_of_numpy_and_scikit_learn(rows, tmp_path):
+    pipe = make_pipeline(SelectKBest(f_classif, k=9), FunctionTransformer(np.log1p), small())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Features .* are constant|invalid value")
+        assert_same_bits(pipe.fit(*rows[:2]), rows[0], tmp_path / "a")
+
+
+# ------------------------------------------------------------------ versions
+
+
+def kept(name, tmp_path):
+    """The estimator of a file in tests/data."""
+    (tmp_path / "kept.thin").write_bytes(lzma.decompress((DATA / f"{name}.thin.xz").read_bytes()))
+    return load(tmp_path / "kept.thin")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
+def test_format_1_stays_readable(tmp_path):
+    """Written by the first `save`, of a THIN with the known column 0 among three."""
+    clf = kept("format-1", tmp_path)
+    proba = clf.predict_proba([[0, 0.5, -1], [1, 0.5, -1], [2, np.nan, 1e9]])[:, 0]
+    np.testing.assert_allclose(proba, [0.5570231, 0.5484615, 0.7023724], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("version", "proba"),
+    [("1.6.1", [0.66501403, 0.69672894]), ("1.9.1", [0.66501957, 0.69672900])],
+)
+def test_a_pipeline_of_another_version_of_scikit_learn(version, proba, tmp_path):
+    """Written by `save` of a Pipeline of a ColumnTransformer and a THIN on a frozen encoder.
+
+    The ColumnTransformer encodes column 0, imputes columns 1 and 2, and scales the remainder by its
+    maximum. NumPy and skops are the oldest and the newest, as scikit-learn is.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        pipe = kept(f"scikit-learn-{version}", tmp_path)
+    kinds = {warning.category for warning in caught}
+    assert kinds == ({InconsistentVersionWarning} if version != sklearn.__version__ else set())
+    X = np.array([[0, 0.5, -1, 2], [1, np.nan, 1, 0.5]], dtype=np.float32)
+    np.testing.assert_allclose(pipe.predict_proba(X)[:, 1], proba, rtol=0, atol=1e-6)
+    assert pipe["thin"].class_weight == {False: 1, True: 3}
+
+
+def test_a_file_has_what_other_versions_of_scikit_learn_read(rows, tmp_path):
+    """They have no type of lists of columns, and read the type of filled values."""
+    table = ColumnTransformer([("filled", SimpleImputer(), [0, 1])], remainder="passthrough")
+    save(Pipeline([("table", table), ("thin", small())]).fit(*rows[:2]), tmp_path / "a")
+    schema = members_of((tmp_path / "a").read_bytes())["schema.json"]
+    assert b"_RemainderColsList" not in schema
+    assert b'"_fill_dtype"' in schema

@@ -1,6 +1,7 @@
 """Drawn sites: one distribution of X, other relations of X and y, and an oracle that holds."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import kstest
 from sklearn.linear_model import LogisticRegression
@@ -88,17 +89,16 @@ def test_sites_and_types_are_equally_large(make):
 
 @both
 def test_a_frame_has_the_site_as_a_column_of_texts(make):
-    pandas = pytest.importorskip("pandas")
     sites = make(300, n_sites=12, random_state=0)
     framed = make(300, n_sites=12, as_frame=True, random_state=0)
     assert framed.data.columns.tolist() == framed.feature_names
     assert framed.data["site"].tolist() == sites.site_names[sites.site].tolist()
     assert sites.site_names[3] == "site 03"
     np.testing.assert_array_equal(framed.data[sites.feature_names], sites.data)
-    pandas.testing.assert_frame_equal(framed.frame.drop(columns="target"), framed.data)
+    pd.testing.assert_frame_equal(framed.frame.drop(columns="target"), framed.data)
     X, y = make(300, n_sites=12, as_frame=True, return_X_y=True, random_state=0)
-    pandas.testing.assert_frame_equal(X, framed.data)
-    pandas.testing.assert_series_equal(y, framed.target)
+    pd.testing.assert_frame_equal(X, framed.data)
+    pd.testing.assert_series_equal(y, framed.target)
 
 
 @both

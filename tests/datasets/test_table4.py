@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from sklearn_thin._compat import import_torchvision
 from tests.helpers import cells
 
+# joblib warns where a slow or busy disk takes half a second for the arguments of a cached call
 pytestmark = pytest.mark.filterwarnings("ignore:Persisting input arguments")
 BLOCKS = (2, 2, 3, 3, 3)
 PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)  # of convolutions, in torchvision

@@ -1,12 +1,14 @@
 """A torch module of known layers as arrays, strings, numbers and dicts, and back.
 
-Nothing of a description is run: its types are looked up in three packages, and its attributes are
-plain values.
+Nothing of a description is run: its attributes are plain values, and its types are looked up in
+three packages. Types of other packages are parts of the description, so that skops audits them.
 """
 
 import importlib
 import json
 import re
+import sys
+from inspect import isfunction
 
 import numpy as np
 import torch
@@ -16,10 +18,12 @@ from sklearn_thin._compat import import_torchvision
 from sklearn_thin._environment import own_torch_state
 
 PACKAGES = ("torch.nn.modules", "sklearn_thin.modules", "torchvision.models", "torchvision.ops")
+KNOWN_TO_ALL = tuple(f"{package}." for package in PACKAGES)
 NAME = re.compile(r"(torch|sklearn_thin|torchvision)(\.[A-Za-z_][A-Za-z0-9_]*)+")
 PLAIN = (type(None), bool, int, float, str)
 # parts of a module that a description has in a form of its own
 OWN = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+STATE = {"__getstate__", "__setstate__", "__reduce__", "__reduce_ex__"}  # which `build` passes by
 
 
 class UnknownLayerError(TypeError):
@@ -29,22 +33,24 @@ class UnknownLayerError(TypeError):
 def describe(module):
     """A dict of the layers as JSON, of which the last is `module`, and of the tensors they share.
 
-    Raises UnknownLayerError for layers of other packages, hooks, and attributes that are not plain.
+    Types and functions of other packages come beside them. Raises UnknownLayerError for types that
+    are not at the top of a module, hooks, and attributes that are not plain.
     """
-    tensors, layers = {}, {}
-    _describe(module, "", tensors, layers)
+    tensors, layers, types = {}, {}, {}
+    _describe(module, "", tensors, layers, types)
     arrays = [array for _, array, _ in tensors.values()]
     text = {"layers": list(layers.values()), "tensors": [kept for *_, kept in tensors.values()]}
-    return {"layers": json.dumps(text), "arrays": arrays}
+    description = {"layers": json.dumps(text), "arrays": arrays}
+    return {**description, "types": list(types.values())} if types else description
 
 
-def _describe(layer, name, tensors, layers):
+def _describe(layer, name, tensors, layers, types):
     """Number of the layer in `layers`, which gets it and its children."""
     if id(layer) in layers:
         return layers[id(layer)]["number"]
     blank = vars(nn.Module())
     children = {
-        key: None if child is None else _describe(child, f"{name}.{key}", tensors, layers)
+        key: None if child is None else _describe(child, f"{name}.{key}", tensors, layers, types)
         for key, child in layer._modules.items()
     }
     attributes = {}
@@ -52,11 +58,12 @@ def _describe(layer, name, tensors, layers):
         if key in OWN or key == "_compiled_call_impl":
             continue
         if key not in blank or key == "training":
-            attributes[key] = _plain(value, f"{type(layer).__name__} {name.lstrip('.')!r}", key)
+            owner = f"{type(layer).__name__} {name.lstrip('.')!r}"
+            attributes[key] = _plain(value, owner, key, types)
         elif value != blank[key]:
             raise UnknownLayerError(f"{type(layer).__name__} {name.lstrip('.')!r} has hooks")
     described = {
-        "type": type_name(type(layer), name),
+        "type": type_name(type(layer), types),
         "attributes": attributes,
         "parameters": {k: _numbered(t, tensors) for k, t in layer._parameters.items()},
         "buffers": {k: _numbered(t, tensors) for k, t in layer._buffers.items()},
@@ -68,29 +75,47 @@ def _describe(layer, name, tensors, layers):
     return described["number"]
 
 
-def _plain(value, owner, key):
+def _plain(value, owner, key, types):
     """A value for JSON, which has neither tuples nor types of layers."""
     if type(value) in PLAIN:
         return value
     if type(value) is list:
-        return [_plain(part, owner, key) for part in value]
+        return [_plain(part, owner, key, types) for part in value]
     if type(value) is tuple:
-        return {"tuple": [_plain(part, owner, key) for part in value]}
+        return {"tuple": [_plain(part, owner, key, types) for part in value]}
     if type(value) is dict and all(type(name) is str for name in value):
-        return {"dict": {name: _plain(part, owner, key) for name, part in value.items()}}
+        return {"dict": {name: _plain(part, owner, key, types) for name, part in value.items()}}
     if isinstance(value, type) and issubclass(value, nn.Module):
-        return {"type": type_name(value, key)}
+        return {"type": type_name(value, types)}
+    if isfunction(value):
+        return {"function": _custom_name(value, types)}
     raise UnknownLayerError(
         f"the attribute {key!r} of the layer {owner} is a {type(value).__name__}, no plain value"
     )
 
 
-def type_name(layer, place):
-    """Full name of the type of a layer."""
-    name = f"{layer.__module__}.{layer.__qualname__}"
-    if not name.startswith(tuple(f"{package}." for package in PACKAGES)):
-        raise UnknownLayerError(f"the layer {place.lstrip('.')!r} is of the custom type {name}")
+def type_name(layer, types):
+    """Full name of the type of a layer; `types` gets custom types by their names."""
+    name = _full_name(layer)
+    if name.startswith(KNOWN_TO_ALL):
+        return name
+    bases = [b for b in layer.__mro__ if b is not object and not b.__module__.startswith("torch.")]
+    if any(STATE & vars(base).keys() for base in bases):
+        raise UnknownLayerError(f"the layer type {name} pickles in a way of its own")
+    return _custom_name(layer, types)
+
+
+def _custom_name(part, types):
+    """Full name of a type or function of another package, which `types` gets."""
+    name = _full_name(part)
+    if getattr(sys.modules.get(part.__module__), part.__qualname__, None) is not part:
+        raise UnknownLayerError(f"{name} is not at the top of its module")
+    types[name] = part
     return name
+
+
+def _full_name(part):
+    return f"{part.__module__}.{part.__qualname__}"
 
 
 def _numbered(tensor, tensors):
@@ -120,16 +145,19 @@ def _array(tensor):
 def build(description, device):
     """The module of :func:`describe`. Arrays are copied, as joblib's maps are read-only."""
     arrays, text = description["arrays"], json.loads(description["layers"])
+    types = {
+        f"{kind.__module__}.{kind.__qualname__}": kind for kind in description.get("types", ())
+    }
     if not all(type(array) in (np.ndarray, np.memmap) for array in arrays):
         raise ValueError("a tensor of the network is no array")
     pairs = zip(arrays, text["tensors"], strict=True)
     tensors = [_tensor(array, kept["order"], device) for array, kept in pairs]
     layers = []
     for described in text["layers"]:
-        kind = layer_type(described["type"])
+        kind = layer_type(described["type"], types)
         layer = kind.__new__(kind)
         nn.Module.__init__(layer)
-        attributes = {k: _from_plain(v) for k, v in described["attributes"].items()}
+        attributes = {k: _from_plain(v, types) for k, v in described["attributes"].items()}
         if internal := attributes.keys() & vars(layer).keys() - {"training"}:
             raise ValueError(f"a layer sets {sorted(internal)}")
         vars(layer).update(attributes)
@@ -153,27 +181,31 @@ def _tensor(array, order, device):
     return torch.tensor(np.asarray(array), device=device).permute(np.argsort(order).tolist())
 
 
-def _from_plain(value):
+def _from_plain(value, types):
     if type(value) is list:
-        return [_from_plain(part) for part in value]
+        return [_from_plain(part, types) for part in value]
     if type(value) is not dict:
         return value
     ((kind, inner),) = value.items()
     if kind == "type":
-        return layer_type(inner)
+        return layer_type(inner, types)
+    if kind == "function":
+        return types[inner]
     if kind == "tuple":
-        return tuple(map(_from_plain, inner))
-    return {name: _from_plain(part) for name, part in inner.items()}
+        return tuple(_from_plain(part, types) for part in inner)
+    return {name: _from_plain(part, types) for name, part in inner.items()}
 
 
-def layer_type(name):
-    """The type of a layer by its full name."""
-    if not (NAME.fullmatch(name) and name.startswith(tuple(f"{p}." for p in PACKAGES))):
-        raise ValueError(f"{name!r} is no layer of {', '.join(PACKAGES)}")
-    module, _, kind = name.rpartition(".")
-    if module.startswith("torchvision."):
-        import_torchvision()
-    found = getattr(importlib.import_module(module), kind, None)
+def layer_type(name, types):
+    """The type of a layer by its full name; `types` are custom types."""
+    found = types.get(name)
+    if found is None:
+        if not (NAME.fullmatch(name) and name.startswith(KNOWN_TO_ALL)):
+            raise ValueError(f"{name!r} is no layer of {', '.join(PACKAGES)}")
+        module, _, kind = name.rpartition(".")
+        if module.startswith("torchvision."):
+            import_torchvision()
+        found = getattr(importlib.import_module(module), kind, None)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise ValueError(f"{name!r} is no type of a layer")
     return found

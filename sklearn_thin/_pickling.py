@@ -92,9 +92,9 @@ class Packed:
     def __getstate__(self):
         raise TypeError(
             f"{self.reason}. Files without code hold layers of torch.nn.modules, "
-            "torchvision.models and sklearn_thin.modules alone. Build the backbone or the "
-            "predictor of these, or keep the estimator by joblib.dump, whose files can run any "
-            "code when they are loaded"
+            "torchvision.models and sklearn_thin.modules, and custom layers at the top of a module "
+            "whose attributes are plain values. Build the backbone or the predictor of these, or "
+            "keep the estimator by joblib.dump, whose files can run any code when they are loaded"
         )
 
 

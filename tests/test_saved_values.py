@@ -19,6 +19,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
+from torch import nn
+from torch.nn import functional as F
 
 from sklearn_thin import load, save
 from sklearn_thin._archive import archive_of
@@ -51,7 +53,7 @@ def saved_and_loaded(value, path):
         {"outer": [{"inner": ({False: {True: 0}},)}]},
         defaultdict(list, {0: [1]}),
         frozenset({1, 2}),
-        {"a", "b"},
+        {2.5},
         (1, (), (None, [2])),
         [object, np.generic, np.integer, pd.CategoricalDtype, pd.Int8Dtype, pd.StringDtype],
         slice("a", None),
@@ -134,6 +136,95 @@ def test_functions_of_numpy_and_scikit_learn(rows, tmp_path):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Features .* are constant|invalid value")
         assert_same_bits(pipe.fit(*rows[:2]), rows[0], tmp_path / "a")
+
+
+# ------------------------------------------------------------------ custom layers
+
+
+class Own(nn.Linear):
+    """A layer of a user."""
+
+
+class Net(nn.Module):
+    """A network of a user: layers, weights, buffers, a function and plain values of its own."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.first, self.scale = (
+            Own(n, 8),
+            nn.Parameter(nn.init.ones_(nn.Linear(1, 8).weight)[:, 0]),
+        )
+        self.register_buffer("shift", self.scale.detach() / 2)
+        self.activation, self.parts, self.settings = F.relu, (Own, 1), {"p": [0.1, None]}
+
+    def forward(self, x):
+        return self.activation(self.first(x) * self.scale) - self.shift
+
+
+def make_net(shape):
+    """A factory of a user."""
+    return Net(64)
+
+
+NAMES = [f"{__name__}.Net", f"{__name__}.Own", "torch.nn.functional.relu"]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "trusted"),
+    [
+        (Net(64), NAMES),
+        (nn.Sequential(Own(64, 8), nn.ReLU()), NAMES[1:2]),
+        (make_net, [*NAMES, f"{__name__}.make_net"]),
+        (Net(64), [Net, Own, F.relu]),
+    ],
+)
+def test_custom_layers_need_trust(backbone, trusted, rows, tmp_path, monkeypatch):
+    X, y, _ = rows
+    path = tmp_path / "model.thin"
+    clf = small(backbone=backbone).fit(X, y)
+    save(clf, path)
+    for number, missing in enumerate(trusted):
+        others = trusted[:number] + trusted[number + 1 :]
+        name = missing if isinstance(missing, str) else f"{missing.__module__}.{missing.__name__}"
+        with pytest.raises(ValueError, match=rf"model\.thin is not loaded: .*'{name}'.*trusted=\["):
+            load(path, trusted=others)
+    with monkeypatch.context() as patch:
+        patch.setattr(Net, "__init__", None)  # no constructor is called
+        loaded = load(path, trusted=trusted)
+    np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    np.testing.assert_array_equal(loaded.fit(X, y).predict_proba(X), clf.fit(X, y).predict_proba(X))
+
+
+class Stateful(nn.Linear):
+    """A layer that pickles in a way of its own."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.made = [self]
+
+
+def local_layer():
+    class Local(nn.Linear):
+        pass
+
+    return Local(64, 8)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "match"),
+    [
+        (
+            nn.Sequential(Stateful(64, 8)),
+            r"test_saved_values\.Stateful pickles in a way of its own",
+        ),
+        (local_layer(), r"<locals>\.Local is not at the top of its module"),
+    ],
+)
+def test_layers_that_only_a_pickle_holds_are_refused_at_once(backbone, match, rows, tmp_path):
+    clf = small(backbone=backbone).fit(*rows[:2])
+    with pytest.raises(TypeError, match=f"THINClassifier cannot be saved.*{match}"):
+        save(clf, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
 
 
 # ------------------------------------------------------------------ versions

@@ -25,7 +25,8 @@ from torch.nn import functional as F
 from sklearn_thin import load, save
 from sklearn_thin._archive import archive_of
 from tests.helpers import FITS_LOGISTIC_REGRESSION, small
-from tests.test_saving import assert_same_bits, members_of
+from tests.hostile import members_of
+from tests.test_saving import assert_same_bits
 
 DATA = Path(__file__).parent / "data"
 

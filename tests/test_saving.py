@@ -1,20 +1,13 @@
 """One file for a fitted estimator: the same bits, whole or not at all, and nothing run."""
 
-import hashlib
-import io
 import json
 import os
 import pickle
-import signal
-import subprocess
 import sys
-import time
-import zipfile
 
 import joblib
 import numpy as np
 import pytest
-import sklearn
 import skops.io as sio
 import torch
 from sklearn.compose import ColumnTransformer
@@ -27,7 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 from torch import nn
 
-from sklearn_thin import ConvNetBackbone, THINRegressor, _saving, load, save
+from sklearn_thin import ConvNetBackbone, THINRegressor, load, save
 from sklearn_thin.dispelling import Alignment
 from sklearn_thin.model_selection import SeedEnsembleClassifier
 from sklearn_thin.training import state
@@ -40,6 +33,7 @@ from tests.helpers import (
     small_encoder,
     with_known_column,
 )
+from tests.hostile import ARCHIVES, ATTACKS, Ran, archive_of, attacked, members_of, signed, zipped
 
 
 def outputs(estimator, X):
@@ -69,30 +63,6 @@ def saved(rows, tmp_path_factory, thin):
     path = tmp_path_factory.mktemp("saved") / "model.thin"
     save(thin, path)
     return path, path.read_bytes(), rows[0]
-
-
-def signed(archive, **versions):
-    """Bytes of a file around an archive, with a right digest."""
-    header = {"format": 1, "sklearn_thin": "0", "scikit-learn": sklearn.__version__, **versions}
-    rest = json.dumps(header).encode() + b"\n" + archive
-    return _saving.MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest
-
-
-def archive_of(content):
-    return content.split(b"\n", 3)[3]
-
-
-def zipped(members, compression=zipfile.ZIP_STORED):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", compression) as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return buffer.getvalue()
-
-
-def members_of(content):
-    with zipfile.ZipFile(io.BytesIO(archive_of(content))) as archive:
-        return {name: archive.read(name) for name in archive.namelist()}
 
 
 # ------------------------------------------------------------------ the same bits
@@ -221,6 +191,9 @@ def test_no_pickle_is_read(rows, encoder, tmp_path):
         "import _pickle, pickle, sys\n"
         "import numpy as np, torch, joblib\n"
         "import sklearn_thin\n"
+        "def hook(event, args):\n"
+        "    if event == 'pickle.find_class': raise SystemExit(f'a pickle finds {args}')\n"
+        "sys.addaudithook(hook)\n"
         "def refuse(*args, **kwargs): raise SystemExit('a pickle is read')\n"
         "class Refusing(pickle._Unpickler):\n"
         "    __init__ = load = find_class = refuse\n"
@@ -234,16 +207,7 @@ def test_no_pickle_is_read(rows, encoder, tmp_path):
     )
     done = run_python("-c", script, path, tmp_path / "X.npy", result)
     assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose(np.load(result), search.predict_proba(X), rtol=1e-5, atol=1e-7)
-
-
-class Ran:
-    """Leaves a mark where it is unpickled."""
-
-    marks = []
-
-    def __reduce__(self):
-        return self.marks.append, ("ran",)
+    np.testing.assert_array_equal(np.load(result), search.predict_proba(X))
 
 
 @pytest.mark.parametrize("dump", [pickle.dump, joblib.dump, torch.save])
@@ -313,57 +277,7 @@ def test_what_a_file_cannot_hold_is_refused_at_once(backbone, match, rows, tmp_p
 # ------------------------------------------------------------------ broken and hostile files
 
 
-def test_a_flipped_bit_is_refused(saved, tmp_path):
-    content = saved[1]
-    rng, broken = np.random.default_rng(0), tmp_path / "broken.thin"
-    places = [*range(0, 200, 4), *rng.integers(len(content), size=50)]
-    for place in places:
-        changed = bytearray(content)
-        changed[place] ^= 1 << int(rng.integers(8))
-        broken.write_bytes(changed)
-        with pytest.raises(ValueError, match=r"broken\.thin is not loaded"):
-            load(broken)
-
-
-def test_a_truncated_file_is_refused(saved, tmp_path):
-    content = saved[1]
-    broken = tmp_path / "broken.thin"
-    for length in (*range(0, 300, 7), *range(300, len(content), len(content) // 50)):
-        broken.write_bytes(content[:length])
-        with pytest.raises(ValueError, match=r"broken\.thin is not loaded"):
-            load(broken)
-    broken.write_bytes(content + b"\0")
-    with pytest.raises(ValueError, match="SHA-256"):
-        load(broken)
-
-
-def claim(shape):
-    """An .npy file that claims a shape, and has no data."""
-    buffer = io.BytesIO()
-    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(buffer, header)
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("archive", "match"),
-    [
-        (b"no zip", "not a zip"),
-        (zipped({}), "no schema"),
-        (zipped({"model/schema.json": b"{}"}), "member 'model/schema.json'"),
-        (zipped({"schema.json": b"{}", "../1.npy": b""}), "member '../1.npy'"),
-        (zipped({"schema.json": b"{}", "1.pkl": b""}), "member '1.pkl'"),
-        (zipped({"schema.json": b"0" * 10**6}, zipfile.ZIP_DEFLATED), "declares 1000000 bytes"),
-        (zipped({"schema.json": b"{}"}, zipfile.ZIP_DEFLATED), "compressed"),
-        (zipped({"schema.json": b"{}", "1.npy": claim((10**12,))}), "1.npy declares"),
-        (
-            zipped({"schema.json": b"{}", "1.npz": zipped({"a.npy": claim((10**12,))})}),
-            "a.npy declares",
-        ),
-        (zipped({"schema.json": b"[" * 10**5}), "Recursion|JSON"),
-        (zipped({"schema.json": b"{}"}), "protocol"),
-    ],
-)
+@pytest.mark.parametrize(("archive", "match"), ARCHIVES)
 def test_foreign_archives_are_refused(archive, match, tmp_path):
     path = tmp_path / "hostile.thin"
     path.write_bytes(signed(archive))
@@ -379,74 +293,10 @@ def test_other_formats_are_refused(number, saved, tmp_path):
         load(path)
 
 
-LIST = {"__class__": "list", "__module__": "builtins", "__loader__": "ListNode"}
-TEXT = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": "1"}
-TUPLE = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode"}
-ARRAY = {"__class__": "ndarray", "__module__": "numpy", "__loader__": "NdArrayNode"}
-
-
-def laughs(array):
-    """An array of ten lists of ten lists, six deep, each written once."""
-    lists = TEXT
-    for own in range(1, 7):
-        again = [{**LIST, "__id__": own - 1}] * 9 if own > 1 else [TEXT] * 9
-        lists = {**LIST, "__id__": own, "content": [lists, *again]}
-    shape = {**TUPLE, "content": [TEXT, TEXT]}
-    return {**ARRAY, "type": "json", "content": lists["content"], "shape": shape}
-
-
-def borrowed_shape(array):
-    """The shape of an array looks like (1,), and has the id of another tuple."""
-    two = {**TUPLE, "__id__": "two", "content": [TEXT, TEXT]}
-    shape = {**two, "content": [TEXT]}
-    return {**LIST, "content": [two, {**laughs(array), "shape": shape}]}
-
-
-def one_member_often(array):
-    return {**LIST, "content": [{**array, "__id__": f"again {i}"} for i in range(100)]}
-
-
-def bytes_of_an_integer(array):
-    return {**array, "__class__": "void"}
-
-
-def called_function(array):
-    """A function of scikit-learn that a file may hold, with arguments."""
-    name = {"__module__": "sklearn.metrics.pairwise", "__class__": "euclidean_distances"}
-    content = {**TUPLE, "content": [array]}
-    return {**name, "__loader__": "ConstructorFromReduceNode", "content": content}
-
-
-def called_ufunc(array):
-    content = {**called_function(array), "__module__": "numpy", "__class__": "add"}
-    return {**content, "__loader__": "LossNode", "__reduce__": {"args": TEXT}}
-
-
-def generator(array):
-    return {**ARRAY, "__class__": "Generator", "__loader__": "RandomGeneratorNode"}
-
-
-@pytest.mark.parametrize(
-    ("attack", "match"),
-    [
-        (laughs, "an array of objects with several dimensions"),
-        (borrowed_shape, "two objects of the id"),
-        (one_member_often, r"two objects of the member \d+.npy"),
-        (bytes_of_an_integer, "NdArrayNode of numpy.void"),
-        (generator, "RandomGeneratorNode"),
-        (called_function, r"calls sklearn\.metrics\.pairwise\.euclidean_distances"),
-        (called_ufunc, r"calls numpy\.add"),
-    ],
-)
+@pytest.mark.parametrize(("attack", "match"), ATTACKS)
 def test_a_schema_builds_no_more_than_its_archive_holds(attack, match, saved, tmp_path):
-    members = members_of(saved[1])
-    schema = json.loads(members["schema.json"])
-    name = next(name for name in members if name.endswith(".npy"))
-    array = {**ARRAY, "type": "numpy", "file": name, "__id__": "first"}
-    schema["content"]["content"]["depth"] = attack(array)
-    members["schema.json"] = json.dumps(schema)
     path = tmp_path / "model.thin"
-    path.write_bytes(signed(zipped(members)))
+    path.write_bytes(attacked(saved[1], attack))
     with pytest.raises(ValueError, match=f"is not loaded: its schema .*{match}"):
         load(path)
 
@@ -472,22 +322,6 @@ def test_another_version_of_scikit_learn_warns(saved, tmp_path, thin):
 # ------------------------------------------------------------------ whole or not at all
 
 
-def fail(*args):
-    raise OSError("the disk is full")
-
-
-def test_a_failed_save_leaves_the_old_file_alone(saved, thin, tmp_path, monkeypatch):
-    path = tmp_path / "model.thin"
-    path.write_bytes(saved[1])
-    for name in ("fsync", "replace"):
-        with monkeypatch.context() as patch:
-            patch.setattr(os, name, fail)
-            with pytest.raises(OSError, match="disk is full"):
-                save(thin, path)
-        assert os.listdir(tmp_path) == ["model.thin"]
-        assert path.read_bytes() == saved[1]
-
-
 def test_a_link_and_the_rights_of_a_file_stay(thin, tmp_path):
     real, link = tmp_path / "real.thin", tmp_path / "link.thin"
     real.write_bytes(b"old")
@@ -499,23 +333,34 @@ def test_a_link_and_the_rights_of_a_file_stay(thin, tmp_path):
     load(real)
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs POSIX signals")
-def test_a_killed_save_leaves_the_old_file_or_the_new(thin, saved, tmp_path):
+def interrupted(*args):
+    raise KeyboardInterrupt
+
+
+def test_an_interrupted_save_leaves_the_old_file_alone(saved, thin, tmp_path, monkeypatch):
     path = tmp_path / "model.thin"
     path.write_bytes(saved[1])
-    script = (
-        "import sys\n"
-        "import sklearn_thin\n"
-        "estimator = sklearn_thin.load(sys.argv[1])\n"
-        "print('saving', flush=True)\n"
-        "while True:\n"
-        "    sklearn_thin.save(estimator, sys.argv[1])\n"
-    )
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", script, path]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as child:
-        child.stdout.readline()
-        time.sleep(0.1)
-        child.kill()
-    loaded = load(path)
-    np.testing.assert_array_equal(loaded.predict_proba(saved[2]), thin.predict_proba(saved[2]))
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(thin, path)
+    assert os.listdir(tmp_path) == ["model.thin"]
+    assert path.read_bytes() == saved[1]
+
+
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
+
+
+def faults(*arguments):
+    done = run_python("-m", "tests.reliability.saving", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@ON_LINUX
+def test_a_few_faults_of_saving_end_as_promised():
+    faults("--kills", "6", "--flips", "100", "--step", "997")
+
+
+@ON_LINUX
+@pytest.mark.long
+def test_faults_of_saving_end_as_promised():
+    faults()

@@ -4,7 +4,7 @@
 
 prints how many fitted, how many were refused and by which argument, and all faults. The counts
 depend on the number of configurations and on `--seed` alone. Each fault is printed as the Case
-that shows it: `check(Case(...))` repeats it.
+that shows it: `check(Case(...))` repeats it. :mod:`tests.reliability.saving` has saved files.
 """
 
 import argparse
@@ -412,9 +412,3 @@ def main():
     endings, faults = count(args.configurations, jobs=args.jobs, first_seed=args.seed)
     print_counts(endings, faults)
     sys.exit(bool(faults))
-
-
-if __name__ == "__main__":
-    from tests import reliability  # whose functions joblib's workers can import
-
-    reliability.main()

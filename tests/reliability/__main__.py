@@ -1,0 +1,3 @@
+from tests.reliability import main
+
+main()

@@ -83,8 +83,9 @@ def _plain(value, owner, key, types):
         return [_plain(part, owner, key, types) for part in value]
     if type(value) is tuple:
         return {"tuple": [_plain(part, owner, key, types) for part in value]}
-    if type(value) is dict and all(type(name) is str for name in value):
-        return {"dict": {name: _plain(part, owner, key, types) for name, part in value.items()}}
+    if type(value) is dict:
+        pairs = [[_plain(part, owner, key, types) for part in pair] for pair in value.items()]
+        return {"pairs": pairs}
     if isinstance(value, type) and issubclass(value, nn.Module):
         return {"type": type_name(value, types)}
     if isfunction(value):
@@ -191,9 +192,11 @@ def _from_plain(value, types):
         return layer_type(inner, types)
     if kind == "function":
         return types[inner]
+    if kind == "pairs":
+        return {_from_plain(key, types): _from_plain(part, types) for key, part in inner}
     if kind == "tuple":
         return tuple(_from_plain(part, types) for part in inner)
-    return {name: _from_plain(part, types) for name, part in inner.items()}
+    return {name: _from_plain(part, types) for name, part in inner.items()}  # of older files
 
 
 def layer_type(name, types):

@@ -111,15 +111,15 @@ def save(estimator, path):
     ----------
     estimator : estimator
         One of this package, fitted or not, or a Pipeline, a search or another estimator of
-        scikit-learn around it. Networks have layers of `torch.nn.modules`, `torchvision.models`
-        and :mod:`sklearn_thin.modules` alone.
+        scikit-learn around it. Its networks may have custom layers, whose attributes are plain
+        values. Such layers need `trusted` in :func:`load`.
     path : str or path
         The file, by custom with the suffix `.thin`.
 
     Raises
     ------
     TypeError
-        For a part that the file cannot hold, such as a custom layer or a lambda.
+        For a part that the file cannot hold, such as a lambda or a layer with hooks.
     OSError
         If the file cannot be written.
 
@@ -166,8 +166,8 @@ def load(path, device=None, trusted=None):
     device : str or torch.device, default=None
         Device of the networks. None is that of the training, or the CPU where it is missing.
     trusted : list of str or type, default=None
-        Types beside those of this package and of scikit-learn that the file may hold. Their code
-        runs: name types that you know.
+        Types and functions beside those of this package and of scikit-learn that the file may hold,
+        such as custom layers. Their code runs: name types that you know.
 
     Returns
     -------

@@ -156,7 +156,11 @@ class Net(nn.Module):
             nn.Parameter(nn.init.ones_(nn.Linear(1, 8).weight)[:, 0]),
         )
         self.register_buffer("shift", self.scale.detach() / 2)
-        self.activation, self.parts, self.settings = F.relu, (Own, 1), {"p": [0.1, None]}
+        self.activation, self.parts, self.settings = (
+            F.relu,
+            (Own, 1),
+            {"p": [0.1, None], False: (1,)},
+        )
 
     def forward(self, x):
         return self.activation(self.first(x) * self.scale) - self.shift
@@ -192,6 +196,8 @@ def test_custom_layers_need_trust(backbone, trusted, rows, tmp_path, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(Net, "__init__", None)  # no constructor is called
         loaded = load(path, trusted=trusted)
+    nets = [part for part in loaded.module_.modules() if isinstance(part, Net)]
+    assert all(net.settings == {"p": [0.1, None], False: (1,)} for net in nets)
     np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
     np.testing.assert_array_equal(loaded.fit(X, y).predict_proba(X), clf.fit(X, y).predict_proba(X))
 

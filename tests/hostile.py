@@ -41,7 +41,11 @@ class Ran:
     marks = []
 
     def __reduce__(self):
-        return self.marks.append, ("ran",)
+        return leave_mark, ("ran",)
+
+
+def leave_mark(mark):
+    Ran.marks.append(mark)
 
 
 def claim(shape):

@@ -1,6 +1,6 @@
-"""Backbone objects -> torch modules.
+"""The parameters of a network -> a torch module: backbone, gate and experts.
 
-They are estimators only because of `get_params`: a grid search can then tune
+Backbone objects are estimators only because of `get_params`: a grid search can then tune
 `backbone__channels` or `backbone__hidden_layer_sizes`.
 """
 
@@ -9,14 +9,18 @@ import math
 from numbers import Integral, Real
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import Interval
 from torch import nn
 
-from sklearn_thin._environment import check_memory
+from sklearn_thin._environment import check_memory, torch_seed
+from sklearn_thin._pickling import copied
+from sklearn_thin._sharing import shared
 from sklearn_thin._torchvision import check_name, load_network
-from sklearn_thin.modules import MLP, ConvNet, GatedMLP
+from sklearn_thin.modules import MLP, ConvNet, ExpertEnsemble, GatedMLP, THINModule, TreeGate
 
-__all__ = ["ConvNetBackbone", "MLPBackbone", "TorchvisionBackbone"]
+DROPOUT = [Interval(Real, 0, 1, closed="left")]
 
 
 class MLPBackbone(BaseEstimator):
@@ -40,6 +44,8 @@ class MLPBackbone(BaseEstimator):
     MLPBackbone(hidden_layer_sizes=(128, 64))
     """
 
+    _parameter_constraints: dict = {"dropout": DROPOUT, "modulation_dropout": DROPOUT}
+
     def __init__(self, hidden_layer_sizes=(256, 256), dropout=0.0, modulation_dropout=0.0):
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
@@ -47,20 +53,19 @@ class MLPBackbone(BaseEstimator):
 
     def build(self, input_shape):
         """Module for rows of `input_shape`. Images are flattened first."""
+        self._validate_params()
         in_features = math.prod(input_shape)
         widths = _widths(self, "hidden_layer_sizes", in_features, least=0)
-        module = MLP(in_features, widths, self._dropouts()[0])
+        module = MLP(in_features, widths, self.dropout)
         return module if len(input_shape) == 1 else nn.Sequential(nn.Flatten(), module)
 
     def build_gated(self, input_shape, n_experts, gate_features):
         """The same layers, each of `n_experts` maps that the gate mixes."""
+        self._validate_params()
         in_features = math.prod(input_shape)
-        more = {"least": 0, "maps": n_experts}
-        widths = _widths(self, "hidden_layer_sizes", in_features, **more)
-        return GatedMLP(in_features, widths, n_experts, gate_features, *self._dropouts())
-
-    def _dropouts(self):
-        return _dropout(self), _dropout(self, "modulation_dropout")
+        widths = _widths(self, "hidden_layer_sizes", in_features, least=0, maps=n_experts)
+        dropouts = self.dropout, self.modulation_dropout
+        return GatedMLP(in_features, widths, n_experts, gate_features, *dropouts)
 
 
 class ConvNetBackbone(BaseEstimator):
@@ -95,6 +100,8 @@ class ConvNetBackbone(BaseEstimator):
     ConvNetBackbone(channels=(32, 64), image_shape=(28, 28))
     """
 
+    _parameter_constraints: dict = {"dropout": DROPOUT}
+
     def __init__(
         self,
         channels=(16, 16),
@@ -115,21 +122,22 @@ class ConvNetBackbone(BaseEstimator):
         """Module for images of `input_shape`, (channels, height, width)."""
         n_features, widths = self._sizes(input_shape)
         if not widths:
-            return self._stem(input_shape, _dropout(self))
-        hidden = MLP(n_features, widths, _dropout(self))
+            return self._stem(input_shape, self.dropout)
+        hidden = MLP(n_features, widths, self.dropout)
         return nn.Sequential(self._stem(input_shape), hidden)
 
     def build_gated(self, input_shape, n_experts, gate_features):
         """The same network; each linear block has `n_experts` maps that the gate mixes."""
         n_features, widths = self._sizes(input_shape, n_experts)
-        stem = self._stem(input_shape, 0.0 if widths else _dropout(self))
-        return GatedMLP(n_features, widths, n_experts, gate_features, _dropout(self), stem=stem)
+        stem = self._stem(input_shape, 0.0 if widths else self.dropout)
+        return GatedMLP(n_features, widths, n_experts, gate_features, self.dropout, stem=stem)
 
     def _stem(self, input_shape, dropout=0.0):
         return ConvNet(input_shape[0], self.channels, self.kernel_size, self.pool, dropout)
 
     def _sizes(self, input_shape, n_experts=1):
         """Width of the convolutions' output, and widths of the linear blocks, checked."""
+        self._validate_params()
         _check_image(self, input_shape)
         for name in ("kernel_size", "pool"):
             if not _are_positive_ints([getattr(self, name)]):
@@ -145,8 +153,8 @@ class ConvNetBackbone(BaseEstimator):
                 "Use fewer channels or pool=1."
             )
         n_features = channels[-1] * math.prod(side // shrunk for side in input_shape[1:])
-        more = {"least": 0, "maps": n_experts}
-        return n_features, _widths(self, "hidden_layer_sizes", n_features, **more)
+        hidden = _widths(self, "hidden_layer_sizes", n_features, least=0, maps=n_experts)
+        return n_features, hidden
 
 
 class TorchvisionBackbone(BaseEstimator):
@@ -183,6 +191,134 @@ class TorchvisionBackbone(BaseEstimator):
         return load_network(self.name, self.weights)
 
 
+# "auto" for tables with gated layers; both dropouts keep levels of few rows from overfitting
+GATED = MLPBackbone((128, 128), dropout=0.35, modulation_dropout=0.5)
+
+
+def build_module(net, seed, *, gate_input=None, dispels=False):
+    """A THINModule, initialised under `seed`, for an estimator whose rows are read.
+
+    `gate_input` are tensors that the gate reads, (n_samples, width). None is a gate that reads
+    h_endo. `dispels` notes that a variable is dispelled, which gated layers would bring back.
+    """
+    given, layers = (net.backbone, net.module_input_shape_), net.gating == "layers"
+    gate_width = None if gate_input is None else gate_input.shape[1]
+    if net.gating == "auto" and gate_input is not None and not dispels:  # for tables, if it can
+        able = net.backbone == "auto" or hasattr(net.backbone, "build_gated")
+        layers = able and len(net.module_input_shape_) == 1
+    gated = (int(net.n_experts or 2**net.depth), gate_width) if layers else None
+    with torch_seed(seed, torch.device("cpu")):
+        backbone, width = build_backbone(*given, gated)
+        n_experts, units = deal_experts(net, width)
+        gate = TreeGate(gate_width or width, net.depth, n_experts)
+        experts = ExpertEnsemble(width, net.targets_.n_outputs, n_experts, units)
+        return THINModule(backbone, experts, gate, gates_layers=layers)
+
+
+def build_backbone(backbone, input_shape, gated=None):
+    """Build the module of a backbone and measure the width of its output.
+
+    Parameters
+    ----------
+    backbone : {"auto"}, str, specification, Module or callable
+        See `THINClassifier`.
+    input_shape : tuple of int
+        (features,) or (channels, height, width).
+    gated : tuple (n_experts, gate_features) or None, default=None
+        Number of maps that a gate mixes in each layer of the module, and width of the gate's
+        input. None is a module of x alone.
+
+    Returns
+    -------
+    module : Module
+        A new object: a module that the user passes is copied.
+    width : int
+        Number of features of the flattened output.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or a module that does not take inputs of `input_shape`.
+    TypeError
+        For a factory that does not return a module.
+    """
+    module = _resolve(backbone, input_shape, gated)
+    inputs = [torch.zeros(2, *shape) for shape in (input_shape, *((n,) for n in gated or ()))]
+    if not isinstance(module, nn.Module):
+        raise TypeError(
+            f"backbone must give a torch.nn.Module for inputs of shape {input_shape}, "
+            f"got {type(module).__name__} from {backbone!r}"
+        )
+    module = (nn.Sequential(module, nn.Flatten()) if gated is None else module).cpu()
+    try:
+        with torch.no_grad():
+            width = module.eval()(*inputs).shape[1]
+    except (
+        RuntimeError,
+        ValueError,
+        IndexError,
+        TypeError,
+        AssertionError,
+        AttributeError,
+    ) as error:
+        raise ValueError(
+            f"the backbone does not take inputs of shape {input_shape} (one sample of X, "
+            f"behind `endogenous` or `preprocessor`): {error}"
+        ) from error
+    for weight in module.parameters():
+        weight.data = weight.data.clone()  # fused steps need weights without gaps in memory
+    return module, width
+
+
+def backbone_width(backbone, input_shape):
+    """Width of the output of a backbone, which is built for it; a search builds each once."""
+
+    def width():
+        with torch_seed(0, torch.device("cpu")):
+            return build_backbone(backbone, input_shape)[1]
+
+    return shared(("width", backbone, input_shape), width)
+
+
+def deal_experts(net, width):
+    """Number of experts and hidden units of each; raises where memory does not hold them."""
+    n_outputs, hidden = net.targets_.n_outputs, int(net.hidden_units)
+    n_experts = int(net.n_experts or 2**net.depth)
+    units = -(-hidden // n_experts)  # dealt, so that L does not change the size
+    n_weights = n_experts * (units * width + n_outputs * (units or width) + 2**net.depth)
+    check_memory(n_weights, f"{n_experts=} and hidden_units={hidden} for {n_outputs} outputs")
+    return n_experts, units
+
+
+def _resolve(backbone, input_shape, gated):
+    """The module of a backbone; `gated` as in :func:`build_backbone`."""
+    if isinstance(backbone, str) and backbone == "auto":
+        auto = MLPBackbone() if gated is None else GATED
+        backbone = auto if len(input_shape) == 1 else ConvNetBackbone()
+    elif isinstance(backbone, str):
+        backbone = TorchvisionBackbone(backbone)
+    is_class = isinstance(backbone, type)
+    if gated is not None:
+        if hasattr(backbone, "build_gated") and not is_class:
+            return backbone.build_gated(input_shape, *gated)
+        raise ValueError(
+            "gating='layers' needs a backbone whose layers the gate can mix: an MLPBackbone(...), "
+            "a ConvNetBackbone(...), or an object with build_gated(input_shape, n_experts, "
+            "gate_features), which gives a module of (x, g, gate_input) such as "
+            f"sklearn_thin.modules.GatedMLP. Got {backbone!r}; gating='head' takes any backbone"
+        )
+    if isinstance(backbone, nn.Module):
+        return copied(backbone)
+    if not hasattr(backbone, "build"):
+        return backbone(input_shape)
+    if is_class:
+        raise TypeError(f"backbone must be an object, such as {backbone.__name__}(), not its class")
+    return backbone.build(input_shape)
+
+
+# ------------------------------------------------------------------ checks
+
+
 def module_input_shape(backbone, sample_shape):
     """Shape of one input of the backbone, from the shape of one sample of X.
 
@@ -197,13 +333,17 @@ def module_input_shape(backbone, sample_shape):
     tuple of int
         (features,) or (channels, height, width).
     """
-    if getattr(backbone, "image_shape", None) is not None:
-        folded = _checked_image_shape(backbone)
+    if (given := getattr(backbone, "image_shape", None)) is not None:
+        folded = tuple(given) if np.iterable(given) else ()
+        if len(folded) not in (2, 3) or not _are_positive_ints(folded):
+            raise ValueError(
+                f"image_shape of {type(backbone).__name__} must be (height, width) or (channels, "
+                f"height, width), positive ints, got {given!r}"
+            )
         if math.prod(folded) != math.prod(sample_shape):
             raise ValueError(
-                f"image_shape={folded} of the backbone holds "
-                f"{math.prod(folded)} values, but a sample of X has "
-                f"{math.prod(sample_shape)} (shape {tuple(sample_shape)})"
+                f"image_shape={folded} of the backbone holds {math.prod(folded)} values, but a "
+                f"sample of X has {math.prod(sample_shape)} (shape {tuple(sample_shape)})"
             )
         sample_shape = folded
     sample_shape = tuple(int(side) for side in sample_shape)
@@ -226,17 +366,6 @@ def _check_image(backbone, input_shape):
         )
 
 
-def _checked_image_shape(backbone):
-    folded = backbone.image_shape
-    sides = tuple(folded) if np.iterable(folded) else ()
-    if len(sides) not in (2, 3) or not _are_positive_ints(sides):
-        raise ValueError(
-            f"image_shape of {type(backbone).__name__} must be (height, width) or (channels, "
-            f"height, width), positive ints, got {folded!r}"
-        )
-    return sides
-
-
 def _widths(backbone, name, n_inputs, side=None, *, least=1, maps=1):
     """Widths of `least` or more layers; raises where memory does not hold their weights.
 
@@ -257,15 +386,6 @@ def _widths(backbone, name, n_inputs, side=None, *, least=1, maps=1):
     experts = f" and n_experts={maps}" if maps > 1 else ""
     check_memory(n_weights, f"{shown} of {type(backbone).__name__}{experts}")
     return widths
-
-
-def _dropout(backbone, name="dropout"):
-    dropout = getattr(backbone, name)
-    if not (isinstance(dropout, Real) and 0 <= dropout < 1):
-        raise ValueError(
-            f"{name} of {type(backbone).__name__} must be a number in [0, 1), got {dropout!r}"
-        )
-    return dropout
 
 
 def _are_positive_ints(values):

@@ -17,7 +17,7 @@ from skorch.dataset import Dataset as Tensors
 
 from sklearn_thin._adaptation import adapted_copy
 from sklearn_thin._arguments import check_nested
-from sklearn_thin._backbones import module_input_shape
+from sklearn_thin._backbones import build_module, module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import (
     CASTS,
@@ -25,7 +25,6 @@ from sklearn_thin._environment import (
     check_device,
     public,
 )
-from sklearn_thin._network import build_module
 from sklearn_thin._pickling import KNOWN, with_packed, with_unpacked
 from sklearn_thin._sharing import check_unchanged, identity, shared
 from sklearn_thin._spoilt import warn_if_spoilt

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
 from sklearn_thin._arguments import check_nested
-from sklearn_thin._backbones import module_input_shape
+from sklearn_thin._backbones import backbone_width, deal_experts, module_input_shape
 from sklearn_thin._base import COUNT, FLOAT, BaseNet
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import (
@@ -20,7 +20,6 @@ from sklearn_thin._environment import (
     public,
     torch_seed,
 )
-from sklearn_thin._network import backbone_width, deal_experts
 from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off
@@ -254,7 +253,7 @@ class BaseTHIN(BaseNet, _BaseComposition):
     def _check_widths(self, way, variables, rows):
         """Raise for widths that do not suit a setting, before any encoder is trained."""
         own, reads = backbone_width(self.backbone, self.module_input_shape_), []
-        deal_experts(self, own, self.depth, self.n_experts)
+        deal_experts(self, own)
         if self.lam > 0:
             for side in (v.transformer for v in variables if isinstance(v.transformer, BaseNet)):
                 shape = side.sample_shape(rows.raw, rows.target)

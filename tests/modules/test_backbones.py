@@ -12,9 +12,8 @@ from sklearn.base import clone
 from torch import nn
 
 from sklearn_thin import ConvNetBackbone, MLPBackbone, THINClassifier, TorchvisionBackbone
-from sklearn_thin._backbones import module_input_shape
+from sklearn_thin._backbones import build_backbone, module_input_shape
 from sklearn_thin._compat import import_torchvision
-from sklearn_thin._network import build_backbone
 from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures, TreeGate
 
 
@@ -231,7 +230,8 @@ def test_dropout_of_a_specification_reaches_the_network():
 @pytest.mark.parametrize("name", ["dropout", "modulation_dropout"])
 @pytest.mark.parametrize("gated", [None, (2, 3)])
 def test_a_dropout_that_is_no_probability_is_refused_by_name(name, gated):
-    with pytest.raises(ValueError, match=rf"^{name} of MLPBackbone must be .*, got 1\.0"):
+    match = rf"^The '{name}' parameter of MLPBackbone must be .* Got 1\.0"
+    with pytest.raises(ValueError, match=match):
         build_backbone(MLPBackbone((8,), **{name: 1.0}), (4,), gated)
 
 

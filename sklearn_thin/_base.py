@@ -1,6 +1,5 @@
 """BaseNet, one network as an estimator: read -> plan -> train -> keep; inference in blocks."""
 
-from contextlib import nullcontext
 from dataclasses import fields, replace
 from functools import partial
 from numbers import Integral, Real
@@ -19,12 +18,7 @@ from sklearn_thin._adaptation import adapted_copy
 from sklearn_thin._arguments import check_nested
 from sklearn_thin._backbones import build_module, module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
-from sklearn_thin._environment import (
-    CASTS,
-    all_or_nothing,
-    check_device,
-    public,
-)
+from sklearn_thin._environment import CASTS, all_or_nothing, check_device, public
 from sklearn_thin._pickling import KNOWN, with_packed, with_unpacked
 from sklearn_thin._sharing import check_unchanged, identity, shared
 from sklearn_thin._spoilt import warn_if_spoilt
@@ -33,18 +27,13 @@ from sklearn_thin.rows.arrays import (
     as_tensor,
     check_finite,
     infer_rows,
-    naming,
     read_dataset,
+    read_held_out,
+    read_rows,
 )
 from sklearn_thin.rows.columns import as_table
 from sklearn_thin.rows.inputs import ArrayInput, RestInput, TransformedInput
-from sklearn_thin.rows.labels import (
-    check_class_weight,
-    check_weights,
-    encode_groups,
-    row_weights,
-)
-from sklearn_thin.rows.rows import Rows
+from sklearn_thin.rows.labels import check_class_weight, row_weights
 from sklearn_thin.rows.split import hold_out
 from sklearn_thin.rows.tables import TableInput
 from sklearn_thin.training.batches import usual_sizes
@@ -129,9 +118,25 @@ class BaseNet(
 
     # ------------------------------------------------------------------ reading rows
 
-    def _read_parts(self, X, y, seeds, *, warm, **given):
-        """Training rows, and rows held out for early stopping or None, ready for the backbone."""
-        rows, held_out = self._split(X, y, seeds.split, warm=warm, **given)
+    def _read_parts(
+        self, X, y, seeds, *, warm, left_out=(), X_val=None, y_val=None, whole=True, **given
+    ):
+        """Training rows, and rows held out for early stopping or None, ready for the backbone.
+
+        The backbone does not see the columns that are `left_out`.
+        """
+        X, y = read_dataset(X, y, verbose=self.verbose)
+        if not warm:
+            chosen = self._choose_input(X)
+            self.input_ = RestInput(chosen, sorted(set(left_out))) if left_out else chosen
+        rows, held_out = read_rows(self, X, y, self._targets, reset=not warm, **given), None
+        before, self.validation_mask_ = self.validation_mask_ if warm else None, None
+        if X_val is not None or y_val is not None:
+            held_out = read_held_out(self, X_val, y_val, self._targets)
+        elif self.early_stopping and whole:
+            size = _num_samples(X), self.early_stopping, seeds.split
+            how = {"before": before, "goes_on": warm, "targets": self.targets_}
+            rows, held_out, self.validation_mask_ = hold_out(rows, *size, **how)
         parts = [part for part in (rows, held_out) if part is not None]
         labels = self.targets_.fit(parts)
         if warm:
@@ -165,59 +170,6 @@ class BaseNet(
         if given is None or images or getattr(table, "ndim", 2) > 2:
             return ArrayInput(images, clips=given is not None)
         return TableInput()
-
-    def _split(self, X, y, seed, *, warm, X_val=None, y_val=None, whole=True, **given):
-        rows = self._read(X, y, reset=not warm, **given)
-        before, self.validation_mask_ = self.validation_mask_ if warm else None, None
-        if X_val is not None:
-            X_val, y_val = read_dataset(X_val, y_val, verbose=self.verbose)
-        if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val must be passed together, got only one of them")
-        if X_val is not None:
-            return rows, self._read(X_val, y_val, reset=False, part="_val")
-        if not (self.early_stopping and whole):
-            return rows, None
-        how = {"before": before, "goes_on": warm, "targets": self.targets_}
-        size = _num_samples(X), self.early_stopping, seed
-        *parts, self.validation_mask_ = hold_out(rows, *size, **how)
-        return parts
-
-    def _read(
-        self,
-        X,
-        y,
-        *,
-        sample_weight=None,
-        groups=None,
-        target=None,
-        reset=True,
-        left_out=(),
-        part="",
-        **announced,
-    ):
-        """Checked rows; `reset` sets targets, shape and names; `part` ends names in errors.
-
-        The backbone does not see the columns that are `left_out`.
-        """
-        X, y = read_dataset(X, y, verbose=self.verbose)
-        if reset:
-            chosen = self._choose_input(X)
-            self.input_ = RestInput(chosen, sorted(set(left_out))) if left_out else chosen
-        with naming("X_val") if part else nullcontext():
-            x = self.input_.check(X, self, reset=reset)
-        if y is None:
-            name = type(self).__name__
-            raise ValueError(f"{name} requires y to be passed, but the target y is None")
-        given = y, _num_samples(X), None if reset else self.targets_
-        names = {"name": f"y{part}", "rows": f"X{part}"}
-        self.targets_, y = self._targets.read(*given, **names, **announced)
-        groups = None if groups is None else encode_groups(groups, len(y))
-        weight = None if sample_weight is None else check_weights(sample_weight, y)
-        rows = Rows(X, x, y, weight, groups, target, index=np.arange(len(y)))
-        if rows.weight is None or rows.weight.all():
-            return rows
-        # rows of weight zero must not count in BatchNorm's statistics either
-        return rows[np.flatnonzero(rows.weight)]
 
     # ------------------------------------------------------------------ planning
 

@@ -1,20 +1,22 @@
-"""Arrays of rows: read, checked, converted, taken in parts; in a file if they are large."""
+"""Rows: read from what users pass, converted, taken in parts; in a file if they are large."""
 
 import math
 import os
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, fields
 from mmap import mmap
 from tempfile import TemporaryFile, gettempdir
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import _num_samples
 from torch.utils.data import Dataset
 
 from sklearn_thin._sharing import MEMO, Itself, shared
-from sklearn_thin.rows.labels import as_array
+from sklearn_thin.rows.labels import as_array, check_weights, encode_groups
 
 BLOCK = 4096  # rows that are copied or transformed together
 BLOCK_BYTES = 2**24  # bytes that are read together from arrays of other libraries
@@ -105,82 +107,66 @@ def split_item(item, i):
     return x, label
 
 
-def check_rows(X, estimator, array_input, *, reset):
-    """X (n_samples, n_features) or images, as a finite array of float32; uint8 images stay uint8.
+@dataclass
+class Rows:
+    """Rows of X, with the labels and weights of each row."""
 
-    `reset` sets `n_features_in_` and `feature_names_in_` of the estimator, the `shape` of the
-    ArrayInput and, for images, its `dtype`; else X must match them. Its `images` are flattened
-    rows of a 2-D X.
+    raw: Any  # as the user passed them, for the transformers
+    x: np.ndarray | None  # the backbone's input; None until `endogenous` is fitted
+    y: np.ndarray  # class codes, (n,), or numbers, (n, n_outputs)
+    weight: np.ndarray | None = None  # sample weights, (n,)
+    groups: np.ndarray | None = None  # rows that early stopping holds out together, (n,)
+    target: Any = None  # exogenous labels, (n,) or (n, n_exogenous)
+    index: np.ndarray | None = None  # places among all rows of X, (n,)
+
+    def __getitem__(self, index):
+        parts = {f.name: take(getattr(self, f.name), index) for f in fields(self) if f.name != "x"}
+        one = isinstance(self.raw, np.ndarray) and self.x is not None
+        one = one and np.may_share_memory(self.raw, self.x)
+        return Rows(x=parts["raw"] if one else take(self.x, index), **parts)
+
+
+def read_rows(
+    net,
+    X,
+    y,
+    targets,
+    *,
+    sample_weight=None,
+    groups=None,
+    target=None,
+    reset=True,
+    part="",
+    **announced,
+):
+    """Checked Rows of a net, whose `targets` are `Classes` or `Numbers`.
+
+    `reset` sets targets, shape and names of the net; `part` ends names in errors.
     """
-    images = array_input.images
-    keeps_names = hasattr(X, "columns")
-    if not keeps_names and not hasattr(X, "tocsr"):  # check_array rejects sparse X
-        X = np.asarray(X)
-    shape = None
-    if getattr(X, "ndim", 2) > 2:
-        shape, images = X.shape[1:], True
-        if not reset and shape != array_input.shape:
-            raise ValueError(
-                f"X has images of shape {shape}, but {type(estimator).__name__} was fitted "
-                f"on samples of shape {array_input.shape}"
-            )
-        if len(shape) > 3:
-            raise ValueError(
-                "X must have shape (n_samples, n_features), (n_samples, height, width) or "
-                f"(n_samples, channels, height, width), got {X.shape}"
-            )
-    dtype, came = [np.float32, np.uint8] if images else [np.float32], getattr(X, "dtype", None)
-    X = converted(X, dtype)
-    if shape is not None:
-        X = X.reshape(len(X), -1)
-    min_samples = 2 if reset else 1
-    try:
-        X = validate_data(
-            estimator, X, reset=reset, dtype=dtype, order="C", ensure_min_samples=min_samples
-        )
-    except ValueError as error:
-        check_text(X, estimator, error)
-        raise
-    if images:
-        _check_scale(came or X.dtype, X, estimator, array_input, reset=reset)
-    if reset:
-        array_input.shape = X.shape[1:] if shape is None else shape
-    elif shape is None and len(array_input.shape) > 1:
-        raise ValueError(
-            f"X has flattened samples of shape {X.shape[1:]}, but {type(estimator).__name__} "
-            f"was fitted on images of shape {array_input.shape}; reshape X"
-        )
-    return X.reshape(len(X), *array_input.shape)
+    with naming("X_val") if part else nullcontext():
+        x = net.input_.check(X, net, reset=reset)
+    if y is None:
+        name = type(net).__name__
+        raise ValueError(f"{name} requires y to be passed, but the target y is None")
+    given = y, _num_samples(X), None if reset else net.targets_
+    names = {"name": f"y{part}", "rows": f"X{part}"}
+    net.targets_, y = targets.read(*given, **names, **announced)
+    groups = None if groups is None else encode_groups(groups, len(y))
+    weight = None if sample_weight is None else check_weights(sample_weight, y)
+    rows = Rows(X, x, y, weight, groups, target, index=np.arange(len(y)))
+    if weight is None or weight.all():
+        return rows
+    # rows of weight zero must not count in BatchNorm's statistics either
+    return rows[np.flatnonzero(weight)]
 
 
-def check_text(X, estimator, error):
-    """Raise where columns of X hold text, with the way to encode it."""
-    if len(getattr(X, "shape", ())) != 2 or hasattr(X, "tocsr"):
-        return
-    names = X.columns if hasattr(X, "columns") else range(X.shape[1])
-    columns = [np.asarray(_safe_indexing(X, place, axis=1)) for place in range(X.shape[1])]
-    text = [n for n, c in zip(names, columns, strict=True) if any(map(_is_text, c.flat))]
-    if text:
-        encoder = "make_column_transformer((OneHotEncoder(handle_unknown='ignore'), "
-        encoder += f"{text[:4]}), remainder='passthrough')"
-        where = f"in a Pipeline in front of {type(estimator).__name__}"
-        if hasattr(estimator, "endogenous"):
-            where = "as endogenous, the transformer in front of the backbone"
-        raise ValueError(
-            f"X must hold numbers, but its columns {text[:4]} hold text ({error}). Encode them: "
-            f"pass {encoder} {where}"
-        ) from error
-
-
-def _is_text(value):
-    """Whether a value is a string that is no number."""
-    if not isinstance(value, str):
-        return False
-    try:
-        float(value)
-    except ValueError:
-        return True
-    return False
+def read_held_out(net, X_val, y_val, targets):
+    """Checked Rows that the user holds out."""
+    if X_val is not None:
+        X_val, y_val = read_dataset(X_val, y_val, verbose=net.verbose)
+    if X_val is None or y_val is None:
+        raise ValueError("X_val and y_val must be passed together, got only one of them")
+    return read_rows(net, X_val, y_val, targets, reset=False, part="_val")
 
 
 @contextmanager
@@ -190,21 +176,6 @@ def naming(name):
         yield
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
-
-
-def _check_scale(dtype, X, estimator, array_input, *, reset):
-    """Raise where images have another scale than in fit: uint8 alone is divided by 255."""
-    if reset:
-        array_input.dtype = dtype
-    fitted = array_input.dtype
-    if np.uint8 not in (dtype, fitted) or dtype == fitted:
-        return
-    integers = dtype.kind in "iu" and fitted.kind in "iu"
-    if integers or (fitted == np.uint8 and X.max() > 2):  # values a little above 1 may be right
-        raise ValueError(
-            f"X has images of {dtype}, but {type(estimator).__name__} was fitted on {fitted}; "
-            "uint8 alone is divided by 255. Convert X to the type of the fit"
-        )
 
 
 def converted(X, dtypes):
@@ -264,13 +235,6 @@ def take(rows, index):
         part = slice(start, start + BLOCK)
         taken[part] = rows[index[part]]
     return taken
-
-
-def check_transformed(X, name, *, images=False):
-    """Output of the transformer `name` as an array of float32 (uint8 for images)."""
-    X = X.toarray() if hasattr(X, "toarray") else np.asarray(X)
-    dtype = [np.float32, np.uint8] if images or X.ndim > 2 else np.float32
-    return check_array(X, dtype=dtype, order="C", allow_nd=True, input_name=f"{name} output")
 
 
 def infer_rows(function, blocks, n_rows, device, values=0):

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import _safe_indexing
+from sklearn.utils import _safe_indexing, check_array
 from sklearn.utils.validation import validate_data
 
 from sklearn_thin._environment import fit_seeded
-from sklearn_thin.rows.arrays import check_rows, check_transformed
+from sklearn_thin.rows.arrays import converted
 from sklearn_thin.rows.columns import as_table
 from sklearn_thin.rows.images import usual_range, within
 
@@ -32,9 +32,51 @@ class ArrayInput:
     transformer = None
 
     def check(self, X, net, *, reset=False):
-        """X, checked, or None where `transform` makes the input of rows that are checked."""
-        x = check_rows(X, net, self, reset=reset)
-        return x if self.range is None else within(x, self.range)
+        """X as a finite array of float32, or of uint8 images; None if :meth:`transform` makes it.
+
+        `reset` sets the net's number and names of features, the shape and the type; else X must
+        match them.
+        """
+        images = self.images
+        keeps_names = hasattr(X, "columns")
+        if not keeps_names and not hasattr(X, "tocsr"):  # check_array rejects sparse X
+            X = np.asarray(X)
+        shape = None
+        if getattr(X, "ndim", 2) > 2:
+            shape, images = X.shape[1:], True
+            if not reset and shape != self.shape:
+                raise ValueError(
+                    f"X has images of shape {shape}, but {type(net).__name__} was fitted "
+                    f"on samples of shape {self.shape}"
+                )
+            if len(shape) > 3:
+                raise ValueError(
+                    "X must have shape (n_samples, n_features), (n_samples, height, width) or "
+                    f"(n_samples, channels, height, width), got {X.shape}"
+                )
+        dtype, came = [np.float32, np.uint8] if images else [np.float32], getattr(X, "dtype", None)
+        X = converted(X, dtype)
+        if shape is not None:
+            X = X.reshape(len(X), -1)
+        min_samples = 2 if reset else 1
+        try:
+            X = validate_data(
+                net, X, reset=reset, dtype=dtype, order="C", ensure_min_samples=min_samples
+            )
+        except ValueError as error:
+            check_text(X, net, error)
+            raise
+        if images:
+            self._check_scale(came or X.dtype, X, net, reset=reset)
+        if reset:
+            self.shape = X.shape[1:] if shape is None else shape
+        elif shape is None and len(self.shape) > 1:
+            raise ValueError(
+                f"X has flattened samples of shape {X.shape[1:]}, but {type(net).__name__} "
+                f"was fitted on images of shape {self.shape}; reshape X"
+            )
+        X = X.reshape(len(X), *self.shape)
+        return X if self.range is None else within(X, self.range)
 
     def fit(self, parts, labels, seed):
         """The fitted input, and the backbone's input for each part; the first part trains."""
@@ -42,6 +84,20 @@ class ArrayInput:
             return self, [part.x for part in parts]
         self.range = usual_range(parts[0].x)
         return self, [within(part.x, self.range) for part in parts]
+
+    def _check_scale(self, dtype, X, net, *, reset):
+        """Raise where images have another scale than in fit: uint8 alone is divided by 255."""
+        if reset:
+            self.dtype = dtype
+        fitted = self.dtype
+        if np.uint8 not in (dtype, fitted) or dtype == fitted:
+            return
+        integers = dtype.kind in "iu" and fitted.kind in "iu"
+        if integers or (fitted == np.uint8 and X.max() > 2):  # values a little above 1 may be right
+            raise ValueError(
+                f"X has images of {dtype}, but {type(net).__name__} was fitted on {fitted}; "
+                "uint8 alone is divided by 255. Convert X to the type of the fit"
+            )
 
     def __getstate__(self):
         return {**vars(self), "dtype": None if self.dtype is None else np.dtype(self.dtype).str}
@@ -80,7 +136,11 @@ class TransformedInput:
 
     def transform(self, X):
         """The backbone's input for X."""
-        x = check_transformed(self.transformer.transform(X), self.name, images=self.images)
+        x = self.transformer.transform(X)
+        x = x.toarray() if hasattr(x, "toarray") else np.asarray(x)
+        dtype = [np.float32, np.uint8] if self.images or x.ndim > 2 else np.float32
+        how = {"dtype": dtype, "order": "C", "allow_nd": True}
+        x = check_array(x, **how, input_name=f"{self.name} output")
         self.shape = self.shape or x.shape[1:]
         if x.shape[1:] != self.shape:
             raise ValueError(
@@ -137,3 +197,33 @@ class RestInput:
         if hasattr(net, "feature_names_in_"):
             reader.feature_names_in_ = net.feature_names_in_[self.kept]
         return reader
+
+
+def check_text(X, net, error):
+    """Raise where columns of X hold text, with the way to encode it."""
+    if len(getattr(X, "shape", ())) != 2 or hasattr(X, "tocsr"):
+        return
+    names = X.columns if hasattr(X, "columns") else range(X.shape[1])
+    columns = [np.asarray(_safe_indexing(X, place, axis=1)) for place in range(X.shape[1])]
+    text = [n for n, c in zip(names, columns, strict=True) if any(map(_is_text, c.flat))]
+    if text:
+        encoder = "make_column_transformer((OneHotEncoder(handle_unknown='ignore'), "
+        encoder += f"{text[:4]}), remainder='passthrough')"
+        where = f"in a Pipeline in front of {type(net).__name__}"
+        if hasattr(net, "endogenous"):
+            where = "as endogenous, the transformer in front of the backbone"
+        raise ValueError(
+            f"X must hold numbers, but its columns {text[:4]} hold text ({error}). Encode them: "
+            f"pass {encoder} {where}"
+        ) from error
+
+
+def _is_text(value):
+    """Whether a value is a string that is no number."""
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False

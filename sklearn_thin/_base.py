@@ -1,4 +1,7 @@
-"""BaseNet, one network as an estimator: read -> plan -> train -> keep; inference in blocks."""
+"""BaseNet, one network as an estimator: read -> plan -> train -> keep; inference in blocks.
+
+:class:`ClassOutputs` are the outputs of those that classify.
+"""
 
 from dataclasses import fields, replace
 from functools import partial
@@ -7,23 +10,29 @@ from operator import attrgetter
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.frozen import FrozenEstimator
-from sklearn.utils import get_tags
+from scipy.special import softmax
+from sklearn.base import (
+    BaseEstimator,
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+)
+from sklearn.utils import gen_batches, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
-from skorch.dataset import Dataset as Tensors
 
-from sklearn_thin._adaptation import adapted_copy
+from sklearn_thin._adaptation import adapt
 from sklearn_thin._arguments import check_nested
 from sklearn_thin._backbones import build_module, module_input_shape
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import CASTS, all_or_nothing, check_device, public
 from sklearn_thin._pickling import KNOWN, with_packed, with_unpacked
-from sklearn_thin._sharing import check_unchanged, identity, shared
+from sklearn_thin._sharing import check_unchanged, noted, shared
 from sklearn_thin._spoilt import warn_if_spoilt
+from sklearn_thin.exogenous.side import reads_nan
 from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import (
+    BLOCK,
     as_tensor,
     check_finite,
     infer_rows,
@@ -31,18 +40,19 @@ from sklearn_thin.rows.arrays import (
     read_held_out,
     read_rows,
 )
-from sklearn_thin.rows.columns import as_table
-from sklearn_thin.rows.inputs import ArrayInput, RestInput, TransformedInput
-from sklearn_thin.rows.labels import check_class_weight, row_weights
+from sklearn_thin.rows.labels import Classes, agreement, check_class_weight
 from sklearn_thin.rows.split import hold_out
-from sklearn_thin.rows.tables import TableInput
+from sklearn_thin.rows.tables import input_of
 from sklearn_thin.training.batches import usual_sizes
 from sklearn_thin.training.callbacks import SklearnCallbacks, check_callback
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
 
 COUNT = 2**63 - 1  # largest int of torch
+SIZE = Interval(Integral, 2, COUNT, closed="both")  # of a batch, or of held-out rows
 FLOAT = float(np.finfo(np.float32).max)
+LOGITS = {"soft": THINModule.logits, "hard": THINModule.hard_logits}
+CLASS_WEIGHT = {"class_weight": [dict, StrOptions({"balanced"}), None]}
 
 
 class BaseNet(
@@ -63,13 +73,9 @@ class BaseNet(
         "lr": [Interval(Real, 0, FLOAT, closed="right")],
         "lr_schedule": [StrOptions({"cosine", "constant"})],
         "weight_decay": [Interval(Real, 0, FLOAT, closed="both")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 2, COUNT, closed="both")],
+        "batch_size": [StrOptions({"auto"}), SIZE],
         "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, COUNT, closed="both")],
-        "early_stopping": [
-            "boolean",
-            Interval(RealNotInt, 0, 1, closed="neither"),
-            Interval(Integral, 2, COUNT, closed="both"),
-        ],
+        "early_stopping": ["boolean", Interval(RealNotInt, 0, 1, closed="neither"), SIZE],
         "n_iter_no_change": [Interval(Integral, 1, COUNT, closed="both")],
         "callbacks": [list, None],
         "warm_start": ["boolean"],
@@ -116,8 +122,6 @@ class BaseNet(
         self.net_ = net
         return self
 
-    # ------------------------------------------------------------------ reading rows
-
     def _read_parts(
         self, X, y, seeds, *, warm, left_out=(), X_val=None, y_val=None, whole=True, **given
     ):
@@ -127,8 +131,7 @@ class BaseNet(
         """
         X, y = read_dataset(X, y, verbose=self.verbose)
         if not warm:
-            chosen = self._choose_input(X)
-            self.input_ = RestInput(chosen, sorted(set(left_out))) if left_out else chosen
+            self.input_ = input_of(self, X, left_out)
         rows, held_out = read_rows(self, X, y, self._targets, reset=not warm, **given), None
         before, self.validation_mask_ = self.validation_mask_ if warm else None, None
         if X_val is not None or y_val is not None:
@@ -143,33 +146,17 @@ class BaseNet(
             read = self.input_
             inputs = [read.transform(part.raw) if part.x is None else part.x for part in parts]
         else:
-            seed = seeds.exogenous
-            fit = partial(self.input_.fit, parts, labels, seed)
+            fit = partial(self.input_.fit, parts, labels, seeds.exogenous)
             # only fits that hold out the same rows, by equal seeds, may share
             kind = rows.x is None, getattr(self.input_, "left_out", None)
-            key = "input", *kind, self.early_stopping, self.early_stopping and seed
+            key = "input", *kind, self.early_stopping, self.early_stopping and seeds.exogenous
             is_auto = isinstance(getattr(self, self.preprocessing), str)
             self.input_, inputs = shared(key, fit, owner=self) if is_auto else fit()
             self.module_input_shape_ = module_input_shape(self.backbone, self.input_.shape)
-            values = {name: getattr(self, name) for name in self._architecture}
-            self.architecture_ = shared(  # as texts take their time
-                ("architecture", *values.values()),
-                lambda: {name: (identity(v), v, repr(v)) for name, v in values.items()},
-            )
+            self.architecture_ = noted(self, self._architecture)
         for part, x in zip(parts, inputs, strict=True):
             part.x = x
         return rows, held_out
-
-    def _choose_input(self, X):
-        """The unfitted part that makes the backbone's input of X."""
-        given = getattr(self, self.preprocessing)
-        images = getattr(self.backbone, "image_shape", None) is not None  # folded from rows
-        if not (given is None or isinstance(given, str)):
-            return TransformedInput(given, self.preprocessing, images)
-        table = X if isinstance(X, np.ndarray) else as_table(X)
-        if given is None or images or getattr(table, "ndim", 2) > 2:
-            return ArrayInput(images, clips=given is not None)
-        return TableInput()
 
     # ------------------------------------------------------------------ planning
 
@@ -189,17 +176,6 @@ class BaseNet(
 
     _build_module = build_module  # (seed, *, gate_input=None, dispels=False) -> THINModule
 
-    def _dataset(self, rows, *, mean_one=True, **tensors):
-        """Tensors of the rows, or None for None."""
-        if rows is None:
-            return None
-        tensors["x"] = as_tensor(rows.x, self.module_input_shape_)
-        if self.class_weight is not None or rows.weight is not None:
-            classes = None if self.class_weight is None else self.targets_.classes
-            given = self.class_weight, rows.y, classes, rows.weight
-            tensors["weight"] = torch.from_numpy(row_weights(*given, mean_one=mean_one))
-        return Tensors(tensors, torch.from_numpy(rows.y))
-
     def _new_plan(self, module, train, rows, *, settings, seed, before, epochs, **parts):
         """A plan with the parts that all estimators share."""
         norms = any(isinstance(part, torch.nn.BatchNorm1d) for part in module.modules())
@@ -209,22 +185,22 @@ class BaseNet(
                 f"{len(train)} (rows of weight 0 and held-out rows do not count). Pass more "
                 "rows at once, or use a backbone without it and hidden_units=0."
             )
-        built = self.architecture_
         sizes = usual_sizes(train.X["x"].shape, settings.batch_size)
         auto = {name: n for name, n in sizes.items() if getattr(settings, name) == "auto"}
         settings = replace(settings, **auto)
-        followed = epochs is None and getattr(self, "_skl_callbacks", None)
-        follows = self, rows, settings.max_epochs
+        followers = {}
+        if epochs is None and getattr(self, "_skl_callbacks", None):
+            followers["sklearn"] = SklearnCallbacks(self, rows, settings.max_epochs)
         return FitPlan(
             module=module,
             train=train,
             settings=settings,
             seed=seed + (0 if before is None else len(before.history)),
             before=before,
-            architecture=(type(self), *(built[name][0] for name in self._computes)),
+            architecture=(type(self), *(self.architecture_[name][0] for name in self._computes)),
             keeps_optimizer=self.warm_start or epochs is not None,
             callbacks=self.callbacks or [],
-            followers={"sklearn": SklearnCallbacks(*follows)} if followed else {},
+            followers=followers,
             verbose=self.verbose,
             name=type(self).__name__,
             **parts,
@@ -292,34 +268,7 @@ class BaseNet(
         """
         return self._infer(X, THINModule.represent, exogenous)
 
-    @public
-    def adapt(self, X, *, exogenous=None):
-        """A copy for a site that `fit` lacked, adapted to rows without labels.
-
-        Means and variances of batch normalisation become those of X (AdaBN; Li et al., 2016). Those
-        of the training count as 16 rows beside X (Schneider et al., 2020). All weights stay, and so
-        do the exogenous side, the preprocessing and the map of `dispelling`.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Rows of one site, two at least, with classes about as frequent as in `fit`.
-        exogenous : array-like, label or None, default=None
-            As in `predict`.
-
-        Returns
-        -------
-        estimator
-            Another fitted estimator. This estimator stays as it is.
-
-        Raises
-        ------
-        ValueError
-            If the network has no batch normalisation, or X has fewer than two rows.
-        """
-        check_is_fitted(self, "net_")
-        X = read_dataset(X, verbose=self.verbose)[0]
-        return adapted_copy(self, *self._tensors(X, exogenous))
+    adapt = adapt  # in a file of its own
 
     def __getstate__(self):
         known = KNOWN.get()
@@ -337,11 +286,114 @@ class BaseNet(
             inner = get_tags(given).input_tags
             for name in ("allow_nan", "categorical", "string"):
                 setattr(read, name, getattr(inner, name))
-        for item in self.exogenous if isinstance(self.exogenous, list) else [self.exogenous]:
-            side = item[-1] if isinstance(item, tuple) else item
-            side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags
-            has_tags = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
-            read.allow_nan &= not has_tags or get_tags(side).input_tags.allow_nan
+        read.allow_nan &= reads_nan(self.exogenous)
         read.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+
+class ClassOutputs(ClassifierMixin):
+    """scikit-learn's mixin for a net with targets of classes.
+
+    An ensemble overrides `predict_proba` and `decision_function`.
+    """
+
+    _targets = Classes
+
+    @public
+    def score(self, X, y=None, sample_weight=None, *, exogenous=None):
+        """Accuracy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        y : array-like of shape (n_samples,), default=None
+            True labels; None takes those of a torch data set.
+        sample_weight : array-like of shape (n_samples,), default=None
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
+
+        Returns
+        -------
+        float
+        """
+        X, y = read_dataset(X, y, verbose=self.verbose)
+        return agreement(self.classes_, y, self.predict(X, exogenous=exogenous), sample_weight)
+
+    @public
+    def predict_proba(self, X, *, exogenous=None):
+        """Probability of every class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            Labels (n_samples,), or probabilities (n_samples, n_levels), in place of the exogenous
+            variable of X: the prediction if each row had come from there. Several variables have
+            a column each. `exogenous="given"` needs it, or predicts by the gate's prior.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float32
+            Columns in the order of `classes_`.
+        """
+        proba = self._infer(X, LOGITS[self.inference], exogenous)
+        with np.errstate(over="ignore"):  # of differences, whose exponentials are 0 anyway
+            for rows in gen_batches(len(proba), BLOCK):  # softmax makes several copies
+                proba[rows] = softmax(proba[rows], axis=1)
+        return proba
+
+    @public
+    def decision_function(self, X, *, exogenous=None):
+        """Logits of the classes; their difference for two classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes; float32
+        """
+        logits = self._infer(X, LOGITS[self.inference], exogenous)
+        if logits.shape[1] != 2:
+            return logits
+        difference = logits[:, 1].astype(float) - logits[:, 0]
+        return np.clip(difference, -FLOAT, FLOAT).astype(np.float32)
+
+    @public
+    def predict_log_proba(self, X, *, exogenous=None):
+        """Logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X, exogenous=exogenous))
+
+    @public
+    def predict(self, X, *, exogenous=None):
+        """Most probable class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As in `predict_proba`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels as they were passed to `fit`.
+        """
+        check_is_fitted(self)
+        return self.classes_[self.predict_proba(X, exogenous=exogenous).argmax(1)]

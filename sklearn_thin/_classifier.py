@@ -2,8 +2,8 @@
 
 from operator import attrgetter
 
+from sklearn_thin._base import CLASS_WEIGHT, ClassOutputs
 from sklearn_thin._environment import public
-from sklearn_thin._outputs import CLASS_WEIGHT, ClassOutputs
 from sklearn_thin._thin import BaseTHIN
 
 

@@ -7,14 +7,14 @@ from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import HasMethods, StrOptions
 
-from sklearn_thin._base import BaseNet
+from sklearn_thin._base import CLASS_WEIGHT, BaseNet, ClassOutputs
 from sklearn_thin._compat import with_callbacks
 from sklearn_thin._environment import draw_seeds, fit_seeded, public, shown_without
-from sklearn_thin._outputs import CLASS_WEIGHT, ClassOutputs
 from sklearn_thin._pickling import copied
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.rows.arrays import take
 from sklearn_thin.rows.columns import as_table
+from sklearn_thin.rows.tables import input_of
 
 
 class ExogenousEncoder(ClassOutputs, BaseNet):
@@ -224,7 +224,7 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
         tuple of int
         """
         X = as_table(X)
-        transformer = self._choose_input(X).transformer
+        transformer = input_of(self, X).transformer
         if transformer is None:
             return np.shape(X)[1:]
         if not isinstance(transformer, FrozenEstimator):
@@ -239,10 +239,10 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
         module = copied(self.module_) if warm else self._build_module(seeds.module)
         return self._new_plan(
             module,
-            self._dataset(rows),
+            rows.tensors(self),
             rows,
             loss=THINLoss(),
-            valid=self._dataset(held_out),
+            valid=None if held_out is None else held_out.tensors(self),
             settings=settings,
             seed=seeds.batches,
             before=before,

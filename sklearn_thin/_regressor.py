@@ -3,8 +3,8 @@
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
+from sklearn_thin._base import LOGITS
 from sklearn_thin._environment import public
-from sklearn_thin._outputs import LOGITS
 from sklearn_thin._thin import BaseTHIN
 from sklearn_thin.rows.arrays import read_dataset
 from sklearn_thin.rows.numbers import Numbers, check_numbers

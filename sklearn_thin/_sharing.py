@@ -70,11 +70,17 @@ def _hashed(value, part=None):
         return Itself(value)
 
 
-def check_unchanged(estimator, parameters):
-    """Raise ValueError where a parameter has changed since the network was built.
+def noted(estimator, names):
+    """Identity, value and text of parameters by name, for :func:`check_unchanged`."""
+    values = {name: getattr(estimator, name) for name in names}
+    return shared(  # as texts take their time
+        ("noted", *values.values()),
+        lambda: {name: (identity(value), value, repr(value)) for name, value in values.items()},
+    )
 
-    `parameters` are identity, value and text of each by name, of that time.
-    """
+
+def check_unchanged(estimator, parameters):
+    """Raise ValueError where a parameter has changed since :func:`noted`."""
     for name, (key, was, shown) in parameters.items():
         value = getattr(estimator, name)
         # factories may count their calls

@@ -285,11 +285,11 @@ class BaseTHIN(BaseNet, _BaseComposition):
             listed = len(variables) > 1 or isinstance(self.exogenous, list)
             fit = partial(fit_side, *parts, logits=logits, listed=listed)
             self.exogenous_side_, frozen = shared(key, fit, owner=self)
-        train = self._dataset(rows, mean_one=mean_one, **frozen)
+        train = rows.tensors(self, mean_one=mean_one, **frozen)
         if held_out is None:
             return train, None
         frozen = self._exogenous_outputs(held_out, logits=self.dispelling_.reads_logits)
-        return train, self._dataset(held_out, **frozen)
+        return train, held_out.tensors(self, **frozen)
 
     def _exogenous_outputs(self, rows, *, logits):
         """Tensors of the rows for the gate, and for a map that reads logits."""

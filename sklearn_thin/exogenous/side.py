@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 import torch
 from sklearn.frozen import FrozenEstimator
-from sklearn.utils import check_array
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import _num_samples
 from torch import nn
 
@@ -192,6 +192,17 @@ class ExogenousSide:
                 yield rows, self.outputs(part, logits=logits, representations=known)
             except NonFiniteRowsError as error:
                 raise error.after(start) from None
+
+
+def reads_nan(exogenous):
+    """Whether the exogenous sides, as the user passed them, read missing values."""
+    for item in exogenous if isinstance(exogenous, list) else [exogenous]:
+        side = item[-1] if isinstance(item, tuple) else item
+        side = side.estimator if isinstance(side, FrozenEstimator) else side  # copies its tags
+        has_tags = hasattr(side, "__sklearn_tags__") and not isinstance(side, type)
+        if has_tags and not get_tags(side).input_tags.allow_nan:
+            return False
+    return True
 
 
 def centre_and_scale(features):

@@ -19,8 +19,8 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_thin._base import ClassOutputs
 from sklearn_thin._environment import public, set_missing_random_states
-from sklearn_thin._outputs import ClassOutputs
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation, bar, raise_first, train_all
 from sklearn_thin.rows.arrays import read_dataset

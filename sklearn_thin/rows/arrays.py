@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
+from skorch.dataset import Dataset as Tensors
 from torch.utils.data import Dataset
 
 from sklearn_thin._sharing import MEMO, Itself, shared
-from sklearn_thin.rows.labels import as_array, check_weights, encode_groups
+from sklearn_thin.rows.labels import as_array, check_weights, encode_groups, row_weights
 
 BLOCK = 4096  # rows that are copied or transformed together
 BLOCK_BYTES = 2**24  # bytes that are read together from arrays of other libraries
@@ -124,6 +125,18 @@ class Rows:
         one = isinstance(self.raw, np.ndarray) and self.x is not None
         one = one and np.may_share_memory(self.raw, self.x)
         return Rows(x=parts["raw"] if one else take(self.x, index), **parts)
+
+    def tensors(self, net, *, mean_one=True, **frozen):
+        """A data set for a training of the net, with the `frozen` tensors of the rows.
+
+        `mean_one` as in :func:`row_weights`.
+        """
+        X = {**frozen, "x": as_tensor(self.x, net.module_input_shape_)}
+        if net.class_weight is not None or self.weight is not None:
+            classes = None if net.class_weight is None else net.targets_.classes
+            given = net.class_weight, self.y, classes, self.weight
+            X["weight"] = torch.from_numpy(row_weights(*given, mean_one=mean_one))
+        return Tensors(X, torch.from_numpy(self.y))
 
 
 def read_rows(

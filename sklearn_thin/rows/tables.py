@@ -13,6 +13,7 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 from sklearn_thin.rows.arrays import BLOCK, NUMBERS, room_for, take
 from sklearn_thin.rows.columns import as_array, as_table, read_columns
 from sklearn_thin.rows.gaussian import LEAST, fill, fit_gaussian
+from sklearn_thin.rows.inputs import ArrayInput, RestInput, TransformedInput
 
 SAMPLE = 2**15  # most rows that medians, quartiles and levels are taken from
 GAUSSIAN = 2**12  # most rows that the Gaussian is fitted to
@@ -223,6 +224,19 @@ class TableInput:
         return self, inputs
 
     transform = property(attrgetter("transformer.transform_checked"))
+
+
+def input_of(net, X, left_out=()):
+    """The unfitted input of a net for X, without the columns that are `left_out`."""
+    given, table = getattr(net, net.preprocessing), X if isinstance(X, np.ndarray) else as_table(X)
+    images = getattr(net.backbone, "image_shape", None) is not None  # folded from rows
+    if not (given is None or isinstance(given, str)):
+        chosen = TransformedInput(given, net.preprocessing, images)
+    elif given is None or images or getattr(table, "ndim", 2) > 2:
+        chosen = ArrayInput(images, clips=given is not None)
+    else:
+        chosen = TableInput()
+    return RestInput(chosen, sorted(set(left_out))) if left_out else chosen
 
 
 def check_table(X, estimator, *, reset, least=1):

@@ -114,13 +114,12 @@ def fetch_heart_sites(
     FileNotFoundError: Heart Disease: expected heart+disease.zip in no_such_folder...
     """
     files = [f"processed.{hospital}.data" for hospital in HOSPITALS.values()]
-    parts = read_members(
+    X, severity, site = read_parts(
         fetch(HEART, data_home, download_if_missing),
         files,
         lambda file: np.genfromtxt(file, delimiter=",", missing_values="?", ndmin=2),
     )
-    X, severity = split_target(parts)
-    site, site_names = part_of(parts), np.array(list(HOSPITALS))
+    site_names = np.array(list(HOSPITALS))
     target = (severity > 0).astype(np.int64)
     entries = as_table(X, target, list(HEART_FEATURES), "site", site_names[site], as_frame)
     if return_X_y:
@@ -173,13 +172,12 @@ def fetch_wine_quality(
     ...
     FileNotFoundError: Wine Quality: expected wine+quality.zip in no_such_folder...
     """
-    parts = read_members(
+    X, quality, colour = read_parts(
         fetch(WINE, data_home, download_if_missing),
         [f"winequality-{colour}.csv" for colour in COLOURS],
         lambda file: np.loadtxt(file, delimiter=";", skiprows=1, ndmin=2),
     )
-    X, quality = split_target(parts)
-    colour, colour_names = part_of(parts), np.array(COLOURS)
+    colour_names = np.array(COLOURS)
     labels, target = colour_names[colour], quality.astype(np.int64)
     entries = as_table(X, target, list(WINE_FEATURES), "colour", labels, as_frame)
     if return_X_y:
@@ -259,12 +257,8 @@ def read_members(path, names, read):
         return [read(io.StringIO(archive.read(name).decode())) for name in names]
 
 
-def split_target(parts):
-    """Rows of all parts: their features, and their last column."""
+def read_parts(path, names, read):
+    """Rows of all files in an archive: their features, their last column, and their file."""
+    parts = read_members(path, names, read)
     rows = np.concatenate(parts)
-    return rows[:, :-1], rows[:, -1]
-
-
-def part_of(parts):
-    """The part of each row."""
-    return np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return rows[:, :-1], rows[:, -1], np.repeat(np.arange(len(parts)), list(map(len, parts)))

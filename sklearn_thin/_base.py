@@ -237,8 +237,8 @@ class BaseNet(
             if exogenous is not None:
                 raise ValueError(f"{type(self).__name__} was fitted without an exogenous side")
             return len(x), [{"x": x}]
-        given = X, self.net_.module_.gate.in_features, exogenous
-        blocks = self.exogenous_side_.blocks(*given, logits=self.dispelling_.reads_logits)
+        how = {"exogenous": exogenous, "logits": self.dispelling_.reads_logits}
+        blocks = self.exogenous_side_.blocks(X, **how)
         return len(x), ({"x": x[rows], **frozen} for rows, frozen in blocks)
 
     def _infer(self, X, function, exogenous=None):

@@ -29,7 +29,7 @@ from sklearn_thin.rows.arrays import (
 
 MOST_VALUES = 2**23  # of a block of outputs, in predictions
 SCALES = ("centre", "scale")
-OUTPUTS = "the exogenous side's outputs"
+OUTPUTS, OUTPUT = "the exogenous side's outputs", "the output of the exogenous side"
 
 
 @dataclass
@@ -43,6 +43,7 @@ class ExogenousVariable:
     centre: torch.Tensor | None = None  # of logits or h_exo, over the training rows
     scale: torch.Tensor | None = None
     n_labels: int | None = None  # classes of c
+    width: int | None = None  # of the gate's input
     classes: np.ndarray | None = None  # labels of c, where it has any
 
     def __getstate__(self):
@@ -57,39 +58,36 @@ class ExogenousVariable:
         if self.head is not None:
             self.head = unpacked(self.head)
 
-    def outputs(self, X, h=None):
-        """The gate's input before scaling, (n, classes) or (n, width of h_exo), and c(h_exo).
+    def outputs(self, h):
+        """The gate's input, (n, classes) or (n, width of h_exo), and c(h_exo), of h_exo.
 
-        `h` is h_exo of X, or probabilities that stand for it. None computes h_exo. A number stands
-        for its logits.
+        Probabilities may stand for h_exo. A number stands for its logits. Logits and h_exo are
+        scaled for the gate once their scale is known.
         """
-        h = h_exo_of(self.transformer, X) if h is None else h
         if isinstance(h, Probabilities):
             proba = h.proba  # (n, exogenous classes)
             logits = proba.clamp(min=torch.finfo(proba.dtype).eps).log()
             return proba * math.sqrt(proba.shape[1]), logits
-        if self.head is None:
-            return h, h
-        try:
-            logits = infer_rows(lambda h: self.head(h), [{"h": h}], len(h), h.device)
-        except RuntimeError as error:
-            raise ValueError(
-                f"the exogenous predictor of {self.name!r} does not read the "
-                f"{h.shape[1]} features that {self.transformer!r} gives: {error}"
-            ) from error
-        logits = torch.from_numpy(logits)  # (n, exogenous classes)
-        if self.n_labels is None:
-            self.n_labels = logits.shape[1]
+        logits = h
+        if self.head is not None:
+            try:
+                logits = infer_rows(lambda h: self.head(h), [{"h": h}], len(h), h.device)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"the exogenous predictor of {self.name!r} does not read the "
+                    f"{h.shape[1]} features that {self.transformer!r} gives: {error}"
+                ) from error
+            logits = torch.from_numpy(logits)  # (n, exogenous classes)
+            self.n_labels = self.n_labels or logits.shape[1]
         if self.gate_input == "probabilities":
             # as far apart as standardised one-hot labels; the gate learns slowly otherwise
-            return logits.softmax(1) * math.sqrt(logits.shape[1]), logits
-        return (logits if self.gate_input == "logits" else h), logits
-
-    def scale_(self, features, *, fit=False):
-        """Centre and scale logits or h_exo in place; `fit` takes centre and scale from them."""
-        if fit:
-            self.centre, self.scale = centre_and_scale(features)
-        features.sub_(self.centre).div_(self.scale)
+            features = logits.softmax(1) * math.sqrt(logits.shape[1])
+        else:
+            features = logits if self.gate_input == "logits" else h
+        self.width = features.shape[1]
+        if self.centre is not None:
+            features = (features - self.centre) / self.scale
+        return features, logits
 
 
 @dataclass
@@ -129,41 +127,28 @@ class ExogenousSide:
                 parts.append(z.softmax(1))
         return torch.cat(parts, dim=1)
 
-    def outputs(self, X, *, logits=False, representations=None, fit=False):
-        """Outputs of the frozen side for X, each row evaluated once, block by block.
+    def outputs(self, X, hs=None, *, logits=False, fit=False):
+        """Outputs of the frozen side for X, each row evaluated once.
 
         "gate_input" is (n_samples, gate width) and, if `logits` are asked for, "exogenous_logits"
-        (n_samples, exogenous classes), the variables side by side. `representations` has h_exo of
-        each variable, or probabilities in its place, or None. `fit` takes the scale of the gate's
+        (n_samples, exogenous classes), the variables side by side. `hs` has h_exo of each
+        variable, or probabilities in its place, or None. `fit` takes the scale of the gate's
         input from X, the training rows.
         """
-        hs = representations or [None] * len(self.variables)
-        n_rows, outputs = _num_samples(X), {}
-        X = X.tocsr() if hasattr(X, "tocsr") else X
-        for start in range(0, n_rows, BLOCK):
-            rows = slice(start, min(start + BLOCK, n_rows))
-            block = X if n_rows <= BLOCK else take(X, rows)
-            known = [None if h is None else h[rows] for h in hs]
-            try:
-                of_each = [v.outputs(block, h) for v, h in zip(self.variables, known, strict=True)]
-            except NonFiniteRowsError as error:
-                raise error.after(start) from None
-            gate, zs = zip(*of_each, strict=True)
-            parts = {"gate_input": torch.cat(gate, dim=1)}
-            if logits:
-                parts["exogenous_logits"] = torch.cat(zs, dim=1)
+        outputs = {}
+        for rows, parts in self.blocks(X, hs, logits=logits):
             for name, part in parts.items():
                 if name not in outputs:
-                    room = room_for(OUTPUTS, (n_rows, part.shape[1]))
+                    room = room_for(OUTPUTS, (_num_samples(X), part.shape[1]))
                     outputs[name] = torch.from_numpy(room)
                 outputs[name][rows] = part
-        widths = [features.shape[1] for features in gate]
-        columns = outputs["gate_input"].split(widths, dim=1)
-        for variable, features in zip(self.variables, columns, strict=True):
-            if variable.gate_input != "probabilities":
-                variable.scale_(features, fit=fit)
-        for part in outputs.values():
-            check_finite(part.numpy(), "the output of the exogenous side")
+        if fit:
+            columns = outputs["gate_input"].split([v.width for v in self.variables], dim=1)
+            for variable, features in zip(self.variables, columns, strict=True):
+                if variable.gate_input != "probabilities":
+                    variable.centre, variable.scale = centre_and_scale(features)
+                    features.sub_(variable.centre).div_(variable.scale)
+            check_finite(outputs["gate_input"].numpy(), OUTPUT)
         return outputs
 
     def outputs_of(self, X, target, *, logits):
@@ -172,26 +157,33 @@ class ExogenousSide:
         for i, v in enumerate(self.variables):
             if target is not None and isinstance(v.transformer, GivenVariable):
                 hs[i] = of_labels(v, target_column(target, i, len(hs), v.name))
-        return self.outputs(X, logits=logits, representations=hs)
+        return self.outputs(X, hs, logits=logits)
 
-    def blocks(self, X, width, exogenous, *, logits):
-        """Slices of X, and the outputs of each, for a gate that reads `width` columns.
+    def blocks(self, X, hs=None, *, exogenous=None, logits=False):
+        """Slices of X, and the outputs of each, as :meth:`outputs` has them.
 
         `exogenous` has labels or probabilities that stand for the variables in X.
         """
-        hs = [None] * len(self.variables)
+        X, n_rows = X.tocsr() if hasattr(X, "tocsr") else X, _num_samples(X)
+        hs = [None] * len(self.variables) if hs is None else hs
         if exogenous is not None:
-            hs = given_representations(self.variables, exogenous, _num_samples(X))
-        held = width + (sum(self.sizes) if logits else 0)
-        n_rows, size = _num_samples(X), min(BLOCK, max(128, MOST_VALUES // held))
+            hs = given_representations(self.variables, exogenous, n_rows)
+        held = sum((v.width or 1) + (v.n_labels or 1) * logits for v in self.variables)
+        size = min(BLOCK, max(128, MOST_VALUES // held))
         for start in range(0, n_rows, size):
             rows = slice(start, min(start + size, n_rows))
+            block, parts = X if n_rows <= size else take(X, rows), []
             try:
-                part = X if n_rows <= size else take(X, rows)
-                known = [None if h is None else h[rows] for h in hs]
-                yield rows, self.outputs(part, logits=logits, representations=known)
+                for variable, h in zip(self.variables, hs, strict=True):
+                    h = h_exo_of(variable.transformer, block) if h is None else h[rows]
+                    parts.append(variable.outputs(h))
+                gate, zs = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+                outputs = {"gate_input": gate, **({"exogenous_logits": zs} if logits else {})}
+                for part in outputs.values():
+                    check_finite(part.numpy(), OUTPUT)
             except NonFiniteRowsError as error:
                 raise error.after(start) from None
+            yield rows, outputs
 
 
 def reads_nan(exogenous):

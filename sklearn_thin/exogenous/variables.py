@@ -249,7 +249,7 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
         frozen.append(ExogenousVariable(variable.name, transformer, head, reads, classes=classes))
         hs.append(h)
     side = ExogenousSide(frozen, listed=listed)
-    return side, side.outputs(X, logits=logits, representations=hs, fit=True)
+    return side, side.outputs(X, hs, logits=logits, fit=True)
 
 
 def last_step(estimator):

@@ -25,13 +25,14 @@ def of_many_classes():
 def test_a_prediction_holds_blocks_of_the_exogenous_side(of_many_classes, monkeypatch):
     clf, X = of_many_classes
     clf.predict(X[:1])
-    rows, outputs = [], ExogenousSide.outputs
+    rows, blocks = [], ExogenousSide.blocks
 
     def counting(self, X, **how):
-        rows.append(len(X))
-        return outputs(self, X, **how)
+        for part, outputs in blocks(self, X, **how):
+            rows.append(len(outputs["gate_input"]))
+            yield part, outputs
 
-    monkeypatch.setattr(ExogenousSide, "outputs", counting)
+    monkeypatch.setattr(ExogenousSide, "blocks", counting)
     clf.predict(np.tile(X, (2, 1)))
     assert sum(rows) == 8000
     assert max(rows) * 4000 * 4 <= 2**25  # bytes of the gate's input and the logits

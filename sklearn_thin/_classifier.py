@@ -226,8 +226,6 @@ class THINClassifier(ClassOutputs, BaseTHIN):
 
     _parameter_constraints: dict = {**BaseTHIN._parameter_constraints, **CLASS_WEIGHT}
     classes_ = property(attrgetter("targets_.classes"))
-    __metadata_request__fit = {"exogenous_target": True}
-    __metadata_request__partial_fit = {"exogenous_target": True}
 
     def __init__(
         self,

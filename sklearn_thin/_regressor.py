@@ -220,8 +220,6 @@ class THINRegressor(RegressorMixin, BaseTHIN):
     """
 
     _targets = Numbers
-    __metadata_request__fit = {"exogenous_target": True}
-    __metadata_request__partial_fit = {"exogenous_target": True}
 
     def __init__(
         self,

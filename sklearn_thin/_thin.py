@@ -10,7 +10,6 @@ from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import _BaseComposition
 
-from sklearn_thin._arguments import check_nested
 from sklearn_thin._backbones import backbone_width, deal_experts, module_input_shape
 from sklearn_thin._base import COUNT, FLOAT, BaseNet
 from sklearn_thin._compat import with_callbacks
@@ -31,7 +30,7 @@ from sklearn_thin.rows.arrays import as_numpy, read_dataset
 from sklearn_thin.rows.labels import read_target, scaled_to_mean_one
 
 
-class BaseTHIN(BaseNet, _BaseComposition):
+class BaseTHIN(_BaseComposition, BaseNet):
     """A net whose backbone reads `endogenous` of X, and whose gate reads `exogenous`."""
 
     _parameter_constraints: dict = {
@@ -49,6 +48,8 @@ class BaseTHIN(BaseNet, _BaseComposition):
         "augment": [callable, None],
     }
     preprocessing = "endogenous"
+    __metadata_request__fit = {"exogenous_target": True}
+    __metadata_request__partial_fit = {"exogenous_target": True}
     _architecture = (
         *BaseNet._architecture,
         "exogenous",
@@ -70,14 +71,10 @@ class BaseTHIN(BaseNet, _BaseComposition):
 
     def set_params(self, **params):
         """Set parameters, also of the transformers named in a list of `exogenous`."""
-        try:
-            exogenous = params.get("exogenous", self.exogenous)
-            if isinstance(exogenous, list) and is_named_list(exogenous):
-                return self._set_params("exogenous", **params)
-            return super().set_params(**params)
-        except (AttributeError, TypeError):
-            check_nested(self, params)
-            raise
+        exogenous = params.get("exogenous", self.exogenous)
+        if isinstance(exogenous, list) and is_named_list(exogenous):
+            return self._set_params("exogenous", **params)
+        return super().set_params(**params)
 
     # ------------------------------------------------------------------ fit
 

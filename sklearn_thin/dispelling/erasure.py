@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from sklearn.utils.validation import _num_samples
 
 from sklearn_thin.dispelling.cosine import Cosine
 from sklearn_thin.exogenous.known import has_parts
@@ -157,14 +156,9 @@ def is_number(column):
 
 def _columns(target):
     """Labels of each variable, (n_samples,)."""
-    columns = [target_column(target, *place) for place in _places(target)]
-    return [check_labels(column, "exogenous_target", numbers=True) for column in columns]
-
-
-def _places(target):
-    """Place of each variable, and their number."""
     n_variables = (*np.shape(target), 1)[1]
-    return [(index, n_variables) for index in range(n_variables)]
+    columns = [target_column(target, index, n_variables) for index in range(n_variables)]
+    return [check_labels(column, "exogenous_target", numbers=True) for column in columns]
 
 
 def check_room(width, sizes):
@@ -180,20 +174,17 @@ def check_room(width, sizes):
 
 def check_erased_labels(target, known=None):
     """Raise where a variable has fewer than two classes, or classes beyond the `known` ones."""
-    places = _places(target)
-    if known is not None and len(places) != len(known):
+    columns = _columns(target)
+    if known is not None and len(columns) != len(known):
         raise ValueError(
-            f"exogenous_target has labels of {len(places)} variables, but had those of "
+            f"exogenous_target has labels of {len(columns)} variables, but had those of "
             f"{len(known)} in the fit before: dispelling='erasure' erases the same in both"
         )
-    for index, n_variables in places:
-        column = target_column(target, index, n_variables)
-        values = check_labels(column, "exogenous_target", numbers=True)
-        before = None if known is None else known[index]
+    for values, before in zip(columns, known or [None] * len(columns), strict=True):
         if is_number(values) if known is None else before is None:
             check_erased_numbers(values, goes_on=known is not None)
         else:
-            encode_labels(column, _num_samples(column), known=before, name="exogenous_target")
+            encode_labels(values, len(values), known=before, name="exogenous_target")
 
 
 def check_erased_numbers(values, *, goes_on):

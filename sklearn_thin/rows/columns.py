@@ -29,11 +29,10 @@ def read_columns(table, is_level=None, ignored=()):
     if is_level is None:
         columns = [read_column(table, i) for i in range(n_columns)]
         found = np.array([c.dtype == object and len(set(c)) > 1 for c in columns], bool)
-        # text without different values
-        constant = [
-            c.dtype == object and not level for c, level in zip(columns, found, strict=True)
+        columns = [  # text without different values becomes 0
+            np.zeros(n_rows) if values.dtype == object and not level else values
+            for values, level in zip(columns, found, strict=True)
         ]
-        columns = [np.zeros(n_rows) if c else v for v, c in zip(columns, constant, strict=True)]
     else:
         found, skips = is_level, np.zeros(n_columns, bool)
         skips[np.flatnonzero(~is_level)[ignored]] = True

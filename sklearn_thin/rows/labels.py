@@ -232,14 +232,6 @@ def _as_objects(labels):
     return labels.astype(object)
 
 
-def in_one_array(columns):
-    """Vectors of labels side by side, (n_samples, n_vectors), each label as it is."""
-    types = {column.dtype for column in columns}
-    if len(types) > 1 or types.pop().kind == "T":
-        columns = [_as_objects(column) for column in columns]
-    return np.column_stack(columns)
-
-
 def plain_labels(labels):
     """Labels that scikit-learn's estimators and metrics read: codes of other objects."""
     others = labels.dtype == object and not _types(labels) <= {str}

@@ -93,22 +93,15 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
     h, h_test, z, z_test = train_test_split(
         h, z, test_size=test_size, stratify=z, random_state=seed
     )
-    probe = _PROBES[probe](seed) if isinstance(probe, str) else clone(probe)
+    probes = {
+        "linear": LogisticRegression(C=0.01, max_iter=1000),
+        "mlp": MLPClassifier((256,), early_stopping=True, max_iter=500, random_state=seed),
+    }
+    named = isinstance(probe, str)
+    probe = make_pipeline(StandardScaler(), probes[probe]) if named else clone(probe)
     probe.fit(h, z)
     blocks = (take(h_test, rows) for rows in gen_batches(len(z_test), BLOCK))  # bound the memory
     # the probe's own score may be another measure
     accuracy = accuracy_score(z_test, np.concatenate([probe.predict(part) for part in blocks]))
     chance = DummyClassifier().fit(h, z).score(h_test, z_test)
     return Bunch(accuracy=accuracy, chance=chance, excess=accuracy - chance)
-
-
-def _linear(seed):
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-
-
-def _mlp(seed):
-    network = MLPClassifier((256,), early_stopping=True, max_iter=500, random_state=seed)
-    return make_pipeline(StandardScaler(), network)
-
-
-_PROBES = {"linear": _linear, "mlp": _mlp}

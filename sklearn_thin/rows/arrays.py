@@ -76,11 +76,8 @@ def as_numpy(array):
         return array
     if dtype.hasobject or not all(isinstance(length, int) for length in shape):
         return np.asarray(array)
-    rows = room_for("a copy of rows", shape, dtype)
     step = max(1, BLOCK_BYTES // max(1, dtype.itemsize * math.prod(shape[1:])))
-    for start in range(0, shape[0], step):
-        rows[start : start + step] = array[start : start + step]
-    return rows
+    return _copied(array, dtype, step)
 
 
 def split_item(item, i):
@@ -208,10 +205,10 @@ def converted(X, dtypes):
     return _copied(X, dtype)
 
 
-def _copied(X, dtype):
-    rows = room_for("float32 values", X.shape, dtype)
-    for start in range(0, len(X), BLOCK):
-        rows[start : start + BLOCK] = X[start : start + BLOCK]
+def _copied(X, dtype, step=BLOCK):
+    rows = room_for("a copy of rows", X.shape, dtype)
+    for start in range(0, X.shape[0], step):
+        rows[start : start + step] = X[start : start + step]
     return rows
 
 

@@ -28,14 +28,12 @@ def hold_out(rows, n_samples, early_stopping, seed, *, before, goes_on, targets)
         )
     if rows.groups is None:
         warn_of_lost_groups()
-    codes, size = targets.strata(rows.y), early_stopping
-    if isinstance(size, (bool, np.bool_)):  # a grid of an array has np.bool_
-        size = 0.1
-    train, held = held_out_indices(size, codes, rows.groups, seed, early_stopping)
+    codes = targets.strata(rows.y)
+    train, held = held_out_indices(early_stopping, codes, rows.groups, seed)
     lost = np.setdiff1d(codes, codes[train])
     if len(lost):
         warnings.warn(
-            f"{early_stopping=!r} holds out all rows of the classes "
+            f"{early_stopping=} holds out all rows of the classes "
             f"{targets.values(lost).tolist()}, as each of their groups is held out. The network "
             "cannot learn these classes. Pass X_val and y_val, or no groups.",
             UserWarning,
@@ -71,20 +69,22 @@ def warn_of_lost_groups():
         frame = frame.f_back
 
 
-def held_out_indices(size, codes, groups, seed, early_stopping):
+def held_out_indices(early_stopping, codes, groups, seed):
     """Indices of the training and of the held-out rows, in equal proportions of the classes.
 
     Rows of one group stay together; the size is then met approximately.
     """
-    n_rows = len(codes)
+    n_rows, size = len(codes), early_stopping
+    if isinstance(size, (bool, np.bool_)):  # a grid of an array has np.bool_
+        size = 0.1
     fraction = size if size < 1 else size / n_rows
     if fraction >= 1:
-        raise ValueError(f"early_stopping={early_stopping!r} rows cannot be held out of {n_rows}")
+        raise ValueError(f"{early_stopping=} rows cannot be held out of {n_rows}")
     if groups is not None:
         n_groups = len(np.unique(groups))
         if n_groups < 2:
             raise ValueError(
-                f"early_stopping={early_stopping!r} cannot hold out a whole group: groups has "
+                f"{early_stopping=} cannot hold out a whole group: groups has "
                 "only one. Pass X_val and y_val, or no groups."
             )
         n_folds = min(max(2, round(1 / fraction)), n_groups)
@@ -95,7 +95,7 @@ def held_out_indices(size, codes, groups, seed, early_stopping):
         )
     except ValueError as error:
         raise ValueError(
-            f"early_stopping={early_stopping!r} cannot hold out rows: {error} "
+            f"{early_stopping=} cannot hold out rows: {error} "
             "Hold out another number of rows, or pass X_val and y_val."
         ) from error
 

@@ -189,3 +189,24 @@ def test_a_fit_that_goes_on_keeps_its_way(digits, encoder):
     assert fitted.set_params(dispelling=Alignment(4)).fit(X, y).n_iter_ == 6
     with pytest.raises(ValueError, match=r"dispelling was Alignment\(rank=4\) when"):
         fitted.set_params(dispelling__rank=5).fit(X, y)
+
+
+class Scaling:
+    """A map of a class that is no way by itself."""
+
+    def map_labels(self, encoder, target, side, logits):
+        return torch.zeros(len(target), 1), [1]
+
+    def make_map(self, width, sizes):
+        return Scaled(1.0)
+
+
+class Mixed(Scaling, Cosine):
+    """A way whose map is inherited."""
+
+
+def test_an_inherited_map_is_made(digits, encoder):
+    X, y, z = digits.X[ROWS], digits.y[ROWS], digits.z[ROWS]
+    fitted = thin(encoder, dispelling=Mixed()).fit(X, y, exogenous_target=z)
+    assert isinstance(fitted.module_.eraser, Scaled)
+    assert not fitted.module_.gates_layers

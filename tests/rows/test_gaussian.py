@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sklearn_thin import TablePreprocessor
 from sklearn_thin.rows.gaussian import fill, fit_gaussian
 
 
@@ -43,3 +44,14 @@ def test_copies_of_a_column_fill_each_other():
     missing[:10, 1] = True
     fill(rows, missing, mean, precision, 3.0)
     np.testing.assert_allclose(rows[:10, 1], column[:10, 0], atol=0.01)
+
+
+def test_the_gaussian_of_a_complete_table_is_that_of_its_varied_columns(gaussian):
+    rows = np.insert(gaussian[2], 2, 7.0, axis=1)  # a constant column stays by itself
+    fitted, varied = TablePreprocessor().fit(rows), np.arange(6) != 2
+    z = fitted.transform(rows)[:, varied].astype(float)
+    mean, precision = fit_gaussian(z, np.zeros(z.shape, bool))
+    np.testing.assert_allclose(fitted.mean_[varied], mean, atol=1e-6)
+    np.testing.assert_allclose(fitted.precision_[np.ix_(varied, varied)], precision, rtol=1e-4)
+    assert fitted.mean_[2] == 0
+    np.testing.assert_array_equal(fitted.precision_[2], np.eye(6)[2])

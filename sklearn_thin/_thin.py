@@ -13,12 +13,7 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn_thin._backbones import backbone_width, deal_experts, module_input_shape
 from sklearn_thin._base import COUNT, FLOAT, BaseNet
 from sklearn_thin._compat import with_callbacks
-from sklearn_thin._environment import (
-    all_or_nothing,
-    draw_seeds,
-    public,
-    torch_seed,
-)
+from sklearn_thin._environment import all_or_nothing, draw_seeds, public, torch_seed
 from sklearn_thin._pickling import copied
 from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.dispelling import WAYS, Cosine, Off

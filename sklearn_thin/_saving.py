@@ -53,6 +53,8 @@ OURS = [
         "model_selection._ensemble.SeedEnsembleClassifier",
         "model_selection._search.StackedGridSearchCV",
         "model_selection._search.StackedRandomizedSearchCV",
+        "model_selection._weighted.WeightedEnsembleClassifier",
+        "model_selection._weighted.WeightedEnsembleRegressor",
         "rows.inputs.ArrayInput",
         "rows.inputs.RestInput",
         "rows.inputs.TransformedInput",

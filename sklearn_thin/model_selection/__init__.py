@@ -2,5 +2,15 @@
 
 from sklearn_thin.model_selection._ensemble import SeedEnsembleClassifier
 from sklearn_thin.model_selection._search import StackedGridSearchCV, StackedRandomizedSearchCV
+from sklearn_thin.model_selection._weighted import (
+    WeightedEnsembleClassifier,
+    WeightedEnsembleRegressor,
+)
 
-__all__ = ["SeedEnsembleClassifier", "StackedGridSearchCV", "StackedRandomizedSearchCV"]
+__all__ = [
+    "SeedEnsembleClassifier",
+    "StackedGridSearchCV",
+    "StackedRandomizedSearchCV",
+    "WeightedEnsembleClassifier",
+    "WeightedEnsembleRegressor",
+]

@@ -1,11 +1,12 @@
-"""Several seeds of one classifier -> trained together -> their mean probabilities."""
+"""Several settings of one estimator -> trained together -> the mean of their outputs."""
 
 import math
+from functools import reduce
 from numbers import Integral
 
 import numpy as np
 from joblib import Parallel
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
@@ -28,7 +29,187 @@ from sklearn_thin.rows.arrays import read_dataset
 FIT_PARAMETERS = ("exogenous_target", "sample_weight", "groups", "X_val", "y_val")
 
 
-class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
+class Ensemble(MetaEstimatorMixin, BaseEstimator):
+    """Settings of one estimator that train together, and the mean of their outputs.
+
+    A subclass has the parameters `estimator`, `stack_size`, `n_jobs` and `verbose`.
+    """
+
+    _parameter_constraints: dict = {
+        "stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    # these go to the estimator; the ensemble itself uses none of them
+    __metadata_request__fit = dict.fromkeys(FIT_PARAMETERS, UNUSED)
+
+    def fit(
+        self,
+        X,
+        y=None,
+        *,
+        exogenous_target=None,
+        sample_weight=None,
+        groups=None,
+        X_val=None,
+        y_val=None,
+        **params,
+    ):
+        """Train the members together.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+            Or a torch data set of (x, label), which is read once for all members.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Class labels, or numbers; None takes the labels of a data set.
+        exogenous_target, sample_weight, groups, X_val, y_val : array-like, default=None
+            As in the estimator's fit. None is not passed on.
+        **params : dict
+            Further parameters of the estimator's fit, such as those of a Pipeline's steps.
+
+        Returns
+        -------
+        self : estimator
+
+        Raises
+        ------
+        Exception
+            The error of a member's fit.
+        KeyboardInterrupt
+            After Ctrl-C. After any error the ensemble is as before.
+        """
+        self._validate_params()
+        given = exogenous_target, sample_weight, groups, X_val, y_val
+        given = zip(FIT_PARAMETERS, given, strict=True)
+        params |= {name: value for name, value in given if value is not None}
+        if _routing_enabled():
+            params = process_routing(self, "fit", **params).estimator.fit
+        return self.train(*read_dataset(X, y, verbose=self.verbose), params)
+
+    def train(self, X, y, params):
+        """The fit, with parameters that are routed already."""
+        with sharing():
+            preparation = Preparation(self._base(), X, y, params)
+            tasks = list(enumerate(self._settings()))
+            members = [
+                preparation.member(*task) for task in bar(tasks, "preparing", "fit", self.verbose)
+            ]
+            how = {"stack_size": self.stack_size, "verbose": self.verbose}
+            raise_first(members)
+            members = train_all(members, Parallel(n_jobs=self.n_jobs), **how)
+            raise_first(members)
+        return self.keep([member.estimator for member in members])
+
+    def keep(self, estimators):
+        """Make fitted estimators the members; returns the ensemble."""
+        self.estimators_ = estimators
+        for name in ("classes_", "n_features_in_", "feature_names_in_"):
+            vars(self).pop(name, None)
+            if hasattr(estimators[0], name):
+                setattr(self, name, getattr(estimators[0], name))
+        return self
+
+    def _base(self):
+        """The estimator of which all members are settings."""
+        return self.estimator
+
+    def _weights(self):
+        """A positive number for each member."""
+        return [1] * len(self.estimators_)
+
+    def _mean(self, output, X, exogenous, *, logs=False):
+        """Weighted mean of `output(member, X)`; with `logs` logarithms in and out."""
+        check_is_fitted(self)
+        X, _ = read_dataset(X, verbose=self.verbose)
+        given = {} if exogenous is None else {"exogenous": exogenous}  # a Pipeline refuses None
+        weights = [float(weight) for weight in self._weights()]
+        add, scale = (np.logaddexp, add_log) if logs else (np.add, np.multiply)
+        with sharing():  # the members share the frozen side's outputs
+            members = zip(self.estimators_, weights, strict=True)
+            total = reduce(add, (scale(output(m, X, **given), weight) for m, weight in members))
+        return scale(total, 1 / sum(weights))
+
+    def get_metadata_routing(self):
+        """Parameters of `fit` go to the estimator's."""
+        mapping = MethodMapping().add(caller="fit", callee="fit")
+        router = MetadataRouter(owner=self).add_self_request(self)  # for score
+        return router.add(estimator=self.estimator, method_mapping=mapping)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self.estimator)
+        tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
+        tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
+        return tags
+
+
+def add_log(values, factor):
+    """Logarithm of the product of a factor and of numbers, given by their logarithms."""
+    return values + math.log(factor)
+
+
+def proba(member, X, **given):
+    """Probabilities (n_samples, n_classes) of a member, float32.
+
+    In float64 the mean with a network of float32 would not sum to 1 closely enough for metrics.
+    """
+    return member.predict_proba(X, **given).astype(np.float32, copy=False)
+
+
+def log_proba(member, X, **given):
+    """Logarithms of probabilities, finite also where a probability rounds to 0."""
+    last = member.steps[-1][1] if isinstance(member, Pipeline) else member
+    if not isinstance(last, ClassOutputs):  # whose decision values may not be logits
+        p = member.predict_proba(X, **given)
+        return np.log(np.maximum(p, np.finfo(p.dtype).tiny))
+    logits = member.decision_function(X, **given)
+    if logits.ndim == 1:  # two classes: (n,) -> (n, 2)
+        logits = np.stack([np.zeros_like(logits), logits], axis=1)
+    return log_softmax(logits, axis=1)
+
+
+class MeanProbabilities(ClassOutputs):
+    """Outputs of an ensemble of classifiers."""
+
+    @public
+    def predict_proba(self, X, *, exogenous=None):
+        """Mean of the members' probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As of the members.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), float32
+            Columns in the order of `classes_`.
+        """
+        return self._mean(proba, X, exogenous)
+
+    @public
+    def decision_function(self, X, *, exogenous=None):
+        """Logarithm of the members' mean probabilities; its difference for two classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            As of the members.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Finite, also where a mean probability rounds to 0.
+        """
+        log_mean = self._mean(log_proba, X, exogenous, logs=True)
+        return log_mean[:, 1] - log_mean[:, 0] if log_mean.shape[1] == 2 else log_mean
+
+
+class SeedEnsembleClassifier(MeanProbabilities, Ensemble):
     """Mean of classifiers that differ only in their seeds, and train together.
 
     Predicts as scikit-learn's `BaggingClassifier(bootstrap=False)`. Networks of equal shape are
@@ -81,11 +262,9 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
+        **Ensemble._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict_proba"])],
         "n_seeds": [Interval(Integral, 1, 2**20, closed="both")],
-        "stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [Integral, None],
-        "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
 
@@ -106,70 +285,7 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         self.verbose = verbose
         self.random_state = random_state
 
-    # these go to the estimator; the ensemble itself uses none of them
-    __metadata_request__fit = dict.fromkeys(FIT_PARAMETERS, UNUSED)
-
-    def fit(
-        self,
-        X,
-        y=None,
-        *,
-        exogenous_target=None,
-        sample_weight=None,
-        groups=None,
-        X_val=None,
-        y_val=None,
-        **params,
-    ):
-        """Train a member for each seed.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Or a torch data set of (x, label), which is read once for all members.
-        y : array-like of shape (n_samples,), default=None
-            Class labels; None takes the labels of a data set.
-        exogenous_target, sample_weight, groups, X_val, y_val : array-like, default=None
-            As in the estimator's fit. None is not passed on.
-        **params : dict
-            Further parameters of the estimator's fit, such as those of a Pipeline's steps.
-
-        Returns
-        -------
-        self : SeedEnsembleClassifier
-
-        Raises
-        ------
-        Exception
-            The error of a member's fit.
-        KeyboardInterrupt
-            After Ctrl-C. After any error the ensemble is as before.
-        """
-        self._validate_params()
-        given = exogenous_target, sample_weight, groups, X_val, y_val
-        given = zip(FIT_PARAMETERS, given, strict=True)
-        params |= {name: value for name, value in given if value is not None}
-        if _routing_enabled():
-            params = process_routing(self, "fit", **params).estimator.fit
-        X, y = read_dataset(X, y, verbose=self.verbose)
-        with sharing():
-            preparation = Preparation(self._with_seeded_steps(), X, y, params)
-            members = [
-                preparation.member(number, seed)
-                for number, seed in enumerate(bar(self._seeds(), "preparing", "fit", self.verbose))
-            ]
-            how = {"stack_size": self.stack_size, "verbose": self.verbose}
-            raise_first(members)
-            members = train_all(members, Parallel(n_jobs=self.n_jobs), **how)
-            raise_first(members)
-        self.estimators_ = [member.estimator for member in members]
-        for name in ("classes_", "n_features_in_", "feature_names_in_"):
-            vars(self).pop(name, None)
-            if hasattr(self.estimators_[0], name):
-                setattr(self, name, getattr(self.estimators_[0], name))
-        return self
-
-    def _with_seeded_steps(self):
+    def _base(self):
         """The estimator, whose leading steps all members share."""
         estimator = clone(self.estimator)
         if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
@@ -177,7 +293,7 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
             set_missing_random_states(Pipeline(estimator.steps[:-1]), seed)
         return estimator
 
-    def _seeds(self):
+    def _settings(self):
         """Parameters of each member."""
         drawn = check_random_state(self.random_state).randint(
             np.iinfo(np.int32).max, size=self.n_seeds
@@ -185,64 +301,3 @@ class SeedEnsembleClassifier(MetaEstimatorMixin, ClassOutputs, BaseEstimator):
         piped = isinstance(self.estimator, Pipeline)
         name = f"{self.estimator.steps[-1][0]}__random_state" if piped else "random_state"
         return [{name: int(seed)} for seed in drawn]
-
-    @public
-    def predict_proba(self, X, *, exogenous=None):
-        """Mean of the members' probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        exogenous : array-like, label or None, default=None
-            As of the members.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes_`.
-        """
-        check_is_fitted(self)
-        X, _ = read_dataset(X, verbose=self.verbose)
-        given = {} if exogenous is None else {"exogenous": exogenous}  # a Pipeline refuses None
-        with sharing():  # the members share the frozen side's outputs
-            total = self.estimators_[0].predict_proba(X, **given)
-            for member in self.estimators_[1:]:
-                total += member.predict_proba(X, **given)
-            return total / len(self.estimators_)
-
-    @public
-    def decision_function(self, X, *, exogenous=None):
-        """Logarithm of the members' mean probabilities; its difference for two classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        exogenous : array-like, label or None, default=None
-            As of the members.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
-            Finite, also where a mean probability rounds to 0.
-        """
-        check_is_fitted(self)
-        X, _ = read_dataset(X, verbose=self.verbose)
-        given = {} if exogenous is None else {"exogenous": exogenous}
-        with sharing():
-            logits = np.stack([m.decision_function(X, **given) for m in self.estimators_])
-        if logits.ndim == 2:  # two classes: (members, n) -> (members, n, 2)
-            logits = np.stack([np.zeros_like(logits), logits], axis=2)
-        log_mean = logsumexp(log_softmax(logits, axis=2), axis=0) - math.log(len(logits))
-        return log_mean[:, 1] - log_mean[:, 0] if log_mean.shape[1] == 2 else log_mean
-
-    def get_metadata_routing(self):
-        """Parameters of `fit` go to the estimator's."""
-        mapping = MethodMapping().add(caller="fit", callee="fit")
-        router = MetadataRouter(owner=self).add_self_request(self)  # for score
-        return router.add(estimator=self.estimator, method_mapping=mapping)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self.estimator)
-        tags.input_tags, tags.classifier_tags = inner.input_tags, inner.classifier_tags
-        return tags

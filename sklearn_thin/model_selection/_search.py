@@ -17,13 +17,16 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_thin._environment import all_or_nothing
 from sklearn_thin._sharing import sharing
+from sklearn_thin.model_selection._ensemble import Ensemble
 from sklearn_thin.model_selection._members import (
+    Member,
     Preparation,
     bar,
     raise_first,
     train_all,
     with_own_frozen,
 )
+from sklearn_thin.model_selection._selection import Trained
 from sklearn_thin.rows.arrays import read_dataset
 
 # attributes that scikit-learn's callbacks set on an estimator that a search fits
@@ -34,9 +37,9 @@ class HandedOut:
     """Stands in for the searched estimator; its `fit` hands out an estimator that is fitted.
 
     scikit-learn's search clones it, sets a candidate's parameters, fits and scores it, in a known
-    order. All copies share the deque of fitted Members in this order. Until `fit` the stand-in
-    passes everything on to `estimator`; then it becomes the fitted one, as scorers expect. `jobs`
-    configures joblib for the refit.
+    order. All copies share the deque of fitted Members in this order. An Ensemble at its end trains
+    in the refit. Until `fit` the stand-in passes everything on to `estimator`; then it becomes the
+    fitted one, as scorers expect. `jobs` configures joblib for the refit.
     """
 
     def __init__(self, estimator, fitted, jobs):
@@ -69,13 +72,15 @@ class HandedOut:
 
     def fit(self, X, y=None, **params):
         """Become the next fitted estimator, or raise its error; after the last one, really fit."""
-        fitted, followed = self.estimator, {}
-        if self.fitted:
-            member = self.fitted.popleft()
-            if member.error is not None:
-                raise member.error
-            followed = {k: v for k, v in vars(self.estimator).items() if k in FOLLOWED}
-            fitted = member.estimator
+        fitted = self.fitted.popleft() if self.fitted else self.estimator
+        followed = {k: v for k, v in vars(self.estimator).items() if k in FOLLOWED}
+        if isinstance(fitted, Member):
+            if fitted.error is not None:
+                raise fitted.error
+            fitted = fitted.estimator
+        elif isinstance(fitted, Ensemble):
+            with parallel_config(**self.jobs):
+                fitted.train(X, y, params)
         else:
             with parallel_config(**self.jobs):
                 fitted.fit(X, y, **params)
@@ -93,8 +98,10 @@ class Run:
     splitter: Any
     parallel: Parallel  # runs the stacks
     jobs: dict  # the user's backend, for estimators with n_jobs
+    n_jobs: int | None  # the user's
     fitted: deque = field(default_factory=deque)  # of Member, yet to be handed out
     routed: Any = None  # parameters for the estimator's fit, the splitter and the scorer
+    trained: Trained | None = None  # for refit="ensemble"
 
 
 class StackedSearch:
@@ -132,7 +139,7 @@ class StackedSearch:
         # outside of the sequential context below, so that it has the user's backend
         parallel = Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch)
         jobs = dict(zip(("backend", "n_jobs"), get_active_backend(), strict=True))
-        self._run = Run(indexable(X, y), splitter, parallel, jobs)
+        self._run = Run(indexable(X, y), splitter, parallel, jobs, self.n_jobs)
         try:
             # cloned before the splitter draws, as both may share a random generator
             searched = clone(self.estimator)
@@ -161,10 +168,13 @@ class StackedSearch:
 
         def evaluate(candidate_params, cv=None, more_results=None, **more):
             candidates = list(candidate_params)
-            cv = self._run.splitter if cv is None else cv
+            searched, cv = self.estimator.estimator, self._run.splitter if cv is None else cv
             splits = list(cv.split(*self._run.rows, **self._run.routed.splitter.split))
             members = self._train(candidates, splits)
             self._run.fitted.extend(members)
+            if self.refit == "ensemble":
+                given = *self._run.rows, self._run.routed
+                self._run.trained = Trained(searched, candidates, splits, members, *given)
             # score on the splits of the training, as a splitter may draw others each time
             results = evaluate_candidates(
                 candidates, cv=check_cv(splits), more_results=more_results, **more
@@ -176,6 +186,29 @@ class StackedSearch:
             return results
 
         super()._run_search(evaluate, **told)
+        if self.refit == "ensemble":
+            self._choose_ensemble(self._run.trained)
+
+    def _choose_ensemble(self, trained):
+        """Choose the members, and let the refit train them."""
+        how = {"stack_size": self.stack_size, "n_jobs": self._run.n_jobs, "verbose": self.verbose}
+        ensemble, shares = trained.ensemble(**how)
+        if self.error_score == "raise":
+            raise_first(trained.members)
+        scorer = check_scoring(trained.searched, self.scoring)
+        scores = trained.scores(shares, scorer, self.error_score)
+        if isinstance(scores[0], dict):
+            self._check_refit_for_multimetric(scores[0])
+        self.ensemble_weights_, self.ensemble_score_ = shares, float(np.mean(scores))
+        self._run.fitted.append(ensemble)
+
+    def _check_refit_for_multimetric(self, scores):
+        if self.refit == "ensemble":
+            raise ValueError(
+                'refit="ensemble" needs one metric in scoring, by which best_params_ are chosen, '
+                f"got {', '.join(scores)}. Pass one of them as scoring, or another refit."
+            )
+        super()._check_refit_for_multimetric(scores)
 
     # ------------------------------------------------------------------ training
 

@@ -26,7 +26,7 @@ from sklearn_thin.model_selection._members import (
     train_all,
     with_own_frozen,
 )
-from sklearn_thin.model_selection._selection import Trained
+from sklearn_thin.model_selection._selection import Trained, choose_ensemble
 from sklearn_thin.rows.arrays import read_dataset
 
 # attributes that scikit-learn's callbacks set on an estimator that a search fits
@@ -148,6 +148,8 @@ class StackedSearch:
             # other errors leave what they leave in scikit-learn's search
             whole = all_or_nothing(self, errors=KeyboardInterrupt)
             with whole, parallel_config(backend="sequential"), sharing():
+                for name in ("ensemble_weights_", "ensemble_score_"):
+                    vars(self).pop(name, None)
                 super().fit(X, y, **params)
         finally:
             vars(self).update(before)
@@ -172,13 +174,15 @@ class StackedSearch:
             splits = list(cv.split(*self._run.rows, **self._run.routed.splitter.split))
             members = self._train(candidates, splits)
             self._run.fitted.extend(members)
-            if self.refit == "ensemble":
-                given = *self._run.rows, self._run.routed
-                self._run.trained = Trained(searched, candidates, splits, members, *given)
             # score on the splits of the training, as a splitter may draw others each time
             results = evaluate_candidates(
                 candidates, cv=check_cv(splits), more_results=more_results, **more
             )
+            if self.refit == "ensemble":
+                if "rank_test_score" not in results:  # a callable that gives several scores
+                    self._check_refit_for_multimetric(self.scoring)
+                given = results["rank_test_score"], *self._run.rows, self._run.routed
+                self._run.trained = Trained(searched, candidates, splits, members, *given)
             seconds = np.array([member.seconds for member in members])
             seconds = seconds.reshape(len(candidates), len(splits))
             results["mean_fit_time"] = seconds.mean(1)
@@ -187,26 +191,15 @@ class StackedSearch:
 
         super()._run_search(evaluate, **told)
         if self.refit == "ensemble":
-            self._choose_ensemble(self._run.trained)
-
-    def _choose_ensemble(self, trained):
-        """Choose the members, and let the refit train them."""
-        how = {"stack_size": self.stack_size, "n_jobs": self._run.n_jobs, "verbose": self.verbose}
-        ensemble, shares = trained.ensemble(**how)
-        if self.error_score == "raise":
-            raise_first(trained.members)
-        scorer = check_scoring(trained.searched, self.scoring)
-        scores = trained.scores(shares, scorer, self.error_score)
-        if isinstance(scores[0], dict):
-            self._check_refit_for_multimetric(scores[0])
-        self.ensemble_weights_, self.ensemble_score_ = shares, float(np.mean(scores))
-        self._run.fitted.append(ensemble)
+            given = self._run.trained, self._run.n_jobs
+            self._run.fitted.append(choose_ensemble(self, *given))  # which the refit trains
 
     def _check_refit_for_multimetric(self, scores):
         if self.refit == "ensemble":
+            scores = ", ".join(scores) if isinstance(scores, dict) else scores
             raise ValueError(
                 'refit="ensemble" needs one metric in scoring, by which best_params_ are chosen, '
-                f"got {', '.join(scores)}. Pass one of them as scoring, or another refit."
+                f"got {scores}. Pass one of them as scoring, or another refit."
             )
         super()._check_refit_for_multimetric(scores)
 
@@ -253,10 +246,18 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     ----------
     estimator : THINClassifier or THINRegressor, or Pipeline that ends in one
         Grids may replace it by other estimators, which are fitted one by one.
-    param_grid, scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, \
-            return_train_score
+    param_grid, scoring, n_jobs, cv, verbose, pre_dispatch, error_score, return_train_score
         As in :class:`~sklearn.model_selection.GridSearchCV`. `n_jobs` and joblib's backends
         run stacks, not candidates, in parallel; scoring is sequential.
+    refit : bool, str or callable, default=True
+        As in GridSearchCV. "ensemble" refits several candidates, which train together, as a
+        :class:`WeightedEnsembleClassifier` or :class:`WeightedEnsembleRegressor`. They are chosen
+        by the squared error of their mean on the held-out rows of all folds, one by one and with
+        replacement (Caruana, Niculescu-Mizil, Crew and Ksikes, 2004). Each time that a candidate
+        is chosen counts one network, with a seed of its own. There is one for 15 fits of the
+        search, at least 4 and at most 32. Candidates that fail on a fold, that predict no
+        probabilities, or that are not among the best 32, take no part. `scoring` must be a single
+        metric.
     stack_size : "auto" or int, default="auto"
         Most networks in a stack. "auto" keeps the memory of a step, measured on one network,
         within 1 GiB, or on a GPU within half of its free memory.
@@ -265,7 +266,13 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     ----------
     cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
-        As in GridSearchCV. The fit time of a stack is shared equally among its fits.
+        As in GridSearchCV. The fit time of a stack is shared equally among its fits. With
+        `refit="ensemble"`, `best_params_` and `best_score_` are those of the best candidate alone.
+    ensemble_weights_ : ndarray of shape (n_candidates,)
+        Share of each candidate in the ensemble, with `refit="ensemble"`.
+    ensemble_score_ : float
+        Score of the ensemble on held-out rows, the mean over the folds. It is optimistic, as the
+        same rows chose the shares; a search inside cross-validation has an honest score.
 
     See Also
     --------
@@ -324,10 +331,10 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     Parameters
     ----------
     estimator : THINClassifier or THINRegressor, or Pipeline that ends in one
-    param_distributions, n_iter, scoring, n_jobs, refit, cv, verbose, pre_dispatch, \
-            random_state, error_score, return_train_score
+    param_distributions, n_iter, scoring, n_jobs, cv, verbose, pre_dispatch, random_state, \
+            error_score, return_train_score
         As in :class:`~sklearn.model_selection.RandomizedSearchCV`.
-    stack_size : "auto" or int, default="auto"
+    refit, stack_size
         As in StackedGridSearchCV.
 
     Attributes
@@ -335,6 +342,8 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         As in RandomizedSearchCV.
+    ensemble_weights_, ensemble_score_
+        As in StackedGridSearchCV.
 
     Examples
     --------

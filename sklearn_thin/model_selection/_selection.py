@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone, is_classifier
+from sklearn.metrics import check_scoring
 from sklearn.model_selection._validation import _score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from sklearn_thin.model_selection._members import raise_first
 from sklearn_thin.model_selection._weighted import (
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
@@ -25,7 +27,19 @@ from sklearn_thin.model_selection._weighted import (
 from sklearn_thin.rows.arrays import IN_MEMORY
 
 FEWEST, MOST = 4, 32  # picks
-FITS = 10  # of the search for each pick between, so that the refit costs about a tenth of them
+FITS = 15  # of the search for each pick between: small stacks take twice as long a network
+
+
+def choose_ensemble(search, trained, n_jobs):
+    """The ensemble of a search, yet to be fitted; the search gets its weights and its score."""
+    how = {"stack_size": search.stack_size, "n_jobs": n_jobs, "verbose": search.verbose}
+    ensemble, shares = trained.ensemble(**how)
+    if search.error_score == "raise":
+        raise_first(trained.members)
+    scorer = check_scoring(trained.searched, search.scoring)
+    scores = trained.scores(shares, scorer, search.error_score)
+    search.ensemble_weights_, search.ensemble_score_ = shares, float(np.mean(scores))
+    return ensemble
 
 
 @dataclass
@@ -36,6 +50,7 @@ class Trained:
     candidates: list  # of parameters
     splits: list  # of training and test rows
     members: list  # in the order of candidates and folds
+    ranks: Any  # of the candidates by their scores, the best 1
     X: Any
     y: Any
     routed: Any  # parameters for the estimator's fit and the scorer
@@ -59,7 +74,7 @@ class Trained:
         """Mean products (n_candidates, n_candidates) of the candidates' errors on held-out rows.
 
         A row counts as often as a split holds it out, by its sample weight. NaN stands for a
-        candidate that failed on a fold.
+        candidate that failed on a fold, or that has a rank below MOST.
         """
         n, weight = len(self.candidates), self.sample_weight
         true = Labels(self.members) if is_classifier(self.searched) else Numbers(self.y)
@@ -68,7 +83,7 @@ class Trained:
         for members, X, y, index in self.folds(most):
             errors = np.full((n, len(index), true.n_values), np.nan, np.float32)
             for member, error in zip(members, errors, strict=True):
-                if member.error is None:
+                if member.error is None and self.ranks[member.candidate] <= MOST:
                     with member.timed():
                         error[:] = true.errors(member.estimator, X, y)
             errors *= np.sqrt(weight[index], dtype=np.float32)[:, None]

@@ -6,6 +6,8 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from joblib import parallel_config
 from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
@@ -25,8 +27,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import LinearSVC
+from torch.utils.data import TensorDataset
 
-from sklearn_thin import THINRegressor
+from sklearn_thin import THINRegressor, load, save
 from sklearn_thin.model_selection import (
     StackedGridSearchCV,
     StackedRandomizedSearchCV,
@@ -100,7 +103,8 @@ def test_random_candidates_and_parallel_stacks_make_the_same(rows):
     X, y, _ = rows
     setting = {"n_iter": 4, "random_state": 0, "kind": StackedRandomizedSearchCV}
     rates = {"lr": loguniform(1e-3, 1e-1)}
-    one, two = (search(grid=rates, n_jobs=n, **setting).fit(X, y) for n in (None, 2))
+    with parallel_config(backend="threading"):
+        one, two = (search(grid=rates, n_jobs=n, **setting).fit(X, y) for n in (1, 2))
     np.testing.assert_array_equal(one.ensemble_weights_, two.ensemble_weights_)
     np.testing.assert_allclose(one.predict_proba(X), two.predict_proba(X), atol=1e-5)
     assert two.best_estimator_.n_jobs == 2
@@ -198,6 +202,12 @@ def test_rows_weigh_as_often_as_they_are_repeated(rows):
     assert unweighed.ensemble_weights_.shape == weighed.ensemble_weights_.shape
 
 
+def test_only_the_best_by_their_scores_take_part(rows, monkeypatch):
+    monkeypatch.setattr("sklearn_thin.model_selection._selection.MOST", 1)
+    found = search().fit(*rows[:2])
+    assert found.ensemble_weights_[found.best_index_] == 1
+
+
 def test_large_folds_are_read_in_blocks(rows, monkeypatch):
     whole = search().fit(*rows[:2]).ensemble_weights_
     monkeypatch.setattr("sklearn_thin.model_selection._selection.IN_MEMORY", 16 * 4 * 10 * 4)
@@ -263,10 +273,10 @@ def test_members_evaluate_a_frozen_side_once(rows):
 
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_regressors(outputs):
-    X, y = load_diabetes(return_X_y=True)
+    X, y = (part[:200] for part in load_diabetes(return_X_y=True))
     y = y if outputs == 1 else np.column_stack([y, -1e4 * y])
     thin = THINRegressor(backbone=SMALL, depth=1, max_epochs=20, random_state=0)
-    found = search(thin, {"lr": [1e-3, 1e-2], "depth": [0, 1]}).fit(X, y)
+    found = search(thin, {"lr": [3e-3, 1e-2], "depth": [0, 1]}, cv=2).fit(X, y)
     ensemble, total = found.best_estimator_, 0
     assert isinstance(ensemble, WeightedEnsembleRegressor)
     for params, weight in zip(ensemble.settings, ensemble.weights, strict=True):
@@ -289,6 +299,22 @@ def test_other_estimators_take_part(rows):
     np.testing.assert_allclose(found.decision_function(X), log_proba, rtol=1e-3, atol=1e-3)
     # equal fits of a model without seeds are one member
     assert len(found.best_estimator_.estimators_) == len(found.best_estimator_.weights)
+
+
+def test_it_is_saved_and_loaded(fitted, rows, tmp_path):
+    pytest.importorskip("skops")
+    save(fitted, tmp_path / "search.thin")
+    loaded = load(tmp_path / "search.thin")
+    np.testing.assert_array_equal(loaded.predict_proba(rows[0]), fitted.predict_proba(rows[0]))
+    np.testing.assert_array_equal(loaded.ensemble_weights_, fitted.ensemble_weights_)
+
+
+def test_a_torch_data_set_serves_it(fitted, rows):
+    X, y, _ = rows
+    pairs = TensorDataset(torch.tensor(X), torch.tensor(y))
+    found = search().fit(pairs)
+    np.testing.assert_array_equal(found.ensemble_weights_, fitted.ensemble_weights_)
+    assert found.best_estimator_.score(pairs) == fitted.score(X, y)
 
 
 def test_it_serves_other_tools(rows):

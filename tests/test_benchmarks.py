@@ -198,6 +198,14 @@ def test_bench_search(run):
     assert "GridSearchCV" not in printed
 
 
+def test_bench_refit(run):
+    small = ("--rows", "100", "--epochs", "1", "--draws", "0")
+    printed = run("bench_refit.py", "--sets", "digits by ink", *small)
+    line = next(line for line in printed.splitlines() if line.startswith("digits by ink: 100, 500"))
+    best, ensemble, ratio = (float(cell.split("±")[0]) for cell in line.split(" | ")[1:4])
+    assert ratio == pytest.approx(ensemble / best, abs=1e-3)
+
+
 def test_bench_import(run):
     assert "sklearn_thin beyond them" in run("bench_import.py", "--rounds", "1")
 

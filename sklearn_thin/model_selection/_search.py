@@ -253,8 +253,8 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
         As in GridSearchCV. "ensemble" refits several candidates, which train together, as a
         :class:`WeightedEnsembleClassifier` or :class:`WeightedEnsembleRegressor`. They are chosen
         by the squared error of their mean on the held-out rows of all folds, one by one and with
-        replacement (Caruana, Niculescu-Mizil, Crew and Ksikes, 2004). Each time that a candidate
-        is chosen counts one network, with a seed of its own. There is one for 15 fits of the
+        replacement (Caruana, Niculescu-Mizil, Crew and Ksikes, 2004). A candidate that is chosen
+        again gets another network, with another seed. There is a network for 15 fits of the
         search, at least 4 and at most 32. Candidates that fail on a fold, that predict no
         probabilities, or that are not among the best 32, take no part. `scoring` must be a single
         metric.

@@ -19,7 +19,7 @@ from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from sklearn_thin.model_selection._members import raise_first
+from sklearn_thin.model_selection._members import THINS, raise_first
 from sklearn_thin.model_selection._weighted import (
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
@@ -114,9 +114,10 @@ class Trained:
         return self.kind(self.searched, *self._members(picks), **how), picks / picks.sum()
 
     def _members(self, picks):
-        """Settings and weights; a candidate that is picked again gets another seed, if any.
+        """Settings and weights; a candidate of THINS that is picked again gets another seed.
 
-        Candidates share the seeds, and with them the exogenous sides that are fitted.
+        Candidates share the seeds, and with them the exogenous sides that are fitted. Others train
+        one by one, and get a weight instead.
         """
         of_searched, _ = last_step(self.searched)
         rng = check_random_state(getattr(of_searched, "random_state", None))
@@ -126,7 +127,7 @@ class Trained:
             params, times = self.candidates[place], int(picks[place])
             candidate = clone(self.searched).set_params(**clone(params, safe=False))
             step, prefix = last_step(candidate)
-            if not hasattr(step, "random_state"):
+            if not isinstance(step, THINS):
                 settings.append(params)
                 weights.append(times)
                 continue

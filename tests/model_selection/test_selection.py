@@ -12,6 +12,7 @@ from scipy.stats import loguniform
 from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.datasets import load_diabetes
+from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import FitFailedWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -186,20 +187,17 @@ def test_splits_may_leave_rows_out_or_repeat_them(cv, rows):
     assert np.isfinite(found.ensemble_score_)
 
 
-def test_rows_weigh_as_often_as_they_are_repeated(rows):
-    X, y, _ = rows
-    counts = np.random.default_rng(0).integers(1, 4, 100)
-    index = np.repeat(np.arange(100), counts)
-    train = np.arange(100, 200)
-    # the same networks, as the training rows are the same
-    weight = np.concatenate([counts, np.ones(100)])
-    weighed = search(cv=[(train, np.arange(100))]).fit(X, y, sample_weight=weight)
-    rows = np.concatenate([X[:100][index], X[train]]), np.concatenate([y[:100][index], y[train]])
-    split = np.arange(len(index), len(index) + 100), np.arange(len(index))
-    repeated = search(cv=[split]).fit(*rows)
-    np.testing.assert_array_equal(weighed.ensemble_weights_, repeated.ensemble_weights_)
-    unweighed = search(cv=[(train, np.arange(100))]).fit(X, y)
-    assert unweighed.ensemble_weights_.shape == weighed.ensemble_weights_.shape
+def test_rows_count_by_their_weights(rows, monkeypatch):
+    monkeypatch.setattr("sklearn_thin.model_selection._selection.FEWEST", 20)
+    X, y = rows[0], np.arange(200) % 4 == 0
+    constants = [DummyClassifier(strategy="constant", constant=label) for label in (False, True)]
+    estimator = Pipeline([("model", small())])
+    for weight, share in ((None, 0.25), (np.where(y, 9.0, 1.0), 0.75)):
+        given = {} if weight is None else {"model__sample_weight": weight}
+        found = search(estimator, {"model": constants}, cv=2).fit(X, y, **given)
+        # the mean of constants with the least squared error has the frequencies of the classes
+        np.testing.assert_allclose(found.ensemble_weights_, [1 - share, share])
+        assert found.best_estimator_.weights == [20 - round(20 * share), round(20 * share)]
 
 
 def test_only_the_best_by_their_scores_take_part(rows, monkeypatch):
@@ -297,8 +295,6 @@ def test_other_estimators_take_part(rows):
     assert found.ensemble_weights_[1] > 0
     log_proba = np.log(np.maximum(found.predict_proba(X), 1e-30))
     np.testing.assert_allclose(found.decision_function(X), log_proba, rtol=1e-3, atol=1e-3)
-    # equal fits of a model without seeds are one member
-    assert len(found.best_estimator_.estimators_) == len(found.best_estimator_.weights)
 
 
 def test_it_is_saved_and_loaded(fitted, rows, tmp_path):

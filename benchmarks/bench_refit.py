@@ -3,9 +3,9 @@
     SKLEARN_THIN_DATA=DIR python benchmarks/bench_refit.py --draws 10 11 12
 
 DIR holds `nuisance/*.npz` (docs/datasets.md). Both searches have 16 candidates of THIN (four rates,
-four weight decays) on five folds, and the same networks. The nuisance is known; of
-scikit-learn's digits it is the quartile of the ink. A draw has its own training rows, at most
-`--rows`, its own test rows, folds and seed.
+four weight decays) on five folds, and the same networks; `--rates` changes the number of rates. The
+nuisance is known; of scikit-learn's digits it is the quartile of the ink. A draw has its own
+training rows, at most `--rows`, its own test rows, folds and seed.
 
 Printed are the mean errors on the test rows in %, the ratio of the errors in the same draw, with
 its standard error over the draws, and the ratio of the processor's seconds of both searches in
@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 from sklearn_thin import MLPBackbone, THINClassifier
 from sklearn_thin.model_selection import StackedGridSearchCV
 
-GRID = {"lr": [1e-3, 2e-3, 4e-3, 8e-3], "weight_decay": [1e-4, 1e-3, 1e-2, 3e-2]}
+DECAYS = [1e-4, 1e-3, 1e-2, 3e-2]
 FOLDS = 5
 DIGITS = "digits by ink"
 NAMES = [DIGITS, *(name for name in SETS if not name.endswith(("unseen", "10 %", "100 %")))]
@@ -59,11 +59,13 @@ def compare(name, draw, args):
     X, y, X_test, y_test = rows(name, draw, args.rows)
     network = {"backbone": MLPBackbone((args.width, args.width), 0.2), "max_epochs": args.epochs}
     thin = THINClassifier(NUISANCE, **network, device="cpu", random_state=draw)
+    rates = np.geomspace(1e-3, 8e-3, args.rates).round(6).tolist()
+    grid = {"lr": rates, "weight_decay": DECAYS}
     cv = StratifiedKFold(FOLDS, shuffle=True, random_state=draw)
 
     def search(refit):
         start = time.process_time()
-        fitted = StackedGridSearchCV(thin, GRID, cv=cv, refit=refit).fit(X, y)
+        fitted = StackedGridSearchCV(thin, grid, cv=cv, refit=refit).fit(X, y)
         return fitted, time.process_time() - start
 
     ensemble, seconds = search("ensemble")
@@ -77,6 +79,7 @@ def main():
     parser = arguments(__doc__, rows=600)
     parser.add_argument("--draws", type=int, nargs="+", default=[10, 11, 12])
     parser.add_argument("--sets", nargs="+", default=NAMES, choices=NAMES)
+    parser.add_argument("--rates", type=int, default=4)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--width", type=int, default=32)
     args = parser.parse_args()

@@ -7,7 +7,11 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier, THINRegressor
-from sklearn_thin.model_selection import SeedEnsembleClassifier
+from sklearn_thin.model_selection import (
+    SeedEnsembleClassifier,
+    WeightedEnsembleClassifier,
+    WeightedEnsembleRegressor,
+)
 
 
 class SelfLabellingEncoder(ExogenousEncoder):
@@ -38,6 +42,11 @@ REGRESSORS = [
 IDS = ["thin", "encoder", "thin-on-encoder"]
 REGRESSOR_IDS = ["regressor", "regressor-on-encoder"]
 ENSEMBLE = SeedEnsembleClassifier(THINClassifier(max_epochs=15, lr=1e-2), 2, random_state=0)
+SETTINGS = [{"depth": 0, "random_state": 0}, {"depth": 1, "random_state": 1}]
+WEIGHTED = [
+    WeightedEnsembleClassifier(THINClassifier(max_epochs=15, lr=1e-2), SETTINGS, [3, 1]),
+    WeightedEnsembleRegressor(THINRegressor(), SETTINGS, [3, 1]),
+]
 
 
 def expected_failed_checks(estimator):
@@ -49,7 +58,7 @@ def expected_failed_checks(estimator):
 
 
 CHECKS = parametrize_with_checks(
-    [*ESTIMATORS, *REGRESSORS, ENSEMBLE, TablePreprocessor()],
+    [*ESTIMATORS, *REGRESSORS, ENSEMBLE, *WEIGHTED, TablePreprocessor()],
     expected_failed_checks=expected_failed_checks,
 )
 

@@ -21,6 +21,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_thin._base import ClassOutputs
+from sklearn_thin._compat import CallbackSupportMixin, with_callbacks
 from sklearn_thin._environment import public, set_missing_random_states
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation, bar, raise_first, train_all
@@ -29,7 +30,7 @@ from sklearn_thin.rows.arrays import read_dataset
 FIT_PARAMETERS = ("exogenous_target", "sample_weight", "groups", "X_val", "y_val")
 
 
-class Ensemble(MetaEstimatorMixin, BaseEstimator):
+class Ensemble(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """Settings of one estimator that train together, and the mean of their outputs.
 
     A subclass has the parameters `estimator`, `stack_size`, `n_jobs` and `verbose`.
@@ -88,8 +89,12 @@ class Ensemble(MetaEstimatorMixin, BaseEstimator):
             params = process_routing(self, "fit", **params).estimator.fit
         return self.train(*read_dataset(X, y, verbose=self.verbose), params)
 
+    @with_callbacks
     def train(self, X, y, params):
         """The fit, with parameters that are routed already."""
+        rows, task = {"estimator": self, "X": X, "y": y}, None
+        if getattr(self, "_skl_callbacks", None):
+            task = self._init_callback_context().call_on_fit_task_begin(**rows)
         with sharing():
             preparation = Preparation(self._base(), X, y, params)
             tasks = list(enumerate(self._settings()))
@@ -100,7 +105,10 @@ class Ensemble(MetaEstimatorMixin, BaseEstimator):
             raise_first(members)
             members = train_all(members, Parallel(n_jobs=self.n_jobs), **how)
             raise_first(members)
-        return self.keep([member.estimator for member in members])
+        self.keep([member.estimator for member in members])
+        if task is not None:
+            task.call_on_fit_task_end(**rows)
+        return self
 
     def keep(self, estimators):
         """Make fitted estimators the members; returns the ensemble."""

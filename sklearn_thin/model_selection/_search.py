@@ -79,6 +79,7 @@ class HandedOut:
                 raise fitted.error
             fitted = fitted.estimator
         elif isinstance(fitted, Ensemble):
+            vars(fitted).update(followed)
             with parallel_config(**self.jobs):
                 fitted.train(X, y, params)
         else:

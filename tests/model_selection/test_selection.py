@@ -297,6 +297,16 @@ def test_other_estimators_take_part(rows):
     np.testing.assert_allclose(found.decision_function(X), log_proba, rtol=1e-3, atol=1e-3)
 
 
+def test_callbacks_of_scikit_learn_follow_the_refit(rows, capsys):
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9 has none")
+    pytest.importorskip("rich", reason="draws scikit-learn's progress bar")
+    found = search(grid={"lr": [1e-3, 1e-2]}).set_callbacks(callback.ProgressBar())
+    found.fit(*rows[:2])
+    printed = capsys.readouterr().out
+    assert "refit-with-best-params | WeightedEnsemble" in printed  # cut by the width
+    assert not hasattr(found.best_estimator_, "_parent_callback_ctx")
+
+
 def test_it_is_saved_and_loaded(fitted, rows, tmp_path):
     pytest.importorskip("skops")
     save(fitted, tmp_path / "search.thin")

@@ -27,3 +27,10 @@ def laid_out_as(weight, values):
     if values.stride() == weight.stride():
         return values
     return torch.empty_like(weight).copy_(values)
+
+
+def in_memory(stacked):
+    """A view of a stack in the order of its memory, (nets, values); None if its nets have gaps."""
+    order = sorted(range(1, stacked.ndim), key=stacked.stride, reverse=True)
+    stacked = stacked.permute(0, *order)
+    return stacked.view(len(stacked), -1) if stacked.is_contiguous() else None

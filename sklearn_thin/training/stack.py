@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._environment import CASTS
 from sklearn_thin.losses import batch_losses
-from sklearn_thin.modules.tensors import laid_out_as
+from sklearn_thin.modules.tensors import in_memory, laid_out_as
 from sklearn_thin.training.batches import StackedBatches
 from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
@@ -48,6 +48,7 @@ class Stack:
         weights = [*self.state[0].values(), *self.loss_state[0].values()]
         self.trained = [weight for weight in weights if weight.requires_grad]
         self.optimizer, self.groups = self._optimizer()
+        self.laid_out = False
         self.schedule = None
         if settings.lr_schedule == "cosine":
             n_steps = settings.max_epochs * len(self.train.bounds)
@@ -89,7 +90,7 @@ class Stack:
         for stop in range(1, len(self.plans) + 1):
             if stop < len(self.plans) and _rate(self.plans[stop]) == _rate(self.plans[start]):
                 continue
-            tensors = [tensor.detach()[start:stop] for tensor in self.trained]
+            tensors = [in_memory(tensor.detach())[start:stop] for tensor in self.trained]
             lr, weight_decay = _rate(self.plans[start])
             groups.append({"params": tensors, "lr": lr, "weight_decay": weight_decay})
             slices.append((slice(start, stop), tensors))
@@ -97,6 +98,18 @@ class Stack:
         net = self.nets[0]
         _, kwargs = net.get_params_for_optimizer("optimizer", net.module_.named_parameters())
         return net.optimizer(groups, **kwargs), slices
+
+    def _lay_out(self, gradients):
+        """Lay the weights out in memory as their gradients, which no step then has to copy.
+
+        A batched product gives the gradient of a linear layer transposed.
+        """
+        for place, (weight, gradient) in enumerate(zip(self.trained, gradients, strict=True)):
+            if in_memory(gradient) is not None:
+                weight.data = laid_out_as(gradient, weight.data)
+            for part, tensors in self.groups:
+                tensors[place].data = in_memory(weight.data)[part]
+        self.laid_out = True
 
     def _losses(self, batch, y, **how):
         """Means of the loss and its terms, (nets,) each."""
@@ -128,9 +141,15 @@ class Stack:
         sums = {}
         for batch, y, size in self.train.batches(self.orders):
             means, gradients = self.step(batch, y)
+            if not self.laid_out:
+                self._lay_out(gradients)
+            gradients = [
+                in_memory(laid_out_as(weight, gradient))
+                for weight, gradient in zip(self.trained, gradients, strict=True)
+            ]
             for part, tensors in self.groups:
                 for tensor, gradient in zip(tensors, gradients, strict=True):
-                    tensor.grad = laid_out_as(tensor, gradient[part])
+                    tensor.grad = gradient[part]
             self.optimizer.step()
             if self.schedule:
                 self.schedule.step()

@@ -24,9 +24,15 @@ def widened(x):
 
 def laid_out_as(weight, values):
     """A gradient, or moments, in the memory layout of the weight, which fused steps rely on."""
-    if values.stride() == weight.stride():
+    return laid_out(values, weight.stride())
+
+
+def laid_out(values, strides):
+    """The values with other strides, as a copy if they differ."""
+    if values.stride() == strides:
         return values
-    return torch.empty_like(weight).copy_(values)
+    like = {"dtype": values.dtype, "device": values.device}
+    return torch.empty_strided(values.shape, strides, **like).copy_(values)
 
 
 def in_memory(stacked):

@@ -5,6 +5,7 @@ program (torch.vmap). The optimizer of a single fit steps the stacked tensors: i
 element, so that the nets stay independent.
 """
 
+from collections import defaultdict
 from operator import attrgetter
 from time import perf_counter
 
@@ -14,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._environment import CASTS
 from sklearn_thin.losses import batch_losses
-from sklearn_thin.modules.tensors import in_memory, laid_out_as
+from sklearn_thin.modules.tensors import in_memory, laid_out
 from sklearn_thin.training.batches import StackedBatches
 from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
@@ -22,6 +23,7 @@ from sklearn_thin.training.maps import EPOCH_ROWS, refit_map
 from sklearn_thin.training.net import naming_rows, new_net, record
 
 _rate = attrgetter("settings.lr", "settings.weight_decay")  # differ between the optimizer's groups
+SMALL = 2**16  # values; the optimizer takes as long for fewer
 
 
 class Stack:
@@ -47,8 +49,14 @@ class Stack:
         self.loss_state = stack_module_state([net.criterion_ for net in self.nets])
         weights = [*self.state[0].values(), *self.loss_state[0].values()]
         self.trained = [weight for weight in weights if weight.requires_grad]
+        n_rates = len(set(map(_rate, self.plans)))
+        buckets = defaultdict(list)
+        for index, weight in enumerate(self.trained):
+            small = weight.numel() < SMALL * n_rates
+            buckets[weight.dtype if small else index].append(index)
+        self.buckets = list(buckets.values())  # of weights that the optimizer steps as one tensor
         self.optimizer, self.groups = self._optimizer()
-        self.laid_out = False
+        self.strides = None  # of the weights in memory, from the first step on
         self.schedule = None
         if settings.lr_schedule == "cosine":
             n_steps = settings.max_epochs * len(self.train.bounds)
@@ -85,12 +93,12 @@ class Stack:
     # ------------------------------------------------------------------ a step
 
     def _optimizer(self):
-        """The optimizer, with a group of slices of the stacked tensors for each rate."""
+        """The optimizer, with a group of slices of the weights' memory for each rate."""
         groups, slices, start = [], [], 0
         for stop in range(1, len(self.plans) + 1):
             if stop < len(self.plans) and _rate(self.plans[stop]) == _rate(self.plans[start]):
                 continue
-            tensors = [in_memory(tensor.detach())[start:stop] for tensor in self.trained]
+            tensors = [self.trained[bucket[0]].new_empty(0) for bucket in self.buckets]
             lr, weight_decay = _rate(self.plans[start])
             groups.append({"params": tensors, "lr": lr, "weight_decay": weight_decay})
             slices.append((slice(start, stop), tensors))
@@ -100,16 +108,29 @@ class Stack:
         return net.optimizer(groups, **kwargs), slices
 
     def _lay_out(self, gradients):
-        """Lay the weights out in memory as their gradients, which no step then has to copy.
+        """Lay the weights out in memory as their gradients, and small ones side by side.
 
-        A batched product gives the gradient of a linear layer transposed.
+        A batched product gives the gradient of a linear layer transposed. Laid out alike, no step
+        has to copy it.
         """
-        for place, (weight, gradient) in enumerate(zip(self.trained, gradients, strict=True)):
-            if in_memory(gradient) is not None:
-                weight.data = laid_out_as(gradient, weight.data)
+        self.strides = [
+            (weight.contiguous() if in_memory(gradient) is None else gradient).stride()
+            for weight, gradient in zip(self.trained, gradients, strict=True)
+        ]
+        for place, bucket in enumerate(self.buckets):
+            memory = self._memory(self.trained, bucket)  # (nets, values)
+            start = memory.storage_offset()
+            for weight, strides in ((self.trained[i], self.strides[i]) for i in bucket):
+                strides = memory.stride(0), *strides[1:]
+                weight.data = memory.as_strided(weight.shape, strides, start)
+                start += weight[0].numel()
             for part, tensors in self.groups:
-                tensors[place].data = in_memory(weight.data)[part]
-        self.laid_out = True
+                tensors[place].data = memory[part]
+
+    def _memory(self, tensors, bucket):
+        """Weights of a bucket, or their gradients, in the order of memory: (nets, values)."""
+        parts = [in_memory(laid_out(tensors[i].detach(), self.strides[i])) for i in bucket]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
     def _losses(self, batch, y, **how):
         """Means of the loss and its terms, (nets,) each."""
@@ -141,15 +162,12 @@ class Stack:
         sums = {}
         for batch, y, size in self.train.batches(self.orders):
             means, gradients = self.step(batch, y)
-            if not self.laid_out:
+            if self.strides is None:
                 self._lay_out(gradients)
-            gradients = [
-                in_memory(laid_out_as(weight, gradient))
-                for weight, gradient in zip(self.trained, gradients, strict=True)
-            ]
-            for part, tensors in self.groups:
-                for tensor, gradient in zip(tensors, gradients, strict=True):
-                    tensor.grad = gradient[part]
+            for place, bucket in enumerate(self.buckets):
+                memory = self._memory(gradients, bucket)
+                for part, tensors in self.groups:
+                    tensors[place].grad = memory[part]
             self.optimizer.step()
             if self.schedule:
                 self.schedule.step()

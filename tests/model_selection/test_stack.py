@@ -128,6 +128,13 @@ def test_each_net_takes_the_steps_of_its_own_fit(optimizer, lr_schedule, digits,
     assert sum(together[0].thin.history_[:, "train_batch_count"]) == 50  # steps, 10 an epoch
 
 
+@pytest.mark.parametrize("most", [0, 100])  # none are stepped side by side, or some are
+def test_large_weights_are_tensors_of_their_own(most, digits, encoder, monkeypatch):
+    monkeypatch.setattr("sklearn_thin.training.stack.SMALL", most)
+    X, y = digits.X[:N_ROWS], digits.y[:N_ROWS]
+    assert_as_alone(small(FrozenEstimator(encoder)), CANDIDATES, X, y)
+
+
 def test_in_float32_it_differs_from_single_fits_by_rounding(digits, encoder):
     X, y = digits.X[:N_ROWS], digits.y[:N_ROWS]
     thin = small(FrozenEstimator(encoder))
@@ -207,12 +214,14 @@ def test_frozen_layers_stay_and_statistics_that_are_not_saved_are_given_back(dig
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_images_of_uint8_are_stacked(optimizer, digits):
+def test_images_of_uint8_are_stacked(optimizer, digits, monkeypatch):
     images, y = (255 * digits.X[:100]).astype(np.uint8).reshape(-1, 8, 8), digits.y[:100]
     # the second convolution's weights lie in memory with the channels last
     backbone = ConvNetBackbone((4, 8), hidden_layer_sizes=(8,))
     thin = small(backbone=backbone, hidden_units=0, optimizer=optimizer)
     candidates = [{"lr": 1e-2}, {"lr": 1e-3}, {"random_state": 3}]
+    assert_as_alone(thin, candidates, images, y)
+    monkeypatch.setattr("sklearn_thin.training.stack.SMALL", 0)  # a tensor for each weight
     assert_as_alone(thin, candidates, images, y)
     members = prepared(thin, candidates, images, y)
     assert members[0].plan.train.X["x"].dtype == torch.uint8

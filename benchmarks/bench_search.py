@@ -11,6 +11,13 @@ Contenders run in turn, round after round. Ratios are taken within a round; prin
 median, the smallest and the largest. The last lines compare the best parameters and the scores
 of the folds, also between the two plain searches, which differ only in threads.
 
+`--grid default` searches 20 candidates of the default network instead: five λ and four rates. λ = 0
+has gated layers, and the other λ have experts behind a shared backbone.
+
+On a CPU the floor is printed beside: the matrix products of all steps alone, forward and backward,
+and one pass of fused Adam over all weights in each step. `--profile` prints the shares of a stacked
+step instead.
+
 `--grow` also times stacked searches of 1, 10, 60 and 300 candidates. `--ensemble` times ensembles
 of 1 to 20 seeds instead, and prints their accuracy on a held-out third of the digits.
 """
@@ -28,9 +35,10 @@ from _cases import (
     print_ratios,
     spread,
 )
+from _step import print_floor, print_profile, stacks_of
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV, ParameterGrid, train_test_split
 
 from sklearn_thin import ExogenousEncoder, THINClassifier
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
@@ -56,9 +64,21 @@ def grid(n_candidates):
     return {"lam": lams, "lr": rates, "weight_decay": decays}
 
 
-def compare(thin, X, y, rounds, jobs):
-    """Ratios of both plain searches to the stacked search, and how far their results differ."""
-    setting = {"param_grid": grid(60), "cv": N_FOLDS, "refit": False}
+def default_grid(n_candidates):
+    """Candidates of the default network."""
+    return {"lam": [0.0, 0.01, 0.03, 0.1, 0.3], "lr": [1e-3, 2e-3, 4e-3, 8e-3]}
+
+
+GRIDS = {"one": grid, "default": default_grid}
+
+
+def compare(thin, X, y, rounds, jobs, param_grid):
+    """Ratios of both plain searches to the stacked search, and how far their results differ.
+
+    Returns the seconds of the stacked search, the median of the rounds.
+    """
+    setting = {"param_grid": param_grid, "cv": N_FOLDS, "refit": False}
+    title = f"{len(ParameterGrid(param_grid))} candidates"
     makers = {"stacked": partial(StackedGridSearchCV, thin, **setting)}
     for n in jobs:
         makers[f"GridSearchCV(n_jobs={n})"] = partial(GridSearchCV, thin, **setting, n_jobs=n)
@@ -68,8 +88,8 @@ def compare(thin, X, y, rounds, jobs):
         searches[name] = makers[name]().fit(X, y)
 
     calls = {name: partial(search, name) for name in makers}
-    seconds = alternate(calls, rounds, "60 candidates", warm_up=False)
-    print(f"60 candidates x {N_FOLDS} folds, seconds as a multiple of the stacked search's")
+    seconds = alternate(calls, rounds, title, warm_up=False)
+    print(f"{title} x {N_FOLDS} folds, seconds as a multiple of the stacked search's")
     print_ratios(seconds, "stacked", WIDTH)
     ours, plain, *others = (searches[name] for name in makers)
     print(f"  same best parameters: {ours.best_params_ == plain.best_params_}")
@@ -77,6 +97,7 @@ def compare(thin, X, y, rounds, jobs):
     print(f"    stacked, GridSearchCV(n_jobs={jobs[0]}): {apart(ours, plain):.2f}")
     for n, other in zip(jobs[1:], others, strict=True):
         print(f"    GridSearchCV, n_jobs={jobs[0]} and {n}: {apart(plain, other):.2f}")
+    return np.median(seconds["stacked"])
 
 
 def apart(search, other):
@@ -122,28 +143,37 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--grid", choices=GRIDS, default="one", help="one shape, or the default")
+    parser.add_argument("--profile", action="store_true", help="shares of a stacked step instead")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="of GridSearchCV")
     parser.add_argument("--device", choices=DEVICES, default="cpu")
     parser.add_argument("--ensemble", action="store_true", help="ensembles of seeds instead")
     args = parser.parse_args()
     X, y, ink = rows()
-    network = one_layer(args.width)
+    raw = {"preprocessor": None}, {"endogenous": None, "batch_size": args.batch_size}
+    of_encoder, of_thin = [one_layer(args.width) | part for part in raw]
+    if args.grid == "default":
+        of_encoder = of_thin = {}
     where = {"device": args.device, "random_state": 0}
-    encoder = ExogenousEncoder(**network, preprocessor=None, max_epochs=5, **where).fit(X, ink)
-    thin = THINClassifier(
-        FrozenEstimator(encoder),
-        **network,
-        endogenous=None,
-        batch_size=args.batch_size,
-        max_epochs=args.epochs,
-        **where,
-    )
+    encoder = ExogenousEncoder(**of_encoder, max_epochs=5, **where).fit(X, ink)
+    side = FrozenEstimator(encoder)
+    thin = THINClassifier(side, **of_thin, max_epochs=args.epochs, **where)
     print_machine(args.device, args.rounds)
-    print(f"{args.epochs} epochs, batch {args.batch_size}, width {args.width}")
+    network = "default network"
+    if args.grid != "default":
+        network = f"batch {args.batch_size}, width {args.width}"
+    print(f"{args.epochs} epochs, {network}")
     if args.ensemble:
         ensembles(thin, X, y, args.rounds)
         return
-    compare(thin, X, y, args.rounds, args.jobs)
+    searched = GRIDS[args.grid](60)
+    if args.profile:
+        print_profile(stacks_of(thin, X, y, ParameterGrid(searched), N_FOLDS))
+        return
+    seconds = compare(thin, X, y, args.rounds, args.jobs, searched)
+    if args.device == "cpu":
+        floor = print_floor(stacks_of(thin, X, y, ParameterGrid(searched), N_FOLDS))
+        print(f"  floor as a multiple of the stacked search's seconds: {floor / seconds:.2f}")
     if args.grow:
         grow(thin, X, y, args.rounds)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -166,6 +167,8 @@ def test_bench_turns(run, data_dir):
 def test_bench_default(run):
     printed = run("bench_default.py", "--rounds", "1", "--rows", "300")
     assert [line.split()[0] for line in printed.splitlines()[-2:]] == ["hard", "easy"]
+    printed = run("bench_default.py", "--rounds", "1", "--rows", "150", "--equal")
+    assert [line.split()[0] for line in printed.splitlines()[-2:]] == ["hard", "easy"]
 
 
 def test_bench_predict(run):
@@ -193,6 +196,10 @@ def test_bench_search(run):
     printed = run("bench_search.py", "--rounds", "1", "--jobs", "1", *small)
     assert "GridSearchCV(n_jobs=1)" in printed
     assert "largest difference of a fold's accuracy" in printed
+    assert 0 < float(printed.split("floor as a multiple")[1].split()[-1]) < 1
+    printed = run("bench_search.py", "--profile", *small)
+    shares = re.findall(r"^ {4}\S.* (\d+\.\d)$", printed, re.MULTILINE)
+    assert sum(map(float, shares[:8])) == pytest.approx(100, abs=1)
     printed = run("bench_search.py", "--ensemble", "--rounds", "2", *small)
     assert "20 seeds" in printed
     assert "GridSearchCV" not in printed

@@ -21,6 +21,7 @@ from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
 from sklearn_thin.training.maps import EPOCH_ROWS, refit_map
 from sklearn_thin.training.net import naming_rows, new_net, record
+from sklearn_thin.training.traced import ENOUGH, TracedStep, can_be_traced
 
 _rate = attrgetter("settings.lr", "settings.weight_decay")  # differ between the optimizer's groups
 SMALL = 2**16  # values; the optimizer takes as long for fewer
@@ -47,8 +48,7 @@ class Stack:
         self.module, self.loss = self.nets[0].module_, self.nets[0].criterion_
         self.state = stack_module_state([net.module_ for net in self.nets])
         self.loss_state = stack_module_state([net.criterion_ for net in self.nets])
-        weights = [*self.state[0].values(), *self.loss_state[0].values()]
-        self.trained = [weight for weight in weights if weight.requires_grad]
+        self.trained = trained_of((self.state, self.loss_state))
         n_rates = len(set(map(_rate, self.plans)))
         buckets = defaultdict(list)
         for index, weight in enumerate(self.trained):
@@ -69,6 +69,10 @@ class Stack:
         self.step = self._step
         if settings.compile and settings.device.type == "cuda":
             self.step = CapturedStep(self._step, (len(plans), settings.batch_size))
+        long = settings.max_epochs * len(self.train.bounds) >= ENOUGH
+        if settings.device.type == "cpu" and long and can_be_traced(self.module, self.loss):
+            states = self.state, self.loss_state
+            self.step = TracedStep(self._step, (len(plans), settings.batch_size), states)
         self.active = set(range(len(plans)))  # nets that neither stopped nor failed
         self.errors = {}
 
@@ -132,7 +136,7 @@ class Stack:
         parts = [in_memory(laid_out(tensors[i].detach(), self.strides[i])) for i in bucket]
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
-    def _losses(self, batch, y, **how):
+    def _losses(self, batch, y, states=None, **how):
         """Means of the loss and its terms, (nets,) each."""
 
         def of_net(state, loss_state, X, y):
@@ -144,15 +148,19 @@ class Stack:
                 **how,
             )[0]
 
-        states = self.state, self.loss_state
+        states = states or (self.state, self.loss_state)
         return torch.vmap(of_net, randomness="different")(*states, batch, y)
 
-    def _step(self, batch, y):
-        """Means of a training batch, (nets,), and the gradients of the loss."""
-        means = self._losses(batch, y, precision=CASTS.get(self.settings.mixed_precision))
+    def _step(self, batch, y, states=None):
+        """Means of a training batch, (nets,), and the gradients of the loss.
+
+        `states` stand for those of module and loss.
+        """
+        precision = CASTS.get(self.settings.mixed_precision)
+        means = self._losses(batch, y, states, precision=precision)
         # the gate of a single expert is unused, and gets zeros
-        total = means["loss"].sum()
-        gradients = torch.autograd.grad(total, self.trained, materialize_grads=True)
+        total, trained = means["loss"].sum(), trained_of(states) if states else self.trained
+        gradients = torch.autograd.grad(total, trained, materialize_grads=True)
         return {name: mean.detach() for name, mean in means.items()}, gradients
 
     def _train_epoch(self):
@@ -262,3 +270,9 @@ class Stack:
                 self.stoppers[index].on_train_end(net)
             if self.plans[index].map_labels is not None:
                 refit_map(net.module_, self.plans[index], None, self.map_orders[index])
+
+
+def trained_of(states):
+    """The stacked weights that an optimizer steps, of the states of module and loss."""
+    weights = [weight for parameters, _ in states for weight in parameters.values()]
+    return [weight for weight in weights if weight.requires_grad]

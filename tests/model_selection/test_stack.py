@@ -16,6 +16,7 @@ from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation, train_members
 from sklearn_thin.rows.arrays import as_tensor
 from sklearn_thin.training import stacks
+from sklearn_thin.training import traced as traced_step
 from sklearn_thin.training.stacks import is_out_of_memory, train_alone
 
 SMALL = MLPBackbone((16,))
@@ -126,6 +127,51 @@ def test_each_net_takes_the_steps_of_its_own_fit(optimizer, lr_schedule, digits,
     thin = small(FrozenEstimator(encoder), optimizer=optimizer, lr_schedule=lr_schedule)
     together, _ = assert_as_alone(thin, CANDIDATES, X, y)
     assert sum(together[0].thin.history_[:, "train_batch_count"]) == 50  # steps, 10 an epoch
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Stacks of few steps are traced too; one entry for each step of a program."""
+    steps, make = [], traced_step.make_fx
+
+    def counting(*args, **kwargs):
+        def trace(*inputs):
+            program = make(*args, **kwargs)(*inputs)
+            return lambda *inputs: (steps.append(1), program(*inputs))[1]
+
+        return trace
+
+    monkeypatch.setattr(traced_step, "make_fx", counting)
+    monkeypatch.setattr("sklearn_thin.training.stack.ENOUGH", 3)
+    return steps
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("params", [{}, {"lam": 0.0}, {"dispelling": "alignment"}])
+def test_a_traced_step_is_the_eager_step(params, optimizer, traced, digits, encoder):
+    X, y = digits.X[:N_ROWS], digits.y[:N_ROWS]
+    thin = small(FrozenEstimator(encoder), optimizer=optimizer, **params)
+    candidates = [{"lr": 1e-2}, {"random_state": 3}] if params else CANDIDATES
+    assert_as_alone(thin, candidates, X, y)
+    assert len(traced) == 5 * 9 - 1  # whole batches after the first
+
+
+def hooked(shape):
+    """A linear layer, with a function that runs before it."""
+    layer = nn.Linear(shape[0], 16)
+    layer.register_forward_pre_hook(ignore)
+    return layer
+
+
+def ignore(module, inputs):
+    """Changes nothing."""
+
+
+@pytest.mark.parametrize("backbone", [lambda shape: Centred(shape[0]), hooked])
+def test_code_of_users_runs_in_each_step(backbone, traced, digits):
+    estimator = small(backbone=backbone)
+    train_stack(prepared(estimator, CANDIDATES_OF_RATE, digits.X[:100], digits.y[:100]))
+    assert not traced
 
 
 @pytest.mark.parametrize("most", [0, 100])  # none are stepped side by side, or some are

@@ -24,19 +24,6 @@ def widened(x):
 
 def laid_out_as(weight, values):
     """A gradient, or moments, in the memory layout of the weight, which fused steps rely on."""
-    return laid_out(values, weight.stride())
-
-
-def laid_out(values, strides):
-    """The values with other strides, as a copy if they differ."""
-    if values.stride() == strides:
+    if values.stride() == weight.stride():
         return values
-    like = {"dtype": values.dtype, "device": values.device}
-    return torch.empty_strided(values.shape, strides, **like).copy_(values)
-
-
-def in_memory(stacked):
-    """A view of a stack in the order of its memory, (nets, values); None if its nets have gaps."""
-    order = sorted(range(1, stacked.ndim), key=stacked.stride, reverse=True)
-    stacked = stacked.permute(0, *order)
-    return stacked.view(len(stacked), -1) if stacked.is_contiguous() else None
+    return torch.empty_like(weight).copy_(values)

@@ -15,7 +15,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._environment import CASTS
 from sklearn_thin.losses import batch_losses
-from sklearn_thin.modules.tensors import in_memory, laid_out
 from sklearn_thin.training.batches import StackedBatches
 from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
@@ -48,7 +47,8 @@ class Stack:
         self.module, self.loss = self.nets[0].module_, self.nets[0].criterion_
         self.state = stack_module_state([net.module_ for net in self.nets])
         self.loss_state = stack_module_state([net.criterion_ for net in self.nets])
-        self.trained = trained_of((self.state, self.loss_state))
+        weights = [*self.state[0].values(), *self.loss_state[0].values()]
+        self.trained = [weight for weight in weights if weight.requires_grad]
         n_rates = len(set(map(_rate, self.plans)))
         buckets = defaultdict(list)
         for index, weight in enumerate(self.trained):
@@ -56,7 +56,7 @@ class Stack:
             buckets[weight.dtype if small else index].append(index)
         self.buckets = list(buckets.values())  # of weights that the optimizer steps as one tensor
         self.optimizer, self.groups = self._optimizer()
-        self.strides = None  # of the weights in memory, from the first step on
+        self.layouts = None  # axes of the weights in the order of memory, from the first step on
         self.schedule = None
         if settings.lr_schedule == "cosine":
             n_steps = settings.max_epochs * len(self.train.bounds)
@@ -117,23 +117,24 @@ class Stack:
         A batched product gives the gradient of a linear layer transposed. Laid out alike, no step
         has to copy it.
         """
-        self.strides = [
-            (weight.contiguous() if in_memory(gradient) is None else gradient).stride()
-            for weight, gradient in zip(self.trained, gradients, strict=True)
+        self.layouts = [
+            [0, *sorted(range(1, gradient.ndim), key=gradient.stride, reverse=True)]
+            for gradient in gradients
         ]
         for place, bucket in enumerate(self.buckets):
-            memory = self._memory(self.trained, bucket)  # (nets, values)
-            start = memory.storage_offset()
-            for weight, strides in ((self.trained[i], self.strides[i]) for i in bucket):
-                strides = memory.stride(0), *strides[1:]
-                weight.data = memory.as_strided(weight.shape, strides, start)
+            memory, start = self._memory(self.trained, bucket), 0
+            for weight, layout in ((self.trained[i], self.layouts[i]) for i in bucket):
+                part = memory[:, start : start + weight[0].numel()]
+                part = part.view([weight.shape[axis] for axis in layout])
+                weight.data = part.permute([layout.index(axis) for axis in range(weight.ndim)])
                 start += weight[0].numel()
             for part, tensors in self.groups:
                 tensors[place].data = memory[part]
 
     def _memory(self, tensors, bucket):
         """Weights of a bucket, or their gradients, in the order of memory: (nets, values)."""
-        parts = [in_memory(laid_out(tensors[i].detach(), self.strides[i])) for i in bucket]
+        parts = [tensors[i].detach().permute(self.layouts[i]) for i in bucket]
+        parts = [part.reshape(len(part), -1) for part in parts]  # a view, if it is laid out so
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
     def _losses(self, batch, y, states=None, **how):
@@ -159,7 +160,10 @@ class Stack:
         precision = CASTS.get(self.settings.mixed_precision)
         means = self._losses(batch, y, states, precision=precision)
         # the gate of a single expert is unused, and gets zeros
-        total, trained = means["loss"].sum(), trained_of(states) if states else self.trained
+        total, trained = means["loss"].sum(), self.trained
+        if states:
+            weights = [weight for parameters, _ in states for weight in parameters.values()]
+            trained = [weight for weight in weights if weight.requires_grad]
         gradients = torch.autograd.grad(total, trained, materialize_grads=True)
         return {name: mean.detach() for name, mean in means.items()}, gradients
 
@@ -170,7 +174,7 @@ class Stack:
         sums = {}
         for batch, y, size in self.train.batches(self.orders):
             means, gradients = self.step(batch, y)
-            if self.strides is None:
+            if self.layouts is None:
                 self._lay_out(gradients)
             for place, bucket in enumerate(self.buckets):
                 memory = self._memory(gradients, bucket)
@@ -270,9 +274,3 @@ class Stack:
                 self.stoppers[index].on_train_end(net)
             if self.plans[index].map_labels is not None:
                 refit_map(net.module_, self.plans[index], None, self.map_orders[index])
-
-
-def trained_of(states):
-    """The stacked weights that an optimizer steps, of the states of module and loss."""
-    weights = [weight for parameters, _ in states for weight in parameters.values()]
-    return [weight for weight in weights if weight.requires_grad]

@@ -1,0 +1,297 @@
+"""Predict with a model of sklearn_thin. This file needs NumPy alone, and holds the model itself.
+
+`predict_proba(X)` and `predict(X)` accept rows as the estimator does: an array, a frame, or lists.
+`exogenous=` passes the labels of a model with `exogenous="given"`. `CLASSES` has the class labels.
+"""
+
+import base64
+import io
+import json
+
+import numpy as np
+
+BOUND, HEIGHT = 3.0, 0.35
+MISSING, UNKNOWN = -2.0, -1.0  # codes of texts; levels count from 0
+
+
+def predict_proba(X, exogenous=None):
+    """Probabilities (n_samples, n_classes), in the order of CLASSES."""
+    if CLASSES is None:
+        raise ValueError("a regressor has no probabilities; use predict")
+    return softmax(outputs(X, exogenous))
+
+
+def predict(X, exogenous=None):
+    """Class labels (n_samples,), or numbers in the units and the shape of y."""
+    z = outputs(X, exogenous)
+    if CLASSES is not None:
+        return CLASSES[z.argmax(1)]
+    values = z * MODEL["scale"] + MODEL["mean"]
+    return values[:, 0] if MODEL["is_vector"] else values
+
+
+def outputs(X, exogenous):
+    """Logits, or standardised numbers."""
+    X = table(X, MODEL["X"])
+    if MODEL["exogenous"] is not None:
+        if exogenous is None:
+            raise ValueError("this model reads labels: pass exogenous=...")
+        exogenous = table(exogenous, MODEL["exogenous"])
+    elif exogenous is not None:
+        raise ValueError("this model reads no labels in exogenous")
+    return run(MODEL["net"], (X, exogenous))
+
+
+def table(X, reader):
+    """Rows as one array, in which codes stand for texts."""
+    texts, shape = reader["texts"], reader["shape"]
+    if hasattr(X, "to_numpy"):
+        X = X.to_numpy()
+    X = np.asarray(X, object) if texts else np.asarray(X)
+    if X.ndim == 1 and shape == [1]:
+        X = X[:, None]
+    if list(X.shape[1:]) != shape:
+        raise ValueError(f"rows must have shape {tuple(shape)}, got {X.shape[1:]}")
+    if X.dtype != object:
+        return X
+    numbers = np.empty(X.shape)
+    for place in range(X.shape[1]):
+        known = texts.get(str(place))
+        column = X[:, place]
+        numbers[:, place] = [
+            np.nan if is_missing(v) else float(v) if known is None else known.get(text(v), UNKNOWN)
+            for v in column
+        ]
+    return numbers
+
+
+def is_missing(value):
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # of pandas' NA
+        return True
+
+
+def text(value):
+    if isinstance(value, (float, np.floating)) and value == int(value):
+        value = int(value)
+    return str(value)
+
+
+# ------------------------------------------------------------------ the steps of a model
+
+
+def run(step, x):
+    """One step, a list of its name and its parts."""
+    return STEPS[step[0]](x, *step[1:])
+
+
+def chain(x, steps):
+    for step in steps:
+        x = STEPS[step[0]](x, *step[1:])
+    return x
+
+
+def rows(x, bounds):
+    """Rows for a network, flat."""
+    if x.dtype == np.uint8:
+        return x.reshape(len(x), -1).astype(np.float32) / np.float32(255)
+    x = x.reshape(len(x), -1).astype(np.float32)
+    return x if bounds is None else x.clip(*bounds)
+
+
+def levels(x, codes, prior):
+    """Probabilities of the levels of one column."""
+    hits = x == codes
+    return np.where(hits.any(1, keepdims=True), hits, prior)
+
+
+def prepared(x, numbers, texts):
+    """A table through a TablePreprocessor."""
+    parts = [] if numbers is None else scaled(x, *numbers)
+    if texts is not None:
+        parts.append(one_hot(x, *texts))
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def scaled(x, places, centre, factor, marked, mean, precision):
+    """Scaled numbers, and marks of missing ones."""
+    z = (x[:, places] - centre) * factor
+    missing = z != z
+    some = missing.any()
+    if some:
+        z[missing] = 0
+    z = np.minimum(np.maximum(z, -1e6), 1e6)
+    z /= np.sqrt(1 + (z / BOUND) ** 2)
+    if some and mean is not None:
+        fill(z, missing, mean, precision)
+    return [z, missing[:, marked] * HEIGHT] if len(marked) else [z]
+
+
+def fill(z, missing, mean, precision):
+    """Write the expected values of missing cells, given the others of their row."""
+    for row, absent in zip(z, missing, strict=True):
+        if absent.any():
+            away = np.where(absent, 0, row - mean)
+            weights = precision[absent]
+            values = mean[absent] - np.linalg.solve(weights[:, absent], weights @ away)
+            row[absent] = np.clip(values, -BOUND, BOUND)
+
+
+def one_hot(x, places, codes, others, order):
+    """Levels of texts; columns of `others` stand for all other levels."""
+    x = x[:, places].astype(np.float64)
+    hits = (np.where(x != x, MISSING, x) == codes) * HEIGHT
+    if others is None:
+        return hits
+    return np.concatenate([hits, HEIGHT - hits @ others], axis=1)[:, order]
+
+
+def variable(inputs, source, head, kind, centre, scale):
+    """The gate's input by one variable, and logits of its classes."""
+    h = run(source, inputs).astype(np.float32)
+    z = h if head is None else run(head, h)
+    if kind == "probabilities":
+        return softmax(z) * np.float32(z.shape[1] ** 0.5), z
+    return ((z if kind == "logits" else h) - centre) / scale, z
+
+
+def net(inputs, source, variables, backbone, eraser, gate, experts):
+    """Mixed outputs of the experts."""
+    h, gate_input, _ = represented(inputs, source, variables, backbone, eraser, gate)
+    g = None
+    if gate is not None:
+        g = mixture(h if gate_input is None else gate_input, *gate)
+    return mixed(h, g, *experts)
+
+
+def represented(inputs, source, variables, backbone, eraser, gate):
+    """h_endo, the gate's input, and logits of the variables."""
+    x, gate_input, logits = run(source, inputs), None, None
+    if variables:
+        gates, zs = zip(*(run(v, inputs) for v in variables), strict=True)
+        gate_input = gates[0] if len(gates) == 1 else np.concatenate(gates, axis=1)
+        logits = zs[0] if len(zs) == 1 else np.concatenate(zs, axis=1)
+    if backbone[0] == "gated":
+        g = None if gate is None else mixture(gate_input, *gate)
+        h = gated(x, g, gate_input, *backbone[1:])
+    else:
+        h = run(backbone, x)
+    if eraser is not None:
+        h = STEPS[eraser[0]](h, logits, *eraser[1:])
+    return h, gate_input, logits
+
+
+def representation(inputs, *parts):
+    return represented(inputs, *parts)[0]
+
+
+def mixture(v, weight, bias, paths, shared, hard):
+    """Weights of the experts, by the products of decisions on the paths to the leaves."""
+    turn = 0.5 * np.tanh(0.5 * (v @ weight + bias))
+    leaf = np.multiply.reduce(np.concatenate([0.5 + turn, 0.5 - turn], axis=1)[:, paths], axis=1)
+    if hard:
+        leaf = np.equal(leaf.argmax(1)[:, None], np.arange(leaf.shape[1])).astype(np.float32)
+    return leaf if shared is None else leaf @ shared
+
+
+def mixed(h, g, hidden, weight, bias):
+    """Outputs of the experts, mixed; `weight` is (L, in, outputs)."""
+    n_experts, n_outputs = bias.shape
+    if g is None:
+        h = h if hidden is None else np.maximum(h @ hidden[0] + hidden[1], 0)
+        return h @ weight[0] + bias[0]
+    if hidden is None:
+        z = (h @ weight + bias.ravel()).reshape(-1, n_experts, n_outputs)
+        return (g[:, None] @ z)[:, 0]
+    h = np.maximum(h @ hidden[0] + hidden[1], 0).reshape(len(h), n_experts, -1)
+    return (g[:, :, None] * h).reshape(len(h), -1) @ weight + g @ bias
+
+
+def gated(x, g, v, blocks):
+    """Layers of mixed maps, scaled and shifted by the variable."""
+    for weight, bias, scale, shift in blocks:
+        if g is None:
+            x = x @ weight + bias
+        else:
+            x = (g[:, :, None] * x[:, None]).reshape(len(x), -1) @ weight + g @ bias
+        x = np.maximum(x * (1 + v @ scale) + v @ shift, 0)
+    return x
+
+
+def erased(h, logits, centre, read, write):
+    return h - (h - centre) @ read @ write
+
+
+def aligned(h, logits, aligners):
+    """The maps of the variables, one after the other."""
+    start = 0
+    for basis, maps, offsets, shifts in aligners:
+        n_classes, rank = offsets.shape
+        p = softmax(logits[:, start : start + n_classes])
+        start += n_classes
+        moved = (h @ basis @ maps).reshape(-1, n_classes, rank) - offsets
+        h = h + p @ shifts + (p[:, None] @ moved)[:, 0] @ basis.T
+    return h
+
+
+def log_proba(proba):
+    return np.log(proba + np.finfo(np.float32).eps)
+
+
+def logit(proba):
+    eps = np.finfo(np.float32).eps
+    proba = np.clip(proba, eps, 1 - eps)
+    return np.log(proba / (1 - proba))
+
+
+def class_logits(h, network):
+    z = run(network, h)
+    return np.concatenate([-z / 2, z / 2], axis=1) if z.shape[1] == 1 else z
+
+
+def softmax(z):
+    z = np.exp(z - z.max(1, keepdims=True))
+    z /= z.sum(1, keepdims=True)
+    return z
+
+
+STEPS = {
+    "affine": lambda x, centre, weight, bias: (x - centre) @ weight + bias,
+    "aligned": aligned,
+    "chain": chain,
+    "class_logits": class_logits,
+    "columns": lambda x, places: x[:, places],
+    "erased": erased,
+    "linear": lambda x, weight, bias: x @ weight + bias,
+    "levels": levels,
+    "log_proba": log_proba,
+    "logit": logit,
+    "net": net,
+    "number": lambda x, mean: np.where(x != x, mean, x),
+    "pick": lambda inputs, place: inputs[place],
+    "prepared": prepared,
+    "relu": lambda x: np.maximum(x, 0),
+    "representation": representation,
+    "rows": rows,
+    "scaled": lambda x, scale, shift: x * scale + shift,
+    "sigmoid": lambda x: 0.5 + 0.5 * np.tanh(0.5 * x),
+    "tanh": np.tanh,
+    "two_logits": lambda s: np.concatenate([-s / 2, s / 2], axis=1),
+    "variable": variable,
+}
+
+
+def read(content):
+    """The model from its text in this file, and its classes."""
+    if not content:
+        return None, None
+    with np.load(io.BytesIO(base64.b64decode(content))) as arrays:
+        arrays = {name: arrays[name] for name in arrays.files}
+    text = bytes(arrays.pop("model")).decode()
+    model = json.loads(text, object_hook=lambda part: arrays.get(part.get("array"), part))
+    classes = model["classes"]
+    return model, None if classes is None else np.array(classes)
+
+
+MODEL, CLASSES = read("")

@@ -1,0 +1,159 @@
+"""One ONNX graph of the whole path, which runs without torch."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from sklearn_thin import to_onnx
+from sklearn_thin.persistence.agreement import Agreement
+from tests.helpers import raw, run_python, small
+from tests.persistence.cases import DENSE, IMAGES, OTHERS, case, frame
+
+pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+QUICK = [  # each exporter's run takes seconds; the others run with -m long
+    "THIN",
+    "hard layers",
+    "alignment",
+    "PCA with a predictor",
+    "frame",
+    "given text",
+    "images of an encoder",
+    "two outputs",
+]
+ALL = [*DENSE, *OTHERS, *IMAGES]
+
+
+def feeds_of(X):
+    """Inputs of a graph, as a user makes them."""
+    if not hasattr(X, "columns"):
+        return {"X": X}
+    X = X.copy()
+    for name in X:
+        if X[name].dtype.kind == "O" or hasattr(X[name].dtype, "categories"):
+            X[name] = X[name].astype(object).fillna("")
+    return {name: X[[name]].to_numpy() for name in X}
+
+
+def graph(estimator, path, X, exogenous=None):
+    to_onnx(estimator, path, X, exogenous=exogenous)
+    return runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+
+def outputs(session, X, n, labels=None):
+    feeds = feeds_of(X[:n])
+    if labels is not None:
+        feeds["exogenous"] = labels[:n]
+    return session.run(None, feeds)[0]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.long) for n in ALL]
+)
+def test_the_graph_predicts_as_the_estimator(name, digits, tmp_path):
+    estimator, X, exogenous = case(name, digits)
+    session = graph(estimator, tmp_path / "model.onnx", X, exogenous)
+    labels = exogenous
+    if exogenous is not None:
+        missing = "" if exogenous.dtype == object else np.nan
+        labels = np.array([missing if v is None else v for v in exogenous], exogenous.dtype)
+        labels = labels[:, None]
+    agreement = Agreement(estimator, X, exogenous)
+    for n in (1, 3, len(X)):
+        off = np.abs(outputs(session, X, n, labels).reshape(n, -1) - agreement.outputs[:n])
+        assert (off <= 1e-5 * agreement.unit).all()
+
+
+def test_inputs_and_output_have_names_types_and_classes(digits, tmp_path):
+    clf, X, _ = case("frame", digits)
+    session = graph(clf, tmp_path / "model.onnx", X)
+    types = {part.name: part.type for part in session.get_inputs()}
+    assert list(types) == list(X)
+    assert types["site"] == types["colour"] == "tensor(string)"
+    assert (types["length"], types["age"]) == ("tensor(double)", "tensor(int64)")
+    assert [part.name for part in session.get_outputs()] == ["probabilities"]
+    assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == [0, 1]
+
+
+def test_scikit_learns_steps_and_text_pass_through_skl2onnx(tmp_path):
+    pytest.importorskip("skl2onnx")
+    table, y = frame()
+    table = table[["site", "age", "width"]].assign(site=table.site.fillna("none"))
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    steps = ColumnTransformer([("t", encoder, ["site"]), ("n", numbers, ["width"])])
+    pipe = make_pipeline(steps, raw(PCA(2), max_epochs=1)).fit(table[:80], y[:80])
+    session = graph(pipe, tmp_path / "model.onnx", table[80:])
+    for n in (1, 40):
+        right = pipe.predict_proba(table[80 : 80 + n])
+        np.testing.assert_allclose(outputs(session, table[80:], n), right, rtol=0, atol=1e-5)
+
+
+def test_a_transformer_beside_a_known_column_reads_the_other_columns(tmp_path):
+    pytest.importorskip("skl2onnx")
+    table, y = frame()
+    table = table[["age", "site"]].assign(site=table.site.fillna("none"), month=table.age % 5)
+    encoder = OneHotEncoder(sparse_output=False)
+    clf = small("site", endogenous=encoder, max_epochs=1).fit(table, y)
+    session = graph(clf, tmp_path / "model.onnx", table)
+    right = clf.predict_proba(table)
+    np.testing.assert_allclose(outputs(session, table, len(table)), right, rtol=0, atol=1e-5)
+
+
+def test_the_graph_runs_where_torch_is_not_installed(digits, tmp_path):
+    clf, X, _ = case("THIN", digits)
+    to_onnx(clf, tmp_path / "model.onnx", X)
+    np.save(tmp_path / "X.npy", X)
+    code = """
+import sys
+sys.modules["torch"] = sys.modules["sklearn"] = None  # an import of them raises
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+numpy.save("proba.npy", session.run(None, {"X": numpy.load("X.npy")})[0])
+"""
+    done = run_python("-c", f"import os; os.chdir({str(tmp_path)!r}){code}")
+    assert done.returncode == 0, done.stderr
+    proba = np.load(tmp_path / "proba.npy")
+    np.testing.assert_allclose(proba, clf.predict_proba(X), rtol=0, atol=1e-5)
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+def twice(X):
+    return 2 * X
+
+
+def test_a_transformer_that_skl2onnx_refuses_is_named(rows, tmp_path):
+    pytest.importorskip("skl2onnx")
+    X, y, _ = rows
+    clf = raw(FrozenEstimator(FunctionTransformer(twice).fit(X)), max_epochs=1).fit(X, y)
+    with pytest.raises(TypeError, match="FunctionTransformer of exogenous cannot become an ONNX"):
+        to_onnx(clf, tmp_path / "model.onnx", X)
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_file_is_written_where_outputs_differ(monkeypatch, digits, tmp_path):
+    clf, X, _ = case("baseline", digits)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"old")
+    monkeypatch.setattr("sklearn_thin.persistence.agreement.TOLERANCE", 0)
+    with pytest.raises(ValueError, match="the ONNX graph is not exported: its outputs differ"):
+        to_onnx(clf, path, X)
+    assert path.read_bytes() == b"old"
+
+
+def test_a_missing_folder_and_a_missing_package_are_named_at_once(monkeypatch, thin, tmp_path):
+    with pytest.raises(FileNotFoundError, match="the folder of"):
+        to_onnx(thin, tmp_path / "none" / "model.onnx", np.zeros((1, 64)))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ImportError, match=r"sklearn-thin\[onnx\]"):
+        to_onnx(thin, tmp_path / "model.onnx", np.zeros((1, 64)))

@@ -182,6 +182,14 @@ def test_bench_predict(run):
         assert figures.count("±") == 2
 
 
+@pytest.mark.long  # makes five ONNX graphs
+def test_bench_row(run):
+    pytest.importorskip("onnxruntime")
+    printed = run("bench_row.py", "--rounds", "1", "--calls", "1")
+    assert printed.count(" estimator ") == 6
+    assert printed.count(" numpy ") == printed.count(" onnxruntime ") == 5
+
+
 @pytest.mark.parametrize("script", ["bench_fit.py", "bench_predict.py"])
 def test_growth_is_printed_beside_the_floor(run, script):
     printed = run(script, "--rounds", "1", "--grow")

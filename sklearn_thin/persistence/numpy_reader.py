@@ -54,15 +54,15 @@ def table(X, reader):
         raise ValueError(f"rows must have shape {tuple(shape)}, got {X.shape[1:]}")
     if X.dtype != object:
         return X
-    numbers = np.empty(X.shape)
-    for place in range(X.shape[1]):
-        known = texts.get(str(place))
-        column = X[:, place]
-        numbers[:, place] = [
-            np.nan if is_missing(v) else float(v) if known is None else known.get(text(v), UNKNOWN)
-            for v in column
-        ]
-    return numbers
+    X = X.copy()
+    for place, known in texts.items():
+        cells = X[:, int(place)]
+        cells[:] = [np.nan if is_missing(v) else known.get(text(v), UNKNOWN) for v in cells]
+    try:
+        return X.astype(np.float64)
+    except TypeError:  # of pandas' NA
+        X[[[is_missing(value) for value in row] for row in X]] = np.nan
+        return X.astype(np.float64)
 
 
 def is_missing(value):
@@ -122,7 +122,7 @@ def scaled(x, places, centre, factor, marked, mean, precision):
     if some:
         z[missing] = 0
     z = np.minimum(np.maximum(z, -1e6), 1e6)
-    z /= np.sqrt(1 + (z / BOUND) ** 2)
+    z /= np.sqrt(1 + z * z * (1 / BOUND**2))
     if some and mean is not None:
         fill(z, missing, mean, precision)
     return [z, missing[:, marked] * HEIGHT] if len(marked) else [z]
@@ -158,28 +158,28 @@ def variable(inputs, source, head, kind, centre, scale):
 
 def net(inputs, source, variables, backbone, eraser, gate, experts):
     """Mixed outputs of the experts."""
-    h, gate_input, _ = represented(inputs, source, variables, backbone, eraser, gate)
-    g = None
-    if gate is not None:
+    h, gate_input, g = represented(inputs, source, variables, backbone, eraser, gate)
+    if g is None and gate is not None:
         g = mixture(h if gate_input is None else gate_input, *gate)
     return mixed(h, g, *experts)
 
 
 def represented(inputs, source, variables, backbone, eraser, gate):
-    """h_endo, the gate's input, and logits of the variables."""
-    x, gate_input, logits = run(source, inputs), None, None
+    """h_endo, the gate's input, and weights of the experts if they mix the layers."""
+    x, gate_input, logits, g = run(source, inputs), None, None, None
     if variables:
         gates, zs = zip(*(run(v, inputs) for v in variables), strict=True)
         gate_input = gates[0] if len(gates) == 1 else np.concatenate(gates, axis=1)
         logits = zs[0] if len(zs) == 1 else np.concatenate(zs, axis=1)
     if backbone[0] == "gated":
-        g = None if gate is None else mixture(gate_input, *gate)
+        if gate is not None:
+            g = mixture(gate_input, *gate)
         h = gated(x, g, gate_input, *backbone[1:])
     else:
         h = run(backbone, x)
     if eraser is not None:
         h = STEPS[eraser[0]](h, logits, *eraser[1:])
-    return h, gate_input, logits
+    return h, gate_input, g
 
 
 def representation(inputs, *parts):
@@ -251,8 +251,8 @@ def class_logits(h, network):
 
 
 def softmax(z):
-    z = np.exp(z - z.max(1, keepdims=True))
-    z /= z.sum(1, keepdims=True)
+    z = np.exp(z - np.maximum.reduce(z, axis=1, keepdims=True))
+    z /= np.add.reduce(z, axis=1, keepdims=True)
     return z
 
 

@@ -44,6 +44,8 @@ def test_images_through_dense_layers(digits, tmp_path):
 
 def test_rows_may_be_a_frame_or_lists_with_gaps(tmp_path):
     table, y = frame()
+    table["age"] = table.age.astype("Int64")  # whose missing values are pandas' NA
+    table.loc[3, "age"] = None
     clf = THINClassifier("site", max_epochs=1, random_state=0).fit(table, y)
     model, lists = model_of(clf, tmp_path, table), table.to_numpy().tolist()
     right = clf.predict_proba(table)

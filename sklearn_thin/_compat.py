@@ -32,12 +32,16 @@ ADDED = {
     MaxAbsScaler: lambda fitted: {"clip": False},
 }
 
+# torch 2.6 has the general question alone
+is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+
 __all__ = [
     "CallbackSupportMixin",
     "RemainderColumns",
     "compiled",
     "for_newer_versions",
     "import_torchvision",
+    "is_exporting",
     "with_callbacks",
 ]
 

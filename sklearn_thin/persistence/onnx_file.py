@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.utils import _safe_indexing
+from sklearn.utils.fixes import parse_version
 
 from sklearn_thin._environment import own_torch_state
 from sklearn_thin._saving import write_whole
@@ -17,6 +18,7 @@ from sklearn_thin.persistence.path import built
 from sklearn_thin.persistence.samples import given_table
 from sklearn_thin.rows.columns import as_table
 
+TORCH = "2.13"  # whose exporter is tried
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 INPUTS = ("x", "exogenous", "others")  # of the graph that torch makes
 
@@ -27,7 +29,8 @@ def to_onnx(estimator, path, X, *, exogenous=None):
 
     The graph holds all of :func:`to_torch`, and takes any number of rows. It runs without torch
     and scikit-learn, for example in onnxruntime. The file appears whole or not at all, and after
-    onnxruntime's outputs for `X` agree with those of the estimator to 1e-5. Needs the extra `onnx`.
+    onnxruntime's outputs for `X` agree with those of the estimator to 1e-5. Needs the extra `onnx`,
+    and torch 2.13.
 
     The input of an array is "X", in the type of `X`. A frame, or a table with text, has an input
     (n_samples, 1) for each column, with the name and the type of the column. A missing text is the
@@ -91,7 +94,9 @@ def to_onnx(estimator, path, X, *, exogenous=None):
 
 
 def libraries():
-    """The packages onnx and onnxruntime."""
+    """The packages onnx and onnxruntime; raises ImportError where one is missing, or too old."""
+    if parse_version(torch.__version__) < parse_version(TORCH):
+        raise ImportError(f"to_onnx needs torch {TORCH} or newer, got {torch.__version__}")
     try:
         import onnx
         import onnxruntime

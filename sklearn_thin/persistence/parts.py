@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sklearn_thin._compat import is_exporting
 from sklearn_thin._pickling import copied
 from sklearn_thin.modules.tensors import as_float
 from sklearn_thin.rows.tables import BOUND, HEIGHT
@@ -260,7 +261,7 @@ def filled(z, missing, mean, precision):
         return step + 1, v + length * p, rest, rest + sums(rest * rest) / rr.clamp_min(TINY) * p
 
     state = (torch.zeros((), dtype=torch.int64), torch.zeros_like(b), b, b + 0)
-    if torch.compiler.is_exporting():
+    if is_exporting():
         state = torch.while_loop(goes_on, advance, state)
     else:
         while goes_on(*state):

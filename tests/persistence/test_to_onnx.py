@@ -13,10 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sklearn_thin import to_onnx
+from sklearn_thin.persistence import onnx_file
 from sklearn_thin.persistence.agreement import Agreement
 from tests.helpers import raw, run_python, small
 from tests.persistence.cases import DENSE, IMAGES, OTHERS, case, frame
 
+pytest.importorskip("torch", onnx_file.TORCH)
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 QUICK = [  # each exporter's run takes seconds; the others run with -m long
@@ -154,6 +156,10 @@ def test_no_file_is_written_where_outputs_differ(monkeypatch, digits, tmp_path):
 def test_a_missing_folder_and_a_missing_package_are_named_at_once(monkeypatch, thin, tmp_path):
     with pytest.raises(FileNotFoundError, match="the folder of"):
         to_onnx(thin, tmp_path / "none" / "model.onnx", np.zeros((1, 64)))
+    monkeypatch.setattr(onnx_file, "TORCH", "9.9")
+    with pytest.raises(ImportError, match=r"to_onnx needs torch 9\.9 or newer"):
+        to_onnx(thin, tmp_path / "model.onnx", np.zeros((1, 64)))
+    monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ImportError, match=r"sklearn-thin\[onnx\]"):
         to_onnx(thin, tmp_path / "model.onnx", np.zeros((1, 64)))

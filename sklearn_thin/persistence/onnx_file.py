@@ -1,8 +1,10 @@
 """A fitted estimator as one ONNX graph in a file, from X to probabilities or numbers."""
 
+import io
 import json
 import os
 import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -171,7 +173,8 @@ class Graph:
         shapes = {INPUTS[0]: any_rows, INPUTS[1]: any_rows if n > 1 else None}
         if outside:
             shapes[INPUTS[2]] = tuple(any_rows for _ in outside)
-        with warnings.catch_warnings():  # torch's exporter warns of itself
+        # the exporter warns of itself, and older versions print what they do
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             program = torch.export.export(self.whole, arguments, dynamic_shapes=shapes)
             converted = torch.onnx.export(

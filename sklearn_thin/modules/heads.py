@@ -60,12 +60,13 @@ class ClassLogits(nn.Module):
 
     def forward(self, h):
         z = self.network(h)
-        if z.ndim < 2 and z.numel() == len(h):  # skorch's binary nets may give a flat output
-            z = z.reshape(len(h), 1)
+        n_rows = h.shape[0]  # len(h) would fix it in exported programs
+        if z.ndim < 2 and z.numel() == n_rows:  # skorch's binary nets may give a flat output
+            z = z.reshape(n_rows, 1)
         if z.ndim != 2:
             raise ValueError(
                 "exogenous_predictor must give logits of shape (n_samples, n_classes), or one for "
                 f"two classes, (n_samples, 1) or (n_samples,), but {type(self.network).__name__} "
-                f"gave {tuple(z.shape)} for {len(h)} rows; flatten its output"
+                f"gave {tuple(z.shape)} for {n_rows} rows; flatten its output"
             )
         return self.binary(z) if z.shape[1] == 1 else z

@@ -173,18 +173,8 @@ class Graph:
         shapes = {INPUTS[0]: any_rows, INPUTS[1]: any_rows if n > 1 else None}
         if outside:
             shapes[INPUTS[2]] = tuple(any_rows for _ in outside)
-        # the exporter warns of itself, and older versions print what they do
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            program = torch.export.export(self.whole, arguments, dynamic_shapes=shapes)
-            converted = torch.onnx.export(
-                program,
-                dynamo=True,
-                opset_version=OPSETS[""],
-                verbose=False,
-                input_names=[*INPUTS[:n], *(f"{INPUTS[2]}_{i}" for i in range(len(outside)))],
-            )
-        return renamed(converted.model_proto, "thin_")
+        names = [*INPUTS[:n], *(f"{INPUTS[2]}_{i}" for i in range(len(outside)))]
+        return renamed(exported(self.whole, arguments, shapes, names), "thin_")
 
     # ------------------------------------------------------------------ columns
 
@@ -269,6 +259,22 @@ class Graph:
         self.nodes += model.graph.node
         self.constants += model.graph.initializer
         self.cast(model.graph.output[0].name, target, rows.dtype)
+
+
+def exported(module, arguments, shapes, names):
+    """The model of torch for a module with inputs of these names."""
+    how = {"dynamo": True, "opset_version": OPSETS[""], "verbose": False, "input_names": names}
+    try:
+        # the exporter warns of itself, and older versions print what they do
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            program = torch.export.export(module, arguments, dynamic_shapes=shapes)
+            return torch.onnx.export(program, **how).model_proto
+    except Exception as error:  # of many types, by torch
+        raise TypeError(
+            "torch does not export the network. A layer of your own must not fix the number of "
+            f"rows: write x.shape[0] in place of len(x). {error}"
+        ) from error
 
 
 def as_sklearn(dtype):

@@ -131,7 +131,7 @@ class Net(nn.Module):
 
     def _leaf(self, gate, h):
         leaf = gate.most_probable_leaf(h)[:, None]  # (n, 1)
-        g = (leaf == torch.arange(2**gate.depth)).float()  # (n, leaves)
+        g = (leaf == torch.arange(2**gate.depth, device=h.device)).float()  # (n, leaves)
         return g if gate.leaf_to_expert is None else g @ gate.leaf_to_expert
 
 
@@ -260,7 +260,7 @@ def filled(z, missing, mean, precision):
         rest = r - length * q
         return step + 1, v + length * p, rest, rest + sums(rest * rest) / rr.clamp_min(TINY) * p
 
-    state = (torch.zeros((), dtype=torch.int64), torch.zeros_like(b), b, b + 0)
+    state = (torch.zeros((), dtype=torch.int64, device=z.device), torch.zeros_like(b), b, b + 0)
     if is_exporting():
         state = torch.while_loop(goes_on, advance, state)
     else:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
@@ -141,6 +142,27 @@ def test_a_transformer_that_skl2onnx_refuses_is_named(rows, tmp_path):
     with pytest.raises(TypeError, match="FunctionTransformer of exogenous cannot become an ONNX"):
         to_onnx(clf, tmp_path / "model.onnx", X)
     assert not list(tmp_path.iterdir())
+
+
+class FixesRows(torch.nn.Module):
+    def forward(self, x):
+        return x.reshape(len(x), -1)  # a number, where x.shape[0] stays open
+
+
+class KeepsRows(torch.nn.Module):
+    def forward(self, x):
+        return x.reshape(x.shape[0], -1)
+
+
+def test_a_custom_layer_is_exported_unless_it_fixes_the_number_of_rows(few, tmp_path):
+    X, y, _ = few
+    clf = raw(backbone=KeepsRows(), max_epochs=1).fit(X, y)
+    session = graph(clf, tmp_path / "model.onnx", X)
+    right = clf.predict_proba(X[:3])
+    np.testing.assert_allclose(outputs(session, X, 3), right, rtol=0, atol=1e-5)
+    clf = raw(backbone=FixesRows(), max_epochs=1).fit(X, y)
+    with pytest.raises(TypeError, match=r"must not fix the number of rows: write x\.shape\[0\]"):
+        to_onnx(clf, tmp_path / "model.onnx", X)
 
 
 def test_no_file_is_written_where_outputs_differ(monkeypatch, digits, tmp_path):

@@ -252,7 +252,8 @@ def check_table(X, estimator, *, reset, least=1):
             f"samples of shape {(estimator.n_features_in_,)}"
         )
     settings = {"reset": reset, "ensure_all_finite": False, "ensure_min_samples": least}
-    if not hasattr(X, "columns") and (getattr(X, "ndim", 0) != 2 or X.dtype.kind in "biufc"):
+    is_array = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind != "c"
+    if not (is_array or hasattr(X, "columns")):
         return validate_data(estimator, X, dtype=None, **settings)
     X_checked = validate_data(estimator, X, reset=reset, skip_check_array=True)
     if min(X.shape[0] - least, X.shape[1] - 1) < 0:

@@ -1,11 +1,12 @@
-"""Time of one row: the estimator, its file for NumPy, its ONNX graph, and MLPClassifier.
+"""Time of one row: the estimator, its exports, and MLPClassifier.
 
     python benchmarks/bench_row.py
 
 Rows are random: 32 numbers, 7 classes, and a nuisance of 18 levels. The networks are the defaults.
 Times are microseconds of CPU, so that other processes matter less: of `--calls` calls a round, the
 mean; of `--rounds` rounds, the median, the smallest and the largest. Contenders run in turn, on one
-thread of torch and of onnxruntime.
+thread of torch and of onnxruntime. "torch, 128" is the module of `to_torch` on 128 rows, the block
+in which the estimator predicts a row.
 """
 
 import runpy
@@ -21,7 +22,7 @@ from _cases import arguments, print_machine
 from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
-from sklearn_thin import ExogenousEncoder, THINClassifier, to_numpy, to_onnx
+from sklearn_thin import ExogenousEncoder, THINClassifier, to_numpy, to_onnx, to_torch
 
 ROWS = 2000
 
@@ -65,6 +66,9 @@ def calls_of(clf, rows, folder):
         feeds = {name: row[[name]].astype(object).to_numpy() for name in row}
         feeds = {n: v if n == "site" else v.astype(np.float32) for n, v in feeds.items()}
     calls["onnxruntime"] = lambda: session.run(None, feeds)
+    module = to_torch(clf, rows[:128])
+    one, block = module.read(row), module.read(rows[:128])
+    calls |= {"torch": lambda: module(*one), "torch, 128": lambda: module(*block)}
     return calls
 
 

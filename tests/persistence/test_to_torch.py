@@ -9,12 +9,12 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
 
-from sklearn_thin import to_torch
+from sklearn_thin import to_numpy, to_torch
 from sklearn_thin.persistence.agreement import Agreement
 from sklearn_thin.persistence.parts import filled
 from sklearn_thin.rows import gaussian
 from tests.helpers import raw, small
-from tests.persistence.cases import DENSE, IMAGES, OTHERS, case
+from tests.persistence.cases import DENSE, IMAGES, OTHERS, case, frame
 
 
 @pytest.mark.parametrize("name", [*DENSE, *OTHERS, *IMAGES])
@@ -59,6 +59,27 @@ def test_numbers_far_from_zero_keep_their_precision(digits):
     clf = small("given", max_epochs=1).fit(far, y, exogenous_target=z)
     module = to_torch(make_pipeline(clf)[-1], far, exogenous=z)
     assert module.read(far, z)[0].dtype == torch.float64
+
+
+def test_pixels_beyond_the_range_of_the_fit_are_clipped(digits):
+    clf, X, _ = case("images", digits)
+    absurd = X.copy()
+    absurd[0, 3, 3], absurd[1, 0, 0] = 1e6, -1e6
+    assert np.abs(clf.predict_proba(absurd)[:2] - clf.predict_proba(X)[:2]).max() > 1e-3
+    to_torch(clf, absurd)
+
+
+def test_rare_unseen_and_missing_texts_share_a_column(monkeypatch, tmp_path):
+    table, y = frame()
+    table["owner"] = [f"owner {i % 40}" for i in range(len(table))]
+    monkeypatch.setattr("sklearn_thin.rows.tables.LEVELS", 8)
+    clf = small(max_epochs=1).fit(table, y)
+    monkeypatch.undo()
+    new = table[:50].copy()
+    new.loc[0, "owner"], new.loc[1, "owner"] = "another", None
+    assert len(clf.endogenous_.get_feature_names_out()) < 40
+    to_torch(clf, new)
+    to_numpy(clf, tmp_path / "model.py", new)
 
 
 @pytest.mark.parametrize("n_columns", [1, 4, 40])

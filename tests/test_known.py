@@ -341,6 +341,15 @@ def test_a_stacked_search_gates_layers_as_single_fits_do(sites):
     )
 
 
+@pytest.mark.parametrize("columns", [["site"], ["site", "a"], [2]])
+def test_searches_and_ensembles_read_a_list_of_columns(columns, sites):
+    frame, y, _ = sites
+    thin = by(columns, max_epochs=1)
+    search = StackedGridSearchCV(thin, {"lr": [1e-3]}, cv=2, error_score="raise").fit(frame, y)
+    assert np.isfinite(search.best_score_)
+    assert SeedEnsembleClassifier(thin, n_seeds=2).fit(frame, y).predict(frame).shape == (300,)
+
+
 def test_copies_and_ensembles_predict_for_another_site(sites, by_site):
     frame, y, _ = sites
     copied = pickle.loads(pickle.dumps(by_site))

@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_method_params
 
 from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier, THINRegressor
 from sklearn_thin._sharing import Itself, shared, sharing
+from sklearn_thin.exogenous.known import is_named_list
 from sklearn_thin.rows.arrays import take
 from sklearn_thin.training.stacks import in_stacks, print_stacks, train_together
 
@@ -91,7 +92,8 @@ def may_write(estimator):
     if getattr(type(estimator), "fit", None) is not THINClassifier.fit:
         return True
     exogenous = estimator.exogenous
-    named = exogenous if isinstance(exogenous, list) else [(None, exogenous)]
+    listed = isinstance(exogenous, list) and is_named_list(exogenous)
+    named = exogenous if listed else [(None, exogenous)]
     sides = [side for _, side in named]
     sides = [side.preprocessor if isinstance(side, ExogenousEncoder) else side for side in sides]
     harmless = (FrozenEstimator, TablePreprocessor, str, type(None))

@@ -71,7 +71,7 @@ def print_floor(stacks):
     for stack in stacks:
         n_steps = len(stack.train.bounds)
         each = milliseconds(stack._train_epoch, 2) / n_steps
-        batch, y, _ = next(stack.train.batches(stack.orders))
+        (((_, batch, y), *_), _) = next(stack.train.batches(stack.orders))
         with Products() as products:
             stack._step(batch, y)
         multiply = milliseconds(lambda calls=products.calls: [f(*a, **k) for f, a, k in calls])

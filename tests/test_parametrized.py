@@ -20,7 +20,7 @@ from tests.helpers import small
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*weight_norm. is deprecated:FutureWarning",
-    "ignore:.*fits of one shape train one by one:RuntimeWarning",
+    "ignore:.*fits of one stack train one by one:RuntimeWarning",
     "ignore:`torch.jit:DeprecationWarning",  # of torch.compile
 )
 

@@ -251,7 +251,7 @@ def test_a_stacked_search_finds_what_a_plain_one_finds(scoring, n_outputs, sites
         kind(*given, scoring=scoring, cv=2, **more).fit(X, Y)
         for kind, more in ((GridSearchCV, {}), (StackedGridSearchCV, {"verbose": 1}))
     )
-    assert "Training 8 fits in 2 stacks" in capsys.readouterr().out
+    assert "Training 8 fits in 1 stacks" in capsys.readouterr().out
     scores = [search.cv_results_["mean_test_score"] for search in (stacked, plain)]
     np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-4)
     assert stacked.best_params_ == plain.best_params_
@@ -276,7 +276,7 @@ def test_a_net_of_a_stack_has_the_history_of_a_single_fit(table):
 
 def test_plans_of_another_loss_train_apart(table):
     plan = small().plan(*table)
-    assert plan.shape_key != replace(plan, loss=THINLoss(fit_loss=cross_entropy)).shape_key
+    assert plan.family_key != replace(plan, loss=THINLoss(fit_loss=cross_entropy)).family_key
 
 
 def test_copies_predict_the_same_and_clones_are_unfitted(sites, by_site):

@@ -231,12 +231,18 @@ CONSTRAINTS = {"stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, 
 class StackedGridSearchCV(StackedSearch, GridSearchCV):
     """GridSearchCV whose candidates and folds train together.
 
-    Fits of equal shape and equal numbers of steps are stacked and trained as one batched program.
-    This costs small networks far less than one by one. Such candidates may differ in λ, rate,
-    weight decay, class weights or seed, on folds of one size. The scores are those of a plain
-    search with the same seeds, except for rounding, and for dropout, which draws other units.
-    Equal candidates, which a plain search ties, may therefore differ a little. Scoring, ranking
-    and refitting are scikit-learn's.
+    Fits of one family and equal numbers of steps are stacked and trained as one batched program.
+    This costs small networks far less than one by one. Such candidates may differ in depth,
+    `n_experts`, widths of layers, λ, rate, weight decay, class weights or seed, on folds of
+    equally many batches. Smaller networks are padded with zeros, where this costs less than
+    another stack.
+    The scores are those of a plain search with the same seeds, except for rounding, and for
+    dropout, which draws other units. Equal candidates, which a plain search ties, may therefore
+    differ a little. Scoring, ranking and refitting are scikit-learn's.
+
+    Other numbers of layers, other kinds of layers or ways of `gating`, `lam=0` beside higher λ,
+    and other batch sizes or epochs make stacks of their own. Backbones of your own stack with
+    backbones of equal parameters and shapes alone.
 
     Frozen exogenous transformers evaluate each row of an array once, also for scoring and the
     refit, up to 256 MB of outputs. Other transformers are fitted once a fold for all candidates

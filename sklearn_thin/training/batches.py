@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from skorch.dataset import Dataset
+from torch.nn.utils.rnn import pad_sequence
 
 
 def usual_sizes(shape, batch_size="auto"):
@@ -28,6 +29,11 @@ def batch_bounds(n_rows, batch_size):
     if len(starts) > 1 and n_rows - starts[-1] == 1:
         starts.pop()
     return list(zip(starts, [*starts[1:], n_rows], strict=True))
+
+
+def place_of(rows):
+    """Address and number of rows."""
+    return rows.data_ptr(), len(rows)
 
 
 @dataclass(eq=False)
@@ -85,12 +91,16 @@ class TensorBatches:
 
 
 class StackedBatches:
-    """Tensors of several nets, of equal names, shapes and types; equal tensors are kept once."""
+    """Tensors of several nets, of equal names, rows and types; equal tensors are kept once.
+
+    Numbers of rows may differ within a batch: the last batches of such nets have other sizes.
+    """
 
     def __init__(self, datasets, batch_size, device):
         self.device = device
-        self.n_rows = len(datasets[0])
-        self.bounds = batch_bounds(self.n_rows, batch_size)
+        self.sizes = torch.tensor([len(dataset) for dataset in datasets])  # (nets,)
+        self.n_rows = self.sizes.to(device)
+        self.bounds = batch_bounds(int(self.sizes.max()), batch_size)
         self.tensors, self.owner = {}, {}
         for name in datasets[0].X:
             self._add(name, [dataset.X[name] for dataset in datasets])
@@ -99,29 +109,45 @@ class StackedBatches:
     def _add(self, name, tensors):
         distinct, owner = [], []
         for tensor in tensors:
-            equal = (tensor.data_ptr() == o.data_ptr() or torch.equal(tensor, o) for o in distinct)
+            equal = (place_of(tensor) == place_of(o) or torch.equal(tensor, o) for o in distinct)
             found = (i for i, same in enumerate(equal) if same)
             index = next(found, len(distinct))
             if index == len(distinct):
                 distinct.append(tensor)
             owner.append(index)
         # (distinct, rows, ...); a single one is not copied, and may lie in a file
-        rows = torch.stack(distinct) if len(distinct) > 1 else distinct[0].unsqueeze(0)
+        several = len(distinct) > 1
+        rows = pad_sequence(distinct, batch_first=True) if several else distinct[0].unsqueeze(0)
         self.tensors[name] = rows.to(self.device)
         self.owner[name] = torch.tensor(owner, device=self.device).unsqueeze(1)  # (nets, 1)
 
     def batches(self, generators=None):
-        """Batches (nets, batch, ...) of one epoch, their labels and their size.
+        """Batches of one epoch in parts, and the number of rows of each net, (nets,) or one.
 
-        Each net's generator orders its rows; None keeps their order.
+        A part is the index of its nets, or None for all, and their batch (nets, batch, ...) and
+        labels. Each net's generator orders its rows; None keeps their order.
         """
-        n_nets = len(self.owner["y"])
-        if generators is None:
-            order = torch.arange(self.n_rows).expand(n_nets, -1)
-        else:
-            order = torch.stack([torch.randperm(self.n_rows, generator=g) for g in generators])
-        order = order.to(self.device)  # (nets, rows)
-        for start, stop in self.bounds:
-            index = order[:, start:stop]
-            batch = {name: rows[self.owner[name], index] for name, rows in self.tensors.items()}
-            yield batch, batch.pop("y"), stop - start
+        drawn = [None] * len(self.sizes) if generators is None else generators
+        orders = [
+            torch.arange(n) if g is None else torch.randperm(n, generator=g)
+            for n, g in zip(self.sizes.tolist(), drawn, strict=True)
+        ]
+        order = pad_sequence(orders, batch_first=True).to(self.device)  # (nets, rows)
+        for start, stop in self.bounds[:-1]:
+            yield [(None, *self._gather(slice(None), order[:, start:stop]))], stop - start
+        start = self.bounds[-1][0]
+        ends = self.sizes.unique().tolist()
+        if len(ends) == 1:
+            yield [(None, *self._gather(slice(None), order[:, start:]))], ends[0] - start
+            return
+        parts = []
+        for end in ends:
+            nets = (self.sizes == end).nonzero().flatten().to(self.device)
+            parts.append((nets, *self._gather(nets, order[nets, start:end])))
+        yield parts, self.n_rows - start
+
+    def _gather(self, nets, index):
+        """Rows of some nets and their labels, by an index (nets, batch)."""
+        items = self.tensors.items()
+        batch = {name: rows[self.owner[name][nets], index] for name, rows in items}
+        return batch, batch.pop("y")

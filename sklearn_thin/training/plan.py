@@ -1,16 +1,19 @@
 """The plan of one training, with all that `training` needs."""
 
 from collections.abc import Hashable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from skorch.dataset import Dataset
 from torch import nn
 
-from sklearn_thin._sharing import Itself, identity, shared, structure
+from sklearn_thin._sharing import Itself, shared, structure
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.rows.arrays import IN_MEMORY
+from sklearn_thin.training.batches import batch_bounds, place_of
+from sklearn_thin.training.padding import family, sizes
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class Settings:
 class FitPlan:
     """The start of one training, independent of the estimator that made it.
 
-    Plans of one :attr:`shape_key` train together, except plans with a reason in :attr:`why_alone`.
+    Plans of one :attr:`family_key` can train together, except plans with a reason in
+    :attr:`why_alone`.
     """
 
     module: nn.Module  # a THINModule; to continue a training, a copy of its module
@@ -71,22 +75,37 @@ class FitPlan:
         return None
 
     @property
-    def shape_key(self):
-        """Key of equal shapes and equal numbers of steps; plans of one key can be stacked."""
+    def sizes(self):
+        """Shapes of the module's tensors by name, or of a padded module's."""
+        if self._family is not None:
+            return sizes(self.module)
+        return {name: tuple(t.shape) for name, t in self.module.state_dict().items()}
+
+    @property
+    def family_key(self):
+        """Key of equal numbers of steps, and of modules that one stack can hold."""
         # the optimizer has a group for each rate, so that rates may differ
-        settings = asdict(replace(self.settings, lr=None, weight_decay=None))
-        stops = settings.pop("n_iter_no_change") is not None
-        shapes = [(name, tuple(t.shape)) for name, t in self.module.state_dict().items()]
+        stops = self.settings.n_iter_no_change is not None
+        settings = replace(self.settings, lr=None, weight_decay=None, n_iter_no_change=stops)
         parts = [part for part in (self.train, self.valid) if part is not None]
         # large rows are not copied for each net, so that all nets must read the same
-        data = [
-            (name, rows.dtype, tuple(rows.shape), rows.nbytes > IN_MEMORY and rows.data_ptr())
+        data = tuple(
+            (name, rows.dtype, tuple(rows.shape[1:]), rows.nbytes > IN_MEMORY and place_of(rows))
             for part in parts
             for name, rows in part.X.items()
-        ]
+        )
+        steps = tuple(len(batch_bounds(len(part), settings.batch_size)) for part in parts)
         term = self.loss.term
         if term is not None:
             source = self.term_source or (Itself(term),)
             term = shared(("term", *source), lambda: structure(self.loss.term))
-        key = identity([settings, stops, shapes, data])
-        return self.architecture, key, term, self.loss.fit_loss
+        computes = self._family
+        if computes is None:
+            computes = self.architecture, tuple(self.sizes.items())
+        same = self.map_labels is None, self.loss.fit_loss
+        return computes, settings, data, steps, term, *same
+
+    @cached_property
+    def _family(self):
+        """The family of the module, or None; layers of unknown kinds are not padded."""
+        return family(self.module, self.loss.term)

@@ -1,11 +1,12 @@
-"""One stack: nets of equal shape -> trained together, each as it would train alone.
+"""One stack: nets of one family -> trained together, each as it would train alone.
 
-The parameters and buffers of the modules are stacked (torch.func), and their steps are one batched
-program (torch.vmap). The optimizer of a single fit steps the stacked tensors: it works element by
-element, so that the nets stay independent.
+The parameters and buffers of the modules are stacked, smaller ones padded, and their steps are one
+batched program (torch.vmap). The optimizer of a single fit steps the stacked tensors: it works
+element by element, so that the nets stay independent.
 """
 
 from collections import defaultdict
+from copy import deepcopy
 from operator import attrgetter
 from time import perf_counter
 
@@ -20,6 +21,7 @@ from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
 from sklearn_thin.training.maps import EPOCH_ROWS, refit_map
 from sklearn_thin.training.net import naming_rows, new_net, record
+from sklearn_thin.training.padding import StackedModules
 from sklearn_thin.training.traced import ENOUGH, TracedStep, can_be_traced
 
 _rate = attrgetter("settings.lr", "settings.weight_decay")  # differ between the optimizer's groups
@@ -27,9 +29,9 @@ SMALL = 2**16  # values; the optimizer takes as long for fewer
 
 
 class Stack:
-    """Nets that train together, from plans of one shape key.
+    """Nets that train together, from plans of one family key.
 
-    Weights, rows, seeds, rates, weight decays, λ and patience may differ.
+    Sizes, weights, rows, seeds, rates, weight decays, λ and patience may differ.
     """
 
     def __init__(self, plans):
@@ -43,9 +45,10 @@ class Stack:
         self.valid = None
         if plans[0].valid is not None:
             self.valid = StackedBatches([plan.valid for plan in self.plans], *given)
+        self.stacked = StackedModules([net.module_ for net in self.nets])
         # only the structure of these two is used, never their tensors
-        self.module, self.loss = self.nets[0].module_, self.nets[0].criterion_
-        self.state = stack_module_state([net.module_ for net in self.nets])
+        self.module, self.loss = self.stacked.module, deepcopy(self.nets[0].criterion_)
+        self.state = self.stacked.state
         self.loss_state = stack_module_state([net.criterion_ for net in self.nets])
         weights = [*self.state[0].values(), *self.loss_state[0].values()]
         self.trained = [weight for weight in weights if weight.requires_grad]
@@ -93,6 +96,10 @@ class Stack:
         self._give_back()
         results = {place: self.errors.get(i, self.nets[i]) for i, place in enumerate(self.order)}
         return [results[place] for place in range(len(results))]
+
+    def restore(self):
+        """Give the plans' modules their first weights, so that they can train anew."""
+        self.stacked.restore([net.module_ for net in self.nets])
 
     # ------------------------------------------------------------------ a step
 
@@ -167,13 +174,39 @@ class Stack:
         gradients = torch.autograd.grad(total, trained, materialize_grads=True)
         return {name: mean.detach() for name, mean in means.items()}, gradients
 
+    def _step_in_parts(self, parts):
+        """`_step` of a batch whose size differs from net to net."""
+        means = self._means(parts, precision=CASTS.get(self.settings.mixed_precision))
+        total = means["loss"].sum()
+        gradients = torch.autograd.grad(total, self.trained, materialize_grads=True)
+        return {name: mean.detach() for name, mean in means.items()}, gradients
+
+    def _means(self, parts, **how):
+        """Means of the loss and its terms over the parts of a batch, (nets,) each."""
+        if len(parts) == 1:
+            return self._losses(*parts[0][1:], **how)
+        found = [self._losses_of(*part, **how) for part in parts]
+        place = torch.cat([nets for nets, *_ in parts]).argsort()
+        return {name: torch.cat([means[name] for means in found])[place] for name in found[0]}
+
+    def _losses_of(self, nets, batch, y, **how):
+        """`_losses` of some nets, by their index."""
+        states = self.state, self.loss_state
+        some = [tuple({k: t[nets] for k, t in of.items()} for of in state) for state in states]
+        means = self._losses(batch, y, some, **how)
+        for (_, buffers), (_, changed) in zip(states, some, strict=True):
+            for name, buffer in buffers.items():
+                buffer[nets] = changed[name].detach()
+        return means
+
     def _train_epoch(self):
         """One pass over the training rows: means of the loss and its terms, (nets,) each."""
         self.module.train()
         self.loss.train()
         sums = {}
-        for batch, y, size in self.train.batches(self.orders):
-            means, gradients = self.step(batch, y)
+        for parts, size in self.train.batches(self.orders):
+            whole = len(parts) == 1
+            means, gradients = self.step(*parts[0][1:]) if whole else self._step_in_parts(parts)
             if self.layouts is None:
                 self._lay_out(gradients)
             for place, bucket in enumerate(self.buckets):
@@ -193,7 +226,7 @@ class Stack:
         """Mean loss without dispelling on the held-out rows, (nets,)."""
         self.module.eval()
         batches = self.valid.batches()
-        total = sum(self._losses(X, y, dispelled=False)["loss"] * size for X, y, size in batches)
+        total = sum(self._means(parts, dispelled=False)["loss"] * size for parts, size in batches)
         return {"loss": total / self.valid.n_rows}
 
     # ------------------------------------------------------------------ an epoch
@@ -248,12 +281,7 @@ class Stack:
     @torch.no_grad()
     def _load(self, index):
         """Copy the present weights and statistics of a net into its module."""
-        module = self.nets[index].module_
-        # a state dict would leave out buffers that are not persistent
-        own = dict([*module.named_parameters(), *module.named_buffers()])
-        for stacked in self.state:
-            for name, tensor in stacked.items():
-                own[name].copy_(tensor[index])
+        self.stacked.read(index, self.nets[index].module_)
 
     def _refit_maps(self):
         """Fit the map of each net to its own representation."""
@@ -262,7 +290,7 @@ class Stack:
             self._load(index)
             refit_map(module, plan, EPOCH_ROWS, self.map_orders[index])
             for name, fitted in module.eraser.named_buffers():
-                self.state[1][f"eraser.{name}"][index].copy_(fitted)
+                self.stacked.write(index, f"eraser.{name}", fitted)
 
     def _give_back(self):
         """Copy the weights into the nets: the last, or with early stopping the best."""

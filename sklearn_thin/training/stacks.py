@@ -1,9 +1,9 @@
-"""Plans -> stacks of one shape that fit into memory -> trained nets."""
+"""Plans -> stacks of one family that fit into memory -> trained nets."""
 
 import warnings
 from collections import Counter, defaultdict
 from copy import deepcopy
-from dataclasses import replace
+from operator import itemgetter
 from time import perf_counter
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from sklearn_thin._environment import noting_ctrl_c, own_torch_state, torch_seed
 from sklearn_thin.training.net import new_net, tidy, train
+from sklearn_thin.training.padding import LAUNCH, cheapest, count, largest
 from sklearn_thin.training.stack import Stack
 
 BUDGET = 2**30  # bytes, on a CPU
@@ -23,16 +24,27 @@ def in_stacks(plans, stack_size="auto"):
     `stack_size` is the most plans in a stack. "auto" keeps a step, measured on one network,
     within 1 GiB, or on a GPU within half of its free memory.
     """
-    groups = defaultdict(list)
+    families = defaultdict(lambda: defaultdict(list))
     for index, plan in enumerate(plans):
-        groups[index if plan.why_alone else plan.shape_key].append(index)
+        if plan.why_alone:
+            families[index][()] = [index]
+        else:
+            families[plan.family_key][tuple(plan.sizes.items())].append(index)
     stacks = []
-    for group in groups.values():
-        most = stack_size
-        if most == "auto":
-            most = fitting(plans[group[0]]) if len(group) > 1 else 1
-        stacks += [part.tolist() for part in np.array_split(group, -(-len(group) // most))]
+    for family in families.values():
+        groups = [(dict(sizes), group) for sizes, group in family.items()]
+        for group in cheapest(groups, launch(plans[groups[0][1][0]])):
+            most = stack_size
+            if most == "auto":
+                most = fitting([plans[index] for index in group]) if len(group) > 1 else 1
+            stacks += [part.tolist() for part in np.array_split(group, -(-len(group) // most))]
     return stacks
+
+
+def launch(plan):
+    """Values whose arithmetic takes as long as the launch of a step's operations."""
+    products = LAUNCH.get(plan.settings.device.type, LAUNCH["cpu"])
+    return products // plan.settings.batch_size
 
 
 def print_stacks(plans, stacks):
@@ -40,13 +52,13 @@ def print_stacks(plans, stacks):
     sizes = [len(stack) for stack in stacks if len(stack) > 1]
     print(f"Training {sum(sizes)} fits in {len(sizes)} stacks, of {sizes}")
     alone = [plans[stack[0]].why_alone for stack in stacks if len(stack) == 1]
-    for reason, count in Counter(alone).items():
-        print(f"Training {count} fits one by one: {reason or 'no other of that shape'}")
+    for reason, n_fits in Counter(alone).items():
+        print(f"Training {n_fits} fits one by one: {reason or 'no other to stack with'}")
 
 
 @own_torch_state()
 def train_together(plans):
-    """Train plans of one shape key, one by one if they cannot be stacked.
+    """Train plans of one family key, one by one if they cannot be stacked.
 
     Returns a trained net or an error for each plan, and each plan's share of the seconds.
     """
@@ -55,7 +67,7 @@ def train_together(plans):
             return _train_stack(plans)
         except Exception as refusal:  # vmap's, or a module's own, which single fits raise again
             warnings.warn(
-                f"{len(plans)} fits of one shape train one by one, as they cannot be "
+                f"{len(plans)} fits of one stack train one by one, as they cannot be "
                 f"stacked: {refusal}",
                 RuntimeWarning,
                 stacklevel=2,
@@ -80,13 +92,14 @@ def train_alone(plan):
 
 def _train_stack(plans):
     """Train plans of one key together, in halves if memory runs out; torch.vmap may raise."""
-    start, results = perf_counter(), None
+    start, stack, results = perf_counter(), None, None
     try:
-        # copies, so that the plans can train anew if this attempt fails
-        stack = Stack([replace(p, module=deepcopy(p.module), loss=deepcopy(p.loss)) for p in plans])
+        stack = Stack(plans)
         with torch_seed(plans[0].seed, plans[0].settings.device), noting_ctrl_c() as ctrl_c:
             results = stack.fit(ctrl_c)
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:
+        if stack is not None:
+            stack.restore()
         if len(plans) == 1 or not is_out_of_memory(error):
             raise
     stack = None  # the stack, and the handler above, would keep the memory
@@ -118,10 +131,12 @@ def is_out_of_memory(error):
 # ------------------------------------------------------------------------- memory
 
 
-def fitting(plan):
-    """Number of nets like this one that fit into the budget, at least one."""
+def fitting(plans):
+    """Number of nets, padded to the largest, that fit into the budget, at least one."""
+    shapes = [plan.sizes for plan in plans]
+    plan, own = max(zip(plans, map(count, shapes), strict=True), key=itemgetter(1))
     try:
-        size = step_bytes(plan)
+        size = step_bytes(plan) * count(largest(shapes)) // own
     except Exception:
         return 1  # the training raises the error anew
     budget = BUDGET

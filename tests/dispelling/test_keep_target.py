@@ -111,7 +111,7 @@ def test_a_search_trains_it_in_stacks_as_alone(way, dependent, encoder, capsys):
     estimator = thin(encoder, way, optimizer="sgd", max_epochs=3)
     how = {"scoring": "neg_log_loss", "cv": 2}
     stacked = StackedGridSearchCV(estimator, grid, verbose=2, **how).fit(X, y, **labels)
-    assert "Training 8 fits in 2 stacks, of [4, 4]" in capsys.readouterr().out
+    assert "Training 8 fits in 1 stacks, of [8]" in capsys.readouterr().out
     alone = GridSearchCV(estimator, grid, **how).fit(X, y, **labels)
     scores = [search.cv_results_["mean_test_score"] for search in (stacked, alone)]
     np.testing.assert_allclose(*scores, rtol=1e-3)

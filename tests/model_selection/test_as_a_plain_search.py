@@ -151,7 +151,7 @@ def Touchy(input_shape):  # noqa: N802 -- stands for a user's module
 
 
 # of the stack that breaks, of the fits that fail, and of the mean over them; the scores tell
-@pytest.mark.filterwarnings("ignore:4 fits of one shape train one by one:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore:4 fits of one stack train one by one:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite:UserWarning")
 def test_an_error_in_a_stack_fails_its_own_fits_alone(rows):

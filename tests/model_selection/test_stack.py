@@ -1,4 +1,4 @@
-"""Nets of one shape train together as each does alone."""
+"""Nets of one family train together as each does alone."""
 
 import warnings
 
@@ -14,7 +14,6 @@ from torch import nn
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation, train_members
-from sklearn_thin.rows.arrays import as_tensor
 from sklearn_thin.training import stacks
 from sklearn_thin.training import traced as traced_step
 from sklearn_thin.training.stacks import is_out_of_memory, train_alone
@@ -35,12 +34,16 @@ def small(exogenous=None, **params):
     return THINClassifier(exogenous, **params)
 
 
-def prepared(estimator, candidates, X, y, *, double=False):
-    """Candidates up to their training, on demand in float64, where rounding does not grow."""
+def prepared(estimator, candidates, X, y, *, double=False, folds=None):
+    """Candidates up to their training, on demand in float64, where rounding does not grow.
+
+    `folds` holds the rows of each candidate; None takes all.
+    """
     preparation = Preparation(estimator, X, y, {})
-    rows = np.arange(len(y))
+    folds = [(0, np.arange(len(y)))] * len(candidates) if folds is None else enumerate(folds)
+    tasks = enumerate(zip(candidates, folds, strict=True))
     with sharing():
-        members = [preparation.member(i, params, 0, rows) for i, params in enumerate(candidates)]
+        members = [preparation.member(i, params, *fold) for i, (params, fold) in tasks]
     for plan in (member.plan for member in members) if double else ():
         plan.module.double()
         plan.loss.double()
@@ -53,7 +56,7 @@ def prepared(estimator, candidates, X, y, *, double=False):
 
 
 def stack_key(member):
-    return member.plan.shape_key
+    return member.plan.family_key
 
 
 def train_stack(members):
@@ -82,17 +85,14 @@ def logits(member, X):
     """Of a trained member, in the type of its module."""
     thin, module = member.thin, member.thin.module_.eval()
     dtype = next(module.parameters()).dtype
-    x = floats(as_tensor(np.array(X), thin.module_input_shape_)).to(dtype)
-    told = {}
-    if thin.exogenous_side_ is not None:
-        told = thin.exogenous_side_.outputs(X, logits=thin.dispelling_.reads_logits)
-    told = {name: tensor.to(dtype) for name, tensor in told.items()}
-    return module(x, **told).logits.detach().numpy()
+    _, blocks = thin._tensors(np.array(X), None)
+    blocks = [{name: floats(t).to(dtype) for name, t in block.items()} for block in blocks]
+    return torch.cat([module(**block).logits for block in blocks]).detach().numpy()
 
 
-def assert_as_alone(estimator, candidates, X, y):
+def assert_as_alone(estimator, candidates, X, y, **how):
     """Train together and alone, in float64: the same losses, rates and logits; both lists."""
-    together, alone = (prepared(estimator, candidates, X, y, double=True) for _ in range(2))
+    together, alone = (prepared(estimator, candidates, X, y, double=True, **how) for _ in range(2))
     assert len({stack_key(member) for member in together}) == 1
     in_float64(lambda: train_stack(together))
     for one, other in zip(together, alone, strict=True):
@@ -365,11 +365,11 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
 
 
-def test_what_differs_in_shape_or_steps_is_not_of_one_stack(digits):
+def test_what_differs_in_layers_or_steps_is_not_of_one_stack(digits):
     X, y = digits.X[:100], digits.y[:100]
     base = {"lr": 1e-3}
-    others = [{"depth": 2}, {"batch_size": 16}, {"max_epochs": 4}, {"optimizer": "sgd"}]
-    others += [{"hidden_units": 8}, {"backbone": MLPBackbone((8,))}, {"early_stopping": True}]
+    others = [{"batch_size": 16}, {"max_epochs": 4}, {"optimizer": "sgd"}, {"early_stopping": True}]
+    others += [{"hidden_units": 8}, {"backbone": MLPBackbone((16, 16))}]
     others += [{"backbone": MLPBackbone((16,), dropout=0.1)}, {"class_weight": "balanced"}]
     with warnings.catch_warnings(action="error"):
         members = prepared(small(), [base, {"lr": 0.1, "random_state": 2}, *others], X, y)

@@ -375,7 +375,7 @@ def test_verbose_says_what_trains_alone_and_why(rows, capsys):
     search = StackedGridSearchCV(thin, grid, cv=2, refit=False, verbose=2)
     search.fit(X, y, exogenous_target=z)
     printed = capsys.readouterr().out
-    assert "Training 6 fits in 2 stacks" in printed
+    assert "Training 6 fits in 1 stacks" in printed
     assert "Training 2 fits one by one: a custom optimizer may mix the nets" in printed
 
 
@@ -535,7 +535,7 @@ def test_a_module_that_cannot_be_stacked_trains_one_by_one(rows):
     search = StackedGridSearchCV(
         small(backbone=Unstackable), {"lr": [1e-3, 1e-2]}, cv=[(np.arange(200), np.arange(200))]
     )
-    with pytest.warns(RuntimeWarning, match="2 fits of one shape .* be stacked: vmap"):
+    with pytest.warns(RuntimeWarning, match="2 fits of one stack .* be stacked: vmap"):
         search.fit(X, y)
     plain = GridSearchCV(search.estimator, search.param_grid, cv=search.cv).fit(X, y)
     scores = [s.cv_results_["mean_test_score"] for s in (search, plain)]

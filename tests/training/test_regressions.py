@@ -302,7 +302,7 @@ def doubled(module, inputs, output):
 def test_classes_of_their_own_train_in_stacks_of_their_own():
     params = {"backbone": SMALL, "depth": 0, "max_epochs": 1, "random_state": 0}
     plans = [kind(**params).plan(X, y) for kind in (THINClassifier, Doubled)]
-    assert plans[0].shape_key != plans[1].shape_key
+    assert plans[0].family_key != plans[1].family_key
 
 
 def test_errors_of_a_stack_do_not_hold_on_to_it():

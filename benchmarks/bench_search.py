@@ -11,6 +11,10 @@ Contenders run in turn, round after round. Ratios are taken within a round; prin
 median, the smallest and the largest. The last lines compare the best parameters and the scores
 of the folds, also between the two plain searches, which differ only in threads.
 
+`--grid mixed` searches networks of 12 sizes instead: depth 0 to 3 with two, four or eight experts,
+each with five pairs of λ and rate. With `--candidates 16` it has two numbers of experts and two
+rates.
+
 `--grid default` searches 20 candidates of the default network instead: five λ and four rates. λ = 0
 has gated layers, and the other λ have experts behind a shared backbone.
 
@@ -64,12 +68,22 @@ def grid(n_candidates):
     return {"lam": lams, "lr": rates, "weight_decay": decays}
 
 
+def mixed_grid(n_candidates):
+    """Candidates of many sizes: depths, numbers of experts, λ and rates."""
+    depths = [0, 1, 2, 3]
+    if n_candidates < 20:
+        return {"depth": depths, "n_experts": [4, 8], "lr": [1e-3, 4e-3], "lam": [0.1]}
+    pairs = [(0.01, 1e-3), (0.03, 4e-3), (0.1, 2e-3), (0.3, 8e-3), (1.0, 4e-3)]
+    trees = {"depth": depths, "n_experts": [2, 4, 8]}
+    return [{**trees, "lam": [lam], "lr": [rate]} for lam, rate in pairs]
+
+
 def default_grid(n_candidates):
     """Candidates of the default network."""
     return {"lam": [0.0, 0.01, 0.03, 0.1, 0.3], "lr": [1e-3, 2e-3, 4e-3, 8e-3]}
 
 
-GRIDS = {"one": grid, "default": default_grid}
+GRIDS = {"one": grid, "mixed": mixed_grid, "default": default_grid}
 
 
 def compare(thin, X, y, rounds, jobs, param_grid):
@@ -143,7 +157,8 @@ def main():
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--width", type=int, default=32)
-    parser.add_argument("--grid", choices=GRIDS, default="one", help="one shape, or the default")
+    parser.add_argument("--grid", choices=GRIDS, default="one", help="shapes of the networks")
+    parser.add_argument("--candidates", type=int, choices=(16, 60), default=60)
     parser.add_argument("--profile", action="store_true", help="shares of a stacked step instead")
     parser.add_argument("--jobs", type=int, nargs="+", default=[1, 2], help="of GridSearchCV")
     parser.add_argument("--device", choices=DEVICES, default="cpu")
@@ -166,7 +181,7 @@ def main():
     if args.ensemble:
         ensembles(thin, X, y, args.rounds)
         return
-    searched = GRIDS[args.grid](60)
+    searched = GRIDS[args.grid](args.candidates)
     if args.profile:
         print_profile(stacks_of(thin, X, y, ParameterGrid(searched), N_FOLDS))
         return

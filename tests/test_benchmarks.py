@@ -211,6 +211,13 @@ def test_bench_search(run):
     printed = run("bench_search.py", "--ensemble", "--rounds", "2", *small)
     assert "20 seeds" in printed
     assert "GridSearchCV" not in printed
+    mixed = ("--grid", "mixed", "--candidates", "16")
+    printed = run("bench_search.py", "--rounds", "1", "--jobs", "1", *mixed, *small)
+    assert "16 candidates x 5 folds" in printed
+
+
+def test_bench_padding(run):
+    assert "products" in run("bench_padding.py", "--rounds", "1", "--networks", "1", "3")
 
 
 def test_bench_refit(run):

@@ -51,6 +51,7 @@ OURS = [
         "exogenous.side.ExogenousSide",
         "exogenous.side.ExogenousVariable",
         "model_selection._ensemble.SeedEnsembleClassifier",
+        "model_selection._halving.StackedHalvingSearchCV",
         "model_selection._search.StackedGridSearchCV",
         "model_selection._search.StackedRandomizedSearchCV",
         "model_selection._weighted.WeightedEnsembleClassifier",

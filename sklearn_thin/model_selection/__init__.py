@@ -1,6 +1,7 @@
 """Hyperparameter searches and ensembles whose networks train together."""
 
 from sklearn_thin.model_selection._ensemble import SeedEnsembleClassifier
+from sklearn_thin.model_selection._halving import StackedHalvingSearchCV
 from sklearn_thin.model_selection._search import StackedGridSearchCV, StackedRandomizedSearchCV
 from sklearn_thin.model_selection._weighted import (
     WeightedEnsembleClassifier,
@@ -10,6 +11,7 @@ from sklearn_thin.model_selection._weighted import (
 __all__ = [
     "SeedEnsembleClassifier",
     "StackedGridSearchCV",
+    "StackedHalvingSearchCV",
     "StackedRandomizedSearchCV",
     "WeightedEnsembleClassifier",
     "WeightedEnsembleRegressor",

@@ -1,9 +1,11 @@
 """Candidates and folds -> plans of trainings, with shared work done once."""
 
-from collections import Counter
+import os
+from collections import Counter, deque
 from contextlib import contextmanager
 from copy import copy, deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from numbers import Integral
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +15,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
@@ -20,9 +23,33 @@ from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier, TH
 from sklearn_thin._sharing import Itself, shared, sharing
 from sklearn_thin.exogenous.known import is_named_list
 from sklearn_thin.rows.arrays import take
+from sklearn_thin.training.checkpoints import train_or_read
+from sklearn_thin.training.stack import TICK
 from sklearn_thin.training.stacks import in_stacks, print_stacks, train_together
 
+# parameters that all stacked searches add to scikit-learn's
+CONSTRAINTS = {
+    "stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+    "checkpoint_dir": [str, os.PathLike, None],
+}
 THINS = THINClassifier, THINRegressor  # they share one fit
+
+
+@dataclass
+class Run:
+    """State of one fit of a search."""
+
+    rows: list  # X and y
+    splitter: Any
+    parallel: Any  # runs the stacks
+    jobs: dict  # the user's backend, for estimators with n_jobs
+    n_jobs: int | None  # the user's
+    fitted: deque = field(default_factory=deque)  # of Member, yet to be handed out
+    routed: Any = None  # parameters for the estimator's fit, the splitter and the scorer
+    trained: Any = None  # for refit="ensemble"
+    seconds: list = field(default_factory=list)  # of all fits
+    rungs: Any = None  # of a halving whose trainings go on
+    folder: Any = None  # keeps finished stacks
 
 
 @dataclass
@@ -170,10 +197,11 @@ class Preparation:
 # ------------------------------------------------------------------------- training
 
 
-def train_all(members, parallel, *, stack_size, verbose):
+def train_all(members, parallel, *, stack_size, verbose, folder=None):
     """Train planned members in stacks, which joblib's `parallel` runs, and fit the others.
 
-    Returns the members in the same order, trained or with an error; workers return copies.
+    Returns the members in the same order, trained or with an error; workers return copies. The
+    `folder` keeps finished stacks.
     """
     planned = [member for member in members if member.error is None and member.plan is not None]
     plans = [member.plan for member in planned]
@@ -184,14 +212,29 @@ def train_all(members, parallel, *, stack_size, verbose):
         for name, count in Counter(type(member.thin).__name__ for (member,) in whole).items():
             print(f"Training {count} fits one by one: {name} has no plan of a training")
     groups = [*([planned[index] for index in stack] for stack in stacks), *whole]
-    calls = [delayed(train_members)(group) for group in groups]
-    trained = [m for group in parallel(bar(calls, "training", "stack", verbose)) for m in group]
+    calls = [delayed(train_members)(group, folder) for group in groups]
+    if verbose == 1:
+        epochs = [sum(m.plan.settings.max_epochs if m.plan else 1 for m in g) for g in groups]
+        with epochs_bar(sum(epochs)) as progress:
+            trained = parallel(followed(calls, epochs, progress))
+    else:
+        trained = parallel(calls)
+    trained = [member for group in trained for member in group]
     places = {(member.candidate, member.fold): member for member in [*members, *trained]}
     return [places[member.candidate, member.fold] for member in members]
 
 
-def train_members(members):
-    """Train the members of one stack, or fit a single member without a plan."""
+def followed(calls, epochs, progress):
+    """The calls; a bar follows joblib, which asks for the next call when it has room."""
+    done = 0
+    for call, more in zip(calls, epochs, strict=True):
+        yield call
+        done += more  # also of fits that do not move the bar themselves
+        progress.update(max(0, done - progress.n))
+
+
+def train_members(members, folder=None):
+    """Train the members of one stack, or read them, or fit a single member without a plan."""
     if members[0].plan is None:
         (member,) = members
         with member.timed():
@@ -200,7 +243,11 @@ def train_members(members):
             member.estimator.fit(X, y, **params)
         member.given = ()
         return members
-    results, seconds = train_together([member.plan for member in members])
+    plans = [member.plan for member in members]
+    if folder is None:
+        results, seconds = train_together(plans)
+    else:
+        results, seconds = train_or_read(plans, folder, train_together)
     for member, result, share in zip(members, results, seconds, strict=True):
         member.seconds += share
         member.plan = None
@@ -216,6 +263,19 @@ def bar(items, description, unit, verbose):
     from tqdm.auto import tqdm  # late: a notebook loads its widgets, most searches are silent
 
     return tqdm(items, description, disable=verbose != 1, unit=unit)
+
+
+@contextmanager
+def epochs_bar(total):
+    """A bar over the epochs of all nets, which stacks of this thread move."""
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc="training", unit="epoch") as progress:
+        token = TICK.set(progress.update)
+        try:
+            yield progress
+        finally:
+            TICK.reset(token)
 
 
 def raise_first(members):

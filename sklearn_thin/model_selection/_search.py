@@ -1,10 +1,5 @@
 """scikit-learn's searches, with candidates that train together."""
 
-from collections import deque
-from dataclasses import dataclass, field
-from numbers import Integral
-from typing import Any
-
 import numpy as np
 from joblib import Parallel, parallel_config
 from joblib.parallel import get_active_backend
@@ -13,14 +8,16 @@ from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
-from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_thin._environment import all_or_nothing
 from sklearn_thin._sharing import sharing
+from sklearn_thin.model_selection._checkpoints import checked_folder
 from sklearn_thin.model_selection._ensemble import Ensemble
 from sklearn_thin.model_selection._members import (
+    CONSTRAINTS,
     Member,
     Preparation,
+    Run,
     bar,
     raise_first,
     train_all,
@@ -91,20 +88,6 @@ class HandedOut:
         return self
 
 
-@dataclass
-class Run:
-    """State of one fit of a search."""
-
-    rows: list  # X and y
-    splitter: Any
-    parallel: Parallel  # runs the stacks
-    jobs: dict  # the user's backend, for estimators with n_jobs
-    n_jobs: int | None  # the user's
-    fitted: deque = field(default_factory=deque)  # of Member, yet to be handed out
-    routed: Any = None  # parameters for the estimator's fit, the splitter and the scorer
-    trained: Trained | None = None  # for refit="ensemble"
-
-
 class StackedSearch:
     """The part that both stacked searches add to scikit-learn's."""
 
@@ -129,18 +112,22 @@ class StackedSearch:
         ------
         ValueError
             For an empty grid, or for splits or a `stack_size` that are not valid.
+        OSError
+            If `checkpoint_dir` cannot be written to.
         KeyboardInterrupt
             After Ctrl-C, which leaves the search as it was.
         """
         if not get_config()["skip_parameter_validation"]:
             self._validate_params()  # first, as in scikit-learn's fit
+        folder = None if self.checkpoint_dir is None else checked_folder(self)
         X, y = read_dataset(X, y, verbose=self.verbose)
         before = {name: getattr(self, name) for name in ("estimator", "n_jobs", "cv")}
         splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         # outside of the sequential context below, so that it has the user's backend
         parallel = Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch)
         jobs = dict(zip(("backend", "n_jobs"), get_active_backend(), strict=True))
-        self._run = Run(indexable(X, y), splitter, parallel, jobs, self.n_jobs)
+        rows = indexable(X, y)
+        self._run = Run(rows, splitter, parallel, jobs, self.n_jobs, folder=folder)
         try:
             # cloned before the splitter draws, as both may share a random generator
             searched = clone(self.estimator)
@@ -184,8 +171,8 @@ class StackedSearch:
                     self._check_refit_for_multimetric(self.scoring)
                 given = results["rank_test_score"], *self._run.rows, self._run.routed
                 self._run.trained = Trained(searched, candidates, splits, members, *given)
-            seconds = np.array([member.seconds for member in members])
-            seconds = seconds.reshape(len(candidates), len(splits))
+            self._run.seconds += [member.seconds for member in members]
+            seconds = np.reshape(self._run.seconds, (-1, len(splits)))
             results["mean_fit_time"] = seconds.mean(1)
             results["std_fit_time"] = seconds.std(1)
             return results
@@ -208,24 +195,25 @@ class StackedSearch:
 
     def _train(self, candidates, splits):
         """Fitted members, in the order of candidates and folds."""
-        searched = self.estimator.estimator
-        preparation = Preparation(searched, *self._run.rows, self._run.routed.estimator.fit)
         folds = list(enumerate(splits))
         tasks = [(c, p, f, train) for c, p in enumerate(candidates) for f, (train, _) in folds]
         with parallel_config(**self._run.jobs), sharing():  # which goes before the scoring
-            members = [
-                preparation.member(*task) for task in bar(tasks, "preparing", "fit", self.verbose)
-            ]
-            if self.error_score == "raise":
-                raise_first(members)
+            members = self._prepare(tasks)
             how = {"stack_size": self.stack_size, "verbose": self.verbose}
-            members = train_all(members, self._run.parallel, **how)
+            members = train_all(members, self._run.parallel, folder=self._run.folder, **how)
         if self.error_score == "raise":
             raise_first(members)
         return members
 
-
-CONSTRAINTS = {"stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")]}
+    def _prepare(self, tasks):
+        """Members of tasks (candidate, parameters, fold, training rows), with their plans."""
+        searched = self.estimator.estimator
+        preparation = Preparation(searched, *self._run.rows, self._run.routed.estimator.fit)
+        tasks = bar(tasks, "preparing", "fit", self.verbose)
+        members = [preparation.member(*task) for task in tasks]
+        if self.error_score == "raise":
+            raise_first(members)
+        return members
 
 
 class StackedGridSearchCV(StackedSearch, GridSearchCV):
@@ -268,6 +256,12 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     stack_size : "auto" or int, default="auto"
         Most networks in a stack. "auto" keeps the memory of a step, measured on one network,
         within 1 GiB, or on a GPU within half of its free memory.
+    checkpoint_dir : str, path or None, default=None
+        Folder that keeps finished stacks. A search that was killed goes on from them, when it is
+        fitted again with the same folder. It then has the same results, except for the times.
+        Stacks of other data, settings, seeds, networks or versions are not used. Fits that cannot
+        be stacked train anew. On a GPU give `stack_size` as a number, as "auto" follows the free
+        memory. The files hold weights and no code. Delete them when the search is done.
 
     Attributes
     ----------
@@ -314,6 +308,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
         error_score=np.nan,
         return_train_score=False,
         stack_size="auto",
+        checkpoint_dir=None,
     ):
         super().__init__(
             estimator,
@@ -328,6 +323,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
             return_train_score=return_train_score,
         )
         self.stack_size = stack_size
+        self.checkpoint_dir = checkpoint_dir
 
 
 class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
@@ -341,7 +337,7 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     param_distributions, n_iter, scoring, n_jobs, cv, verbose, pre_dispatch, random_state, \
             error_score, return_train_score
         As in :class:`~sklearn.model_selection.RandomizedSearchCV`.
-    refit, stack_size
+    refit, stack_size, checkpoint_dir
         As in StackedGridSearchCV.
 
     Attributes
@@ -384,6 +380,7 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
         error_score=np.nan,
         return_train_score=False,
         stack_size="auto",
+        checkpoint_dir=None,
     ):
         super().__init__(
             estimator,
@@ -400,3 +397,4 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
             return_train_score=return_train_score,
         )
         self.stack_size = stack_size
+        self.checkpoint_dir = checkpoint_dir

@@ -151,3 +151,8 @@ class StackedBatches:
         items = self.tensors.items()
         batch = {name: rows[self.owner[name][nets], index] for name, rows in items}
         return batch, batch.pop("y")
+
+    def keep(self, nets):
+        """Drop all nets except for these."""
+        self.sizes, self.owner = self.sizes[nets], {k: o[nets] for k, o in self.owner.items()}
+        self.n_rows = self.n_rows[nets]

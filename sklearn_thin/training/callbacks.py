@@ -54,6 +54,17 @@ class EpochBar(Callback):
             self.bar_.close()
 
 
+class StopAfter(Callback):
+    """Ends a training after some epochs of its schedule."""
+
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == self.epochs:
+            raise KeyboardInterrupt  # skorch's callbacks end a training by it
+
+
 class SklearnCallbacks(Callback):
     """Passes every epoch on to scikit-learn's own callbacks (version 1.9).
 

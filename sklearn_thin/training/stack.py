@@ -6,6 +6,7 @@ element by element, so that the nets stay independent.
 """
 
 from collections import defaultdict
+from contextvars import ContextVar
 from copy import deepcopy
 from operator import attrgetter
 from time import perf_counter
@@ -14,7 +15,7 @@ import torch
 from torch.func import functional_call, stack_module_state
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from sklearn_thin._environment import CASTS
+from sklearn_thin._environment import CASTS, fitted_attributes
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.training.batches import StackedBatches
 from sklearn_thin.training.callbacks import early_stopping
@@ -24,6 +25,7 @@ from sklearn_thin.training.net import naming_rows, new_net, record
 from sklearn_thin.training.padding import StackedModules
 from sklearn_thin.training.traced import ENOUGH, TracedStep, can_be_traced
 
+TICK = ContextVar("tick", default=None)  # gets the number of nets after each epoch
 _rate = attrgetter("settings.lr", "settings.weight_decay")  # differ between the optimizer's groups
 SMALL = 2**16  # values; the optimizer takes as long for fewer
 
@@ -69,33 +71,133 @@ class Stack:
         self.stoppers = {}
         if settings.n_iter_no_change is not None:
             self.stoppers = {i: early_stopping(plan) for i, plan in enumerate(self.plans)}
+        for index, stopper in self.stoppers.items():
+            stopper.on_train_begin(self.nets[index])
         self.step = self._step
-        if settings.compile and settings.device.type == "cuda":
-            self.step = CapturedStep(self._step, (len(plans), settings.batch_size))
-        long = settings.max_epochs * len(self.train.bounds) >= ENOUGH
-        if settings.device.type == "cpu" and long and can_be_traced(self.module, self.loss):
-            states = self.state, self.loss_state
-            self.step = TracedStep(self._step, (len(plans), settings.batch_size), states)
+        self.epoch = 0  # epochs trained
         self.active = set(range(len(plans)))  # nets that neither stopped nor failed
         self.errors = {}
 
-    def fit(self, ctrl_c):
+    def fit(self, ctrl_c, until=None):
         """Train all nets; for each plan its net, or a FloatingPointError of its loss.
 
-        `ctrl_c` is the list of :func:`noting_ctrl_c`.
+        `ctrl_c` is the list of :func:`noting_ctrl_c`. Training pauses after `until` epochs, and
+        goes on in the next call; None trains to the end.
         """
-        for index, stopper in self.stoppers.items():
-            stopper.on_train_begin(self.nets[index])
+        until = until or self.settings.max_epochs
+        self.step, shape = self._step, (len(self.nets), self.settings.batch_size)
+        long = (until - self.epoch) * len(self.train.bounds) >= ENOUGH
+        if self.settings.compile and self.settings.device.type == "cuda":
+            self.step = CapturedStep(self._step, shape)
+        elif self.settings.device.type == "cpu" and long and can_be_traced(self.module, self.loss):
+            self.step = TracedStep(self._step, shape, (self.state, self.loss_state))
         try:
-            for epoch in range(self.settings.max_epochs):
-                self._run_epoch(epoch, ctrl_c)
-                if not self.active:
-                    break
+            while self.active and self.epoch < until:
+                self._run_epoch(self.epoch, ctrl_c)
+                self.epoch += 1
+                if (tick := TICK.get()) is not None:
+                    tick(len(self.nets))
         finally:
             self.step = None  # a graph keeps memory, and the stack
-        self._give_back()
-        results = {place: self.errors.get(i, self.nets[i]) for i, place in enumerate(self.order)}
-        return [results[place] for place in range(len(results))]
+        return self.results()
+
+    def results(self):
+        """For each plan its net, or the error of its loss.
+
+        The nets get copies of the weights: the last, or with early stopping the best.
+        """
+        results = [None] * len(self.nets)
+        for index, place in enumerate(self.order):
+            net = results[place] = self.errors.get(index, self.nets[index])
+            if index in self.errors:
+                continue
+            self._load(index)
+            if index in self.stoppers:
+                self.stoppers[index].on_train_end(net)
+            if self.plans[index].map_labels is not None:
+                order = self.map_orders[index].clone_state()  # as the training may go on
+                refit_map(net.module_, self.plans[index], None, order)
+        return results
+
+    # ------------------------------------------------------------------ a pause
+
+    def keep(self, places):
+        """Drop all nets except for those at these places of the results, in this new order."""
+        kept = [i for i, place in enumerate(self.order) if place in places]  # in order of the rates
+        self.order = [places.index(self.order[i]) for i in kept]
+        for name in ("plans", "nets", "orders", "map_orders"):
+            setattr(self, name, [getattr(self, name)[i] for i in kept])
+        new = {old: index for index, old in enumerate(kept)}
+        self.active = {new[old] for old in self.active & new.keys()}
+        self.stoppers = {new[old]: stop for old, stop in self.stoppers.items() if old in new}
+        self.errors = {new[old]: error for old, error in self.errors.items() if old in new}
+        for batches in (self.train, self.valid):
+            if batches is not None:
+                batches.keep(kept)
+        self.stacked.places = [self.stacked.places[i] for i in kept]
+        self._keep_weights(kept)
+
+    def _keep_weights(self, kept):
+        """Slice the weights, buffers and moments of the nets; rates without a net lose a group."""
+        for stacked in (*self.state, *self.loss_state):
+            for name, tensor in stacked.items():
+                stacked[name] = tensor.detach()[kept].requires_grad_(tensor.requires_grad)
+        weights = [*self.state[0].values(), *self.loss_state[0].values()]
+        self.trained = [weight for weight in weights if weight.requires_grad]
+        alive, slices, start = [], [], 0
+        for group, (part, tensors) in enumerate(self.groups):
+            inside = [i - part.start for i in kept if part.start <= i < part.stop]
+            for tensor in tensors:
+                moments = self.optimizer.state.pop(tensor, {})
+                each = [k for k, v in moments.items() if torch.is_tensor(v) and v.ndim == 2]
+                if inside:
+                    self.optimizer.state[tensor] = moments | {k: moments[k][inside] for k in each}
+            if inside:
+                slices.append((slice(start, start := start + len(inside)), tensors))
+                alive.append(group)
+        self.groups = slices
+        for values in (self.optimizer.param_groups, self.schedule and self.schedule.base_lrs):
+            if values:
+                values[:] = [values[group] for group in alive]
+        if self.layouts is not None:
+            self._lay_out()
+
+    def state_dict(self):
+        """All that another stack of the same plans needs to go on: tensors, numbers and text."""
+        stoppers = [(i, fitted_attributes(stopper)) for i, stopper in self.stoppers.items()]
+        return {
+            "weights": [dict(part) for part in (*self.state, *self.loss_state)],
+            "layouts": self.layouts,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule and self.schedule.state_dict(),
+            "orders": [order.get_state() for order in (*self.orders, *self.map_orders)],
+            "histories": [[dict(epoch) for epoch in net.history] for net in self.nets],
+            "stoppers": stoppers,
+            "active": sorted(self.active),
+            "errors": [(i, str(error)) for i, error in self.errors.items()],
+            "epoch": self.epoch,
+        }
+
+    @torch.no_grad()
+    def load_state_dict(self, state):
+        """Go on from a `state_dict`."""
+        parts = [*self.state, *self.loss_state]
+        for part, kept in zip(parts, state["weights"], strict=True):
+            for name, tensor in part.items():
+                tensor.copy_(kept[name])
+        self.layouts = state["layouts"]
+        self._lay_out()
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule:
+            self.schedule.load_state_dict(state["schedule"])
+        for order, kept in zip((*self.orders, *self.map_orders), state["orders"], strict=True):
+            order.set_state(kept)
+        for net, history in zip(self.nets, state["histories"], strict=True):
+            net.history_ = type(net.history)(history)
+        for i, fitted in state["stoppers"]:
+            vars(self.stoppers[i]).update(fitted)
+        self.active, self.epoch = set(state["active"]), state["epoch"]
+        self.errors = {i: FloatingPointError(error) for i, error in state["errors"]}
 
     def restore(self):
         """Give the plans' modules their first weights, so that they can train anew."""
@@ -118,16 +220,16 @@ class Stack:
         _, kwargs = net.get_params_for_optimizer("optimizer", net.module_.named_parameters())
         return net.optimizer(groups, **kwargs), slices
 
-    def _lay_out(self, gradients):
+    def _lay_out(self, gradients=()):
         """Lay the weights out in memory as their gradients, and small ones side by side.
 
         A batched product gives the gradient of a linear layer transposed. Laid out alike, no step
-        has to copy it.
+        has to copy it. Without gradients the layouts stay.
         """
         self.layouts = [
             [0, *sorted(range(1, gradient.ndim), key=gradient.stride, reverse=True)]
             for gradient in gradients
-        ]
+        ] or self.layouts
         for place, bucket in enumerate(self.buckets):
             memory, start = self._memory(self.trained, bucket), 0
             for weight, layout in ((self.trained[i], self.layouts[i]) for i in bucket):
@@ -291,14 +393,3 @@ class Stack:
             refit_map(module, plan, EPOCH_ROWS, self.map_orders[index])
             for name, fitted in module.eraser.named_buffers():
                 self.stacked.write(index, f"eraser.{name}", fitted)
-
-    def _give_back(self):
-        """Copy the weights into the nets: the last, or with early stopping the best."""
-        for index, net in enumerate(self.nets):
-            if index in self.errors:
-                continue
-            self._load(index)
-            if index in self.stoppers:
-                self.stoppers[index].on_train_end(net)
-            if self.plans[index].map_labels is not None:
-                refit_map(net.module_, self.plans[index], None, self.map_orders[index])

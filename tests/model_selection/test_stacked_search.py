@@ -90,6 +90,7 @@ def test_it_is_a_grid_search_and_stays_as_it_was_set(both):
     assert isinstance(stacked, GridSearchCV)
     params = stacked.get_params()
     assert params.pop("stack_size") == "auto"
+    assert params.pop("checkpoint_dir") is None
     assert params.keys() == plain.get_params().keys()
     assert type(stacked.estimator) is THINClassifier
     assert stacked.n_jobs is None

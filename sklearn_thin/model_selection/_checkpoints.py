@@ -1,0 +1,36 @@
+"""The folder of a search that goes on after it was killed, checked before long work."""
+
+import secrets
+import warnings
+from pathlib import Path
+
+from sklearn.pipeline import Pipeline
+
+
+def checked_folder(search):
+    """Make the folder of a search, and warn of random states that no other process repeats."""
+    folder = Path(search.checkpoint_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / f".{secrets.token_hex(8)}"
+    probe.touch()
+    probe.unlink()
+    estimator, cv, unset = search.estimator, search.cv, []
+    step = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+    grids = vars(search).get("param_grid", vars(search).get("param_distributions"))
+    grids = [grids] if isinstance(grids, dict) else grids
+    searched = [f"{step}random_state" in grid for grid in grids]
+    if estimator.get_params().get(f"{step}random_state", 0) is None and not all(searched):
+        unset.append("the estimator")
+    if getattr(cv, "random_state", 0) is None and getattr(cv, "shuffle", True):
+        unset.append("cv")
+    draws = getattr(search, "resource", "n_samples") == "n_samples"
+    if draws and getattr(search, "random_state", 0) is None:
+        unset.append("the search")
+    if unset:
+        warnings.warn(
+            f"random_state of {' and '.join(unset)} is None, so that each run draws other numbers. "
+            "A search that is killed cannot go on from checkpoint_dir: set random_state to an int.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return folder.resolve()

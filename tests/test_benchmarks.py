@@ -214,6 +214,10 @@ def test_bench_search(run):
     mixed = ("--grid", "mixed", "--candidates", "16")
     printed = run("bench_search.py", "--rounds", "1", "--jobs", "1", *mixed, *small)
     assert "16 candidates x 5 folds" in printed
+    few = ("--rounds", "1", "--halved", "10", "--epochs", "3", *small[2:])
+    printed = run("bench_search.py", "--halving", *few)
+    assert "epochs [1, 3] for [10, 4] candidates" in printed
+    assert "the halving's candidate in the grid" in printed
 
 
 def test_bench_padding(run):

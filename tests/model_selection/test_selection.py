@@ -21,6 +21,7 @@ from sklearn.model_selection import (
     KFold,
     RepeatedKFold,
     ShuffleSplit,
+    check_cv,
     cross_val_predict,
     cross_val_score,
 )
@@ -163,7 +164,7 @@ def test_the_score_is_that_of_the_means_of_each_fold(rows):
             y = y % 2
         found = search(scoring=scoring).fit(X, y)
         scores = []
-        for train, test in found._checked_cv_orig.split(X, y):
+        for train, test in check_cv(found.cv, y, classifier=True).split(X, y):
             fits = [small(**p).fit(X[train], y[train]) for p in found.cv_results_["params"]]
             proba = [fit.predict_proba(X[test]) for fit in fits]
             mean = np.average(proba, axis=0, weights=found.ensemble_weights_).astype(np.float32)

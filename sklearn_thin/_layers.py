@@ -79,6 +79,8 @@ def _plain(value, owner, key, types):
     """A value for JSON, which has neither tuples nor types of layers."""
     if type(value) in PLAIN:
         return value
+    if isinstance(value, (np.bool_, np.integer, np.floating)):  # as np.arange gives to a grid
+        return value.item()
     if type(value) is list:
         return [_plain(part, owner, key, types) for part in value]
     if type(value) is tuple:

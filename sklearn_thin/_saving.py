@@ -75,6 +75,7 @@ PARTS = [
     "collections.OrderedDict",
     "collections.defaultdict",
     "numpy.dtype",
+    *(f"pathlib{part}.{kind}Path" for part in ("", "._local") for kind in ("Posix", "Windows")),
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.compose._column_transformer._RemainderColsList",

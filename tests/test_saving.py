@@ -20,9 +20,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 from torch import nn
 
-from sklearn_thin import ConvNetBackbone, THINRegressor, load, save
+from sklearn_thin import ConvNetBackbone, MLPBackbone, THINRegressor, load, save
 from sklearn_thin.dispelling import Alignment
-from sklearn_thin.model_selection import SeedEnsembleClassifier
+from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
 from sklearn_thin.training import state
 from tests.helpers import (
     FITS_LOGISTIC_REGRESSION,
@@ -311,6 +311,22 @@ def test_older_protocols_of_skops_have_weaker_checks(protocol, saved, tmp_path):
     path.write_bytes(signed(zipped({**members, "schema.json": json.dumps(schema)})))
     with pytest.raises(ValueError, match=r"its schema has .* protocol"):
         load(path)
+
+
+def test_numpys_numbers_as_sizes_are_saved(digits, tmp_path):
+    X, y, path = digits.X[:100], digits.y[:100], tmp_path / "a.thin"
+    backbone = MLPBackbone((np.int64(8),), dropout=np.float64(0.1))
+    thin = small(backbone=backbone, depth=np.int64(2)).fit(X, y)
+    save(thin, path)
+    np.testing.assert_array_equal(load(path).predict_proba(X), thin.predict_proba(X))
+
+
+def test_a_search_with_a_folder_is_saved(digits, tmp_path):
+    X, y, path = digits.X[:100], digits.y[:100], tmp_path / "a.thin"
+    kept = tmp_path / "kept"
+    search = StackedGridSearchCV(small(), {"depth": [0, 1]}, cv=2, checkpoint_dir=kept).fit(X, y)
+    save(search, path)
+    assert load(path).checkpoint_dir == kept
 
 
 def test_another_version_of_scikit_learn_warns(saved, tmp_path, thin):

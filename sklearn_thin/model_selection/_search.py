@@ -260,8 +260,8 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
         Folder that keeps finished stacks. A search that was killed goes on from them, when it is
         fitted again with the same folder. It then has the same results, except for the times.
         Stacks of other data, settings, seeds, networks or versions are not used. Fits that cannot
-        be stacked train anew. On a GPU give `stack_size` as a number, as "auto" follows the free
-        memory. The files hold weights and no code. Delete them when the search is done.
+        be stacked, and networks with code of your own, train anew. On a GPU give `stack_size` as a
+        number, as "auto" follows the free memory. The files hold no code. Delete them afterwards.
 
     Attributes
     ----------

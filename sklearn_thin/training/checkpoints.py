@@ -6,11 +6,12 @@ all that the training depends on, so that a training that differs in anything fi
 """
 
 import hashlib
-import inspect
 import io
 import json
+import pickle
 import warnings
 from dataclasses import asdict
+from types import FunctionType
 
 import joblib
 import numpy
@@ -24,7 +25,8 @@ from sklearn_thin.training.net import new_net, tidy
 
 MAGIC = b"sklearn_thin.checkpoint.1\n"
 VERSIONS = [module.__version__ for module in (torch, numpy, sklearn)]
-OWN = ("torch", "torchvision", "sklearn_thin")  # packages whose code has a version
+# packages whose code changes with their version
+PACKAGES = "torch", "torchvision", "sklearn_thin", "numpy", "builtins", "collections", "functools"
 
 
 # ------------------------------------------------------------------ trainings
@@ -96,16 +98,15 @@ def write(folder, key, content):
 
 def read(folder, key):
     """The content of a file, or None without one; a damaged or foreign file warns."""
-    try:
-        written = (folder / key).read_bytes()
-    except FileNotFoundError:
-        return None
     start = len(MAGIC) + 65
     try:
+        written = (folder / key).read_bytes()
         archive = memoryview(written)[start:]
         if written[:start] != MAGIC + hashlib.sha256(archive).hexdigest().encode() + b"\n":
             raise ValueError("its bytes are not those that were written")
         return torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        return None
     except Exception as error:  # a foreign file can fail anywhere
         warnings.warn(
             f"{folder / key} is not used, and its training starts anew: {error}",
@@ -148,12 +149,22 @@ def _parts_of(plan, known):
     modules = []
     for module in (plan.module, plan.loss):
         skeleton, arrays = pack(module)
-        kinds = {type(part) for part in module.modules()}
-        own = [kind for kind in kinds if kind.__module__.partition(".")[0] not in OWN]
-        modules.append((joblib.hash(skeleton), sorted(map(inspect.getsource, own))))
+        Versioned(io.BytesIO()).dump(skeleton)
+        modules.append(joblib.hash(skeleton))
         tensors += [(kind, torch.from_numpy(array)) for kind, (_, array) in enumerate(arrays)]
     hashes = [(name, _hash(tensor, known)) for name, tensor in tensors]
     return [settings, plan.seed, modules, hashes]
+
+
+class Versioned(pickle.Pickler):
+    """Refuses types and functions whose code has no version, as any helper of theirs may change."""
+
+    def reducer_override(self, part):
+        """Refuse what the pickle would name."""
+        named = isinstance(part, (type, FunctionType))
+        if named and part.__module__.partition(".")[0] not in PACKAGES:
+            raise ValueError(f"{part.__module__}.{part.__qualname__} is code without a version")
+        return NotImplemented
 
 
 def _hash(tensor, known):

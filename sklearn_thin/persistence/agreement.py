@@ -47,7 +47,8 @@ def split(estimator):
     if not isinstance(inner, BaseNet):
         raise TypeError(
             "the estimator must be a THINClassifier, a THINRegressor or an ExogenousEncoder, or a "
-            f"Pipeline or a search around one, got {type(inner).__name__}"
+            f"Pipeline or a search around one, got {type(inner).__name__}; "
+            "of an ensemble, export each of estimators_"
         )
     check_is_fitted(inner, "net_")
     return steps, inner

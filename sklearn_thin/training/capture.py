@@ -59,7 +59,10 @@ class CapturedStep:
                     refusal = error
                     raise
         except RuntimeError as error:
-            torch.cuda.set_stream(before)  # a broken capture does not restore it
+            # a broken capture restores neither the stream nor the generator's way of counting
+            torch.cuda.set_stream(before)
+            generator = torch.cuda.default_generators[y.device.index]
+            generator.graphsafe_set_state(generator.clone_state())
             refusal = refusal or error
             if isinstance(refusal, torch.OutOfMemoryError):
                 raise refusal from None

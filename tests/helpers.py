@@ -53,7 +53,8 @@ def small(exogenous=None, **params):
 
 def small_encoder(**params):
     """An ExogenousEncoder whose predictor reads the h_endo of `small`."""
-    return ExogenousEncoder(SMALL, **{"hidden_units": 8, "max_epochs": 1, **params})
+    defaults = {"hidden_units": 8, "max_epochs": 1, "random_state": 0}
+    return ExogenousEncoder(SMALL, **{**defaults, **params})
 
 
 def raw(exogenous=None, **params):

@@ -61,7 +61,8 @@ def test_cells_that_stand_for_no_data_do_not_spoil_a_fit(value, n_cells, separab
     X, y = separable
     X = X.copy()
     X[:n_cells, 2] = value
-    for kind in (small(max_epochs=15, lr=1e-2), ExogenousEncoder(SMALL, max_epochs=15, lr=1e-2)):
+    longer = {"max_epochs": 15, "lr": 1e-2}
+    for kind in (small(**longer), small_encoder(**longer)):
         assert kind.fit(X, y).score(X[n_cells:], y[n_cells:]) > 0.95
 
 

@@ -23,7 +23,7 @@ def adapt(self, X, *, exogenous=None):
     X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         Rows of one site, two at least, with classes about as frequent as in `fit`.
     exogenous : array-like, label or None, default=None
-        As in `predict`.
+        See `predict`.
 
     Returns
     -------

@@ -260,7 +260,7 @@ class BaseNet(
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict`.
+            See `predict`.
 
         Returns
         -------
@@ -311,7 +311,7 @@ class ClassOutputs(ClassifierMixin):
             True labels; None takes those of a torch data set.
         sample_weight : array-like of shape (n_samples,), default=None
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            See `predict_proba`.
 
         Returns
         -------
@@ -351,7 +351,7 @@ class ClassOutputs(ClassifierMixin):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            See `predict_proba`.
 
         Returns
         -------
@@ -371,7 +371,7 @@ class ClassOutputs(ClassifierMixin):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            See `predict_proba`.
 
         Returns
         -------
@@ -388,7 +388,7 @@ class ClassOutputs(ClassifierMixin):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            See `predict_proba`.
 
         Returns
         -------

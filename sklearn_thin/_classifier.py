@@ -43,9 +43,9 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         several transformers side by side, and their dispelling terms are averaged. They transform X
         in blocks, and must treat each row by itself. None lets the gate read h_endo.
     exogenous_predictor : classifier, Module, dict from name to these or None, default=None
-        c, for a transformer without a predictor, or instead of its own. A classifier of h_exo,
-        fitted on `exogenous_target`, or frozen (`FrozenEstimator` or `torch.nn.Module`). Linear
-        scikit-learn classifiers, `MLPClassifier`, skorch nets and modules can be c.
+        c, for a transformer without a predictor, or instead of its own. It is a classifier of
+        h_exo, fitted on `exogenous_target`, or frozen (`FrozenEstimator` or `torch.nn.Module`).
+        Linear scikit-learn classifiers, `MLPClassifier`, skorch nets and modules can be c.
     endogenous : {"auto"}, transformer or None, default="auto"
         Makes the backbone's input from X. "auto" passes tables through a
         :class:`TablePreprocessor`. Missing values, text and extreme numbers are then allowed. It
@@ -108,10 +108,10 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         takes the experts of the most probable leaf alone. It is faster for large L, and less
         accurate for rows between two leaves.
     augment : callable, default=None
-        From a batch of image tensors (n, channels, height, width) to such a batch, on the
-        device, in training only. Examples are :class:`~sklearn_thin.datasets.ImageAugmentation`
-        and torchvision's transforms inside a `v2.Compose`. The exogenous side then reads the
-        augmented images.
+        Gets a batch of image tensors (n, channels, height, width) on the device, in training
+        only, and returns such a batch. Examples are
+        :class:`~sklearn_thin.datasets.ImageAugmentation` and torchvision's transforms inside a
+        `v2.Compose`. The exogenous side then reads the augmented images.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         A callable is called as `optimizer(parameters, lr=..., weight_decay=...)`.
     lr : float, default=1e-3
@@ -119,7 +119,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
     lr_schedule : {"cosine", "constant"}, default="cosine"
         Cosine goes to 0 over `max_epochs`, with a step after each batch.
     weight_decay : float, default=0.0
-        Passed to the optimizer.
+        The optimizer gets it.
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 2. A single row left over joins the batch before. "auto" is 32 for
         images. For tables it is the power of two nearest to 1/128 of the training rows, at least 32
@@ -140,7 +140,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None
-        Copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
+        They are copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
         LRScheduler set `lr_schedule` to "constant", as the rates would multiply. A grid holds
         whole lists. The parameters of a callback cannot be set by `callbacks__name__parameter`.
     warm_start : bool, default=False
@@ -154,7 +154,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         Whether to make one program of the training step, as in :class:`ExogenousEncoder`. For
         networks that train together, a GPU captures the common step; a CPU compiles nothing.
     mixed_precision : {"bf16"}, default=None
-        As in :class:`ExogenousEncoder`; gate and erasure stay in float32 as well.
+        See :class:`ExogenousEncoder`. Gate and erasure stay in float32 as well.
     verbose : int, default=0
         1 shows a progress bar, 2 a line an epoch.
     random_state : int, RandomState instance or None, default=None
@@ -308,7 +308,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
             All classes of all calls, in the first call; None takes the classes of `y`. Later
             calls may repeat them.
         exogenous_target : array-like, default=None
-            As in `fit`. With `dispelling="erasure"` all calls must pass it, or none. The first
+            See `fit`. With `dispelling="erasure"` all calls must pass it, or none. The first
             must hold every class of all calls.
         sample_weight : array-like of shape (n_samples,), default=None
             Non-negative weights, used as they are, while `fit` scales them to mean 1.
@@ -339,7 +339,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict_proba`.
+            See `predict_proba`.
 
         Returns
         -------

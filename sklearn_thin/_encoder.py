@@ -27,7 +27,7 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
     Parameters
     ----------
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
-        γ, as in :class:`THINClassifier`. With `lam` > 0 both must agree, as c also reads h_endo.
+        γ; see :class:`THINClassifier`. With `lam` > 0 both must agree, as c also reads h_endo.
     preprocessor : {"auto"}, transformer or None, default="auto"
         Makes the backbone's input from X, as `endogenous` of :class:`THINClassifier` does.
     hidden_units : int, default=0
@@ -39,7 +39,7 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
     lr_schedule : {"cosine", "constant"}, default="cosine"
         Cosine goes to 0 over `max_epochs`, with a step after each batch.
     weight_decay : float, default=0.0
-        Passed to the optimizer.
+        The optimizer gets it.
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 2. A single row left over joins the batch before. "auto" is 32 for
         images. For tables it is the power of two nearest to 1/128 of the training rows, at least 32
@@ -56,7 +56,7 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
     n_iter_no_change : int, default=10
         Epochs without improvement after which to stop.
     callbacks : list of skorch callbacks, default=None
-        Copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
+        They are copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
         LRScheduler set `lr_schedule` to "constant", as the rates would multiply.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the fit before. A pickled copy starts without
@@ -90,7 +90,7 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
     image_range_ : tuple of float or None
         Least and greatest value of images that "auto" lets pass.
     predictor_ : Module
-        c, from (n_samples, width) to logits (n_samples, n_classes).
+        c. It maps h_exo, (n_samples, width), to logits (n_samples, n_classes).
     net_ : THINNet
         The skorch net.
     module_ : THINModule

@@ -114,8 +114,8 @@ def save(estimator, path):
     Parameters
     ----------
     estimator : estimator
-        One of this package, fitted or not, or a Pipeline, a search or another estimator of
-        scikit-learn around it. Its networks may have custom layers, whose attributes are plain
+        An estimator of this package, fitted or not, or a Pipeline, a search or another estimator
+        of scikit-learn around it. Its networks may have custom layers, whose attributes are plain
         values. Such layers need `trusted` in :func:`load`.
     path : str or path
         The file, by custom with the suffix `.thin`.

@@ -322,7 +322,7 @@ class BaseTHIN(_BaseComposition, BaseNet):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict`.
+            See `predict`.
 
         Returns
         -------
@@ -339,12 +339,12 @@ class BaseTHIN(_BaseComposition, BaseNet):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict`.
+            See `predict`.
 
         Returns
         -------
         ndarray of shape (n_samples,), int64
-            In [0, 2^depth).
+            The indices lie in [0, 2^depth).
         """
         return self._infer_gate(X, lambda gate, h: gate.most_probable_leaf(h), exogenous)
 
@@ -356,7 +356,7 @@ class BaseTHIN(_BaseComposition, BaseNet):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As in `predict`.
+            See `predict`.
 
         Returns
         -------

@@ -83,7 +83,7 @@ def cosine_dispelling(z_exo, z_endo):
     Returns
     -------
     Tensor of shape (n_samples,)
-        In [0, 1].
+        The values lie in [0, 1].
 
     Examples
     --------
@@ -141,13 +141,13 @@ class THINLoss(nn.CrossEntropyLoss):
     Parameters
     ----------
     term : Module, default=None
-        From (exogenous_logits, h_endo) to values of shape (n_samples,), such as
-        :class:`CosineTerm`. None is the loss of the fit alone.
+        It maps (exogenous_logits, h_endo) to values of shape (n_samples,), as
+        :class:`CosineTerm` does. None is the loss of the fit alone.
     lam : float, default=0.0
         λ, weight of the term.
     fit_loss : function, default=cross_entropy
-        From (output, y) to values of shape (n_samples,): :func:`cross_entropy` of class codes, or
-        :func:`squared_error` of numbers. Its name is the key of its mean.
+        It maps (output, y) to values of shape (n_samples,): :func:`cross_entropy` for class
+        codes, or :func:`squared_error` for numbers. Its name is the key of its mean.
 
     Shape
     -----
@@ -194,9 +194,9 @@ def batch_losses(module, loss, X, y, *, precision=None, dispelled=True):
     Parameters
     ----------
     module : callable
-        As :class:`~sklearn_thin.modules.THINModule`.
+        See :class:`~sklearn_thin.modules.THINModule`.
     loss : callable
-        As :class:`THINLoss`.
+        See :class:`THINLoss`.
     X : dict of Tensor
         "x", and where they exist "gate_input", "exogenous_logits" and "weight".
     y : Tensor of shape (n_samples,) or (n_samples, n_outputs)
@@ -209,7 +209,7 @@ def batch_losses(module, loss, X, y, *, precision=None, dispelled=True):
     Returns
     -------
     means : dict of scalar Tensor
-        As of :class:`THINLoss`.
+        See :class:`THINLoss`.
     output : tuple of Tensor
         The module's output.
 

@@ -81,12 +81,12 @@ def load_affectnet(
         Height and width in pixels of the returned images. The training images take 1.2 GB
         in gray with 64 pixels, 43 GB in colour with 224 pixels.
     color, on_error, n_jobs, verbose, return_X_y
-        As in :func:`load_rafdb`, except that images without a row are ignored.
+        See :func:`load_rafdb`, except that images without a row are ignored.
 
     Returns
     -------
     data : Bunch
-        As of :func:`load_rafdb`, with 7 or 8 `target_names`. Further arrays are `valence` and
+        See :func:`load_rafdb`. `target_names` has 7 or 8 names. Further arrays are `valence` and
         `arousal` in [-1, 1], of shape (n_samples,). `left_out` maps each label outside the
         classes to its number of rows.
     (images, target) : tuple

@@ -54,7 +54,7 @@ def load_expressions(
         "test" are in no other part. "encoder" is a part of "train": people with enough images
         to learn their identity. Subjects who share an image count as one subject.
     min_images, test_size, random_state
-        As in :func:`split_by_subject`. Parts belong to one split if all are loaded with the
+        See :func:`split_by_subject`. Parts belong to one split if all are loaded with the
         same values and an int as `random_state`.
     return_X_y : bool, default=False
         Return `(images, target)` instead of the Bunch.

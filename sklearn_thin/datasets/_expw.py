@@ -76,12 +76,12 @@ def load_expw(
     side : int, default=64
         Height and width in pixels of the returned images.
     color, on_error, n_jobs, verbose, return_X_y
-        As in :func:`load_rafdb`, except that photographs without a line are ignored.
+        See :func:`load_rafdb`, except that photographs without a line are ignored.
 
     Returns
     -------
     data : Bunch
-        As of :func:`load_rafdb`. Further arrays are `face_id` and `confidence`, of shape
+        See :func:`load_rafdb`. Further arrays are `face_id` and `confidence`, of shape
         (n_samples,). `n_left_out` is the number of faces left out by `min_confidence`.
     (images, target) : tuple
         With `return_X_y=True`.

@@ -59,11 +59,11 @@ def fetch_fashion_r(
     subset : {"train", "test"}, default="train"
         Fashion-MNIST's own split. Each subset has its own stream of the same `random_state`.
     angles, interpolation, n_copies
-        As in :func:`make_rotated`.
+        See :func:`make_rotated`.
     max_angle : float, default=180.0
-        As in :func:`make_rotated`. By default an image turns by any angle.
+        See :func:`make_rotated`. By default an image turns by any angle.
     n_bins : int, default=8
-        As in :func:`make_rotated`. By default a bin is 45 degrees wide.
+        See :func:`make_rotated`. By default a bin is 45 degrees wide.
     download_if_missing : bool, default=True
         Whether to download missing files (26 MB for training, 4 MB for testing) from their
         owner. False raises an OSError instead. SHA-256 digests are checked in either case.

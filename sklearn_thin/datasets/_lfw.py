@@ -73,7 +73,7 @@ def load_lfw_pairs(
     side : int, default=64
         Height and width in pixels of the returned images.
     color, on_error, n_jobs, verbose
-        As in :func:`load_rafdb`. A pair is left out if one of its images is.
+        See :func:`load_rafdb`. A pair is left out if one of its images is.
     return_X_y : bool, default=False
         Return `(images[pairs], target)` instead of the Bunch.
 

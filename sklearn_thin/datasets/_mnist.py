@@ -74,7 +74,7 @@ def fetch_mnist_r(
     subset : {"train", "test"}, default="train"
         MNIST's own split. Each subset has its own stream of the same `random_state`.
     angles, interpolation, max_angle, n_bins, n_copies
-        As in :func:`make_rotated`.
+        See :func:`make_rotated`.
     download_if_missing : bool, default=True
         Whether to download missing files, checked by torchvision's MD5 sums. False raises an
         OSError instead.
@@ -154,14 +154,14 @@ def fetch_mnist_rs(
     Parameters
     ----------
     data_home, subset, download_if_missing, own_files, random_state, return_X_y
-        As in :func:`fetch_mnist_r`.
+        See :func:`fetch_mnist_r`.
     angles, interpolation, max_angle, n_bins, scale, n_scale_bins, n_copies
-        As in :func:`make_rotated`.
+        See :func:`make_rotated`.
 
     Returns
     -------
     data : Bunch
-        As of :func:`fetch_mnist_r`. Unless `scale` is None, it has also `scales`, and
+        See :func:`fetch_mnist_r`. Unless `scale` is None, it has also `scales`, and
         `scale_bins` in [0, n_scale_bins), both of shape (n,).
     (images, target) : tuple
         With `return_X_y=True`.

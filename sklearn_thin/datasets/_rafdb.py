@@ -52,7 +52,7 @@ def load_rafdb(
     color : bool, default=False
         RGB instead of gray.
     on_error : {"raise", "warn"}, default="raise"
-        For lines and images that cannot be read, and for images that the list repeats or
+        Concerns lines and images that cannot be read, and images that the list repeats or
         lacks. Images are BMP, JPEG, PNG or TIFF files in the folder, whatever their names; a
         symbolic link out of the folder cannot be read. "warn" leaves these entries out; of
         repeated entries the first stays. The warning counts them and names five; `unusable`

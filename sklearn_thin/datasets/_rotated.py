@@ -45,7 +45,7 @@ def make_rotated(
     images : array-like of shape (n_samples, height, width)
         uint8 or floating.
     max_angle : float, default=90.0
-        In degrees, in (0, 180].
+        Greatest angle in degrees, in (0, 180].
     n_bins : int, default=18
         Number of equal bins of the angle, the classes of the exogenous variable.
     angles : {"continuous", "discrete"}, default="continuous"
@@ -196,7 +196,7 @@ def load_rotated_digits(
     Parameters
     ----------
     max_angle, n_bins, angles, scale, n_scale_bins, interpolation, n_copies
-        As in :func:`make_rotated`.
+        See :func:`make_rotated`.
     random_state : int, RandomState instance or None, default=0
         Draws the angles.
     return_X_y : bool, default=False

@@ -147,17 +147,17 @@ def make_rotated_sites(
     n_features : int, default=4
         Number of features, even.
     noise : float, default=0.3
-        As in :func:`make_sites`.
+        See :func:`make_sites`.
     as_frame, return_X_y
-        As in :func:`make_sites`.
+        See :func:`make_sites`.
     random_state : int, RandomState instance or None, default=None
         Draws the relation and the rows.
 
     Returns
     -------
     Bunch
-        As of :func:`make_sites`, with `site_angle` (n_sites,) in degrees, counter-clockwise,
-        instead of `site_type`. The oracle knows the angles.
+        See :func:`make_sites`. `site_angle` (n_sites,), in degrees counter-clockwise, replaces
+        `site_type`. The oracle knows the angles.
     (data, target) : tuple
         With `return_X_y=True`.
 

@@ -220,7 +220,7 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
     n_samples : int or None, default=None
         Number of rows, drawn without replacement; None is all rows in the file's order.
     n_scale_bins : int, default=10
-        As in :func:`make_sprites`. The file has six scales.
+        See :func:`make_sprites`. The file has six scales.
     random_state : int, RandomState instance or None, default=None
         Draws the sample.
     return_X_y : bool, default=False
@@ -229,7 +229,7 @@ def load_dsprites(path, *, n_samples=None, n_scale_bins=10, random_state=None, r
     Returns
     -------
     data : Bunch
-        As of :func:`make_sprites`, with pixels of 0 and 255. Further entries are `index`
+        See :func:`make_sprites`. Pixels are 0 or 255. Further entries are `index`
         (n_samples,), rows of the file, and `filename`.
     (images, target) : tuple
         With `return_X_y=True`.

@@ -147,7 +147,7 @@ def fetch_wine_quality(
         Whether `data` is a pandas DataFrame that has the column "colour". `target` is then a
         Series.
     download_if_missing, return_X_y
-        As in :func:`fetch_heart_sites`.
+        See :func:`fetch_heart_sites`.
 
     Returns
     -------

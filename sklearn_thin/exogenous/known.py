@@ -162,7 +162,7 @@ class GivenVariable(KnownVariable):
     Parameters
     ----------
     kind : {"auto", "labels", "number"}, default="auto"
-        As in :class:`KnownVariable`.
+        See :class:`KnownVariable`.
     """
 
     def __init__(self, kind="auto"):

@@ -62,11 +62,11 @@ class Ensemble(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Or a torch data set of (x, label), which is read once for all members.
+            A torch data set of (x, label) is accepted too, and read once for all members.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Class labels, or numbers; None takes the labels of a data set.
         exogenous_target, sample_weight, groups, X_val, y_val : array-like, default=None
-            As in the estimator's fit. None is not passed on.
+            See the estimator's fit. None is not passed on.
         **params : dict
             Further parameters of the estimator's fit, such as those of a Pipeline's steps.
 
@@ -189,7 +189,7 @@ class MeanProbabilities(ClassOutputs):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As of the members.
+            See the members.
 
         Returns
         -------
@@ -206,7 +206,7 @@ class MeanProbabilities(ClassOutputs):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As of the members.
+            See the members.
 
         Returns
         -------

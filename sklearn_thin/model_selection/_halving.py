@@ -130,15 +130,15 @@ class StackedHalvingSearchCV(StackedSearch, HalvingGridSearchCV):
         anew in each rung.
     param_grid, factor, max_resources, min_resources, aggressive_elimination, cv, scoring, refit, \
             error_score, return_train_score, random_state, n_jobs, verbose
-        As in :class:`~sklearn.model_selection.HalvingGridSearchCV`. With epochs as the resource
+        See :class:`~sklearn.model_selection.HalvingGridSearchCV`. With epochs as the resource
         stacks train one after another, and `n_jobs` is for the other fits.
     resource : "n_samples" or str, default="n_samples"
         Rows, or a parameter of the estimator. Epochs are `"max_epochs"`, in a Pipeline with the
         name of the step, as in `"thin__max_epochs"`; they need a `max_resources`.
     stack_size : "auto" or int, default="auto"
-        As in StackedGridSearchCV.
+        See StackedGridSearchCV.
     checkpoint_dir : str, path or None, default=None
-        As in StackedGridSearchCV. With epochs as the resource it keeps the stacks of each rung.
+        See StackedGridSearchCV. With epochs as the resource it keeps the stacks of each rung.
 
     Attributes
     ----------
@@ -146,7 +146,7 @@ class StackedHalvingSearchCV(StackedSearch, HalvingGridSearchCV):
             n_iterations_, n_possible_iterations_, n_required_iterations_, cv_results_, \
             best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
-        As in HalvingGridSearchCV. The fit time of a stack is shared equally among its fits, and
+        See HalvingGridSearchCV. The fit time of a stack is shared equally among its fits, and
         is that of one rung.
 
     See Also

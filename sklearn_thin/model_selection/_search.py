@@ -97,7 +97,7 @@ class StackedSearch:
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-            Or a torch data set of (x, label), which is read once for all candidates.
+            A torch data set of (x, label) is accepted too, and read once for all candidates.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
             Class labels, or numbers; None takes the labels of a data set.
         **params : dict
@@ -242,10 +242,10 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     estimator : THINClassifier or THINRegressor, or Pipeline that ends in one
         Grids may replace it by other estimators, which are fitted one by one.
     param_grid, scoring, n_jobs, cv, verbose, pre_dispatch, error_score, return_train_score
-        As in :class:`~sklearn.model_selection.GridSearchCV`. `n_jobs` and joblib's backends
+        See :class:`~sklearn.model_selection.GridSearchCV`. `n_jobs` and joblib's backends
         run stacks, not candidates, in parallel; scoring is sequential.
     refit : bool, str or callable, default=True
-        As in GridSearchCV. "ensemble" refits several candidates, which train together, as a
+        See GridSearchCV. "ensemble" refits several candidates, which train together, as a
         :class:`WeightedEnsembleClassifier` or :class:`WeightedEnsembleRegressor`. They are chosen
         by the squared error of their mean on the held-out rows of all folds, one by one and with
         replacement (Caruana, Niculescu-Mizil, Crew and Ksikes, 2004). A candidate that is chosen
@@ -267,7 +267,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     ----------
     cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
-        As in GridSearchCV. The fit time of a stack is shared equally among its fits. With
+        See GridSearchCV. The fit time of a stack is shared equally among its fits. With
         `refit="ensemble"`, `best_params_` and `best_score_` are those of the best candidate alone.
     ensemble_weights_ : ndarray of shape (n_candidates,)
         Share of each candidate in the ensemble, with `refit="ensemble"`.
@@ -336,17 +336,17 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     estimator : THINClassifier or THINRegressor, or Pipeline that ends in one
     param_distributions, n_iter, scoring, n_jobs, cv, verbose, pre_dispatch, random_state, \
             error_score, return_train_score
-        As in :class:`~sklearn.model_selection.RandomizedSearchCV`.
+        See :class:`~sklearn.model_selection.RandomizedSearchCV`.
     refit, stack_size, checkpoint_dir
-        As in StackedGridSearchCV.
+        See StackedGridSearchCV.
 
     Attributes
     ----------
     cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
-        As in RandomizedSearchCV.
+        See RandomizedSearchCV.
     ensemble_weights_, ensemble_score_
-        As in StackedGridSearchCV.
+        See StackedGridSearchCV.
 
     Examples
     --------

@@ -59,7 +59,7 @@ class WeightedEnsembleClassifier(MeanProbabilities, WeightedEnsemble):
     weights : array-like of shape (n_members,)
         Positive weights of the members. Only their ratios count.
     stack_size, n_jobs, verbose
-        As in :class:`SeedEnsembleClassifier`.
+        See :class:`SeedEnsembleClassifier`.
 
     Attributes
     ----------
@@ -95,12 +95,12 @@ class WeightedEnsembleRegressor(RegressorMixin, WeightedEnsemble):
     ----------
     estimator : THINRegressor, or Pipeline that ends in one
     settings, weights, stack_size, n_jobs, verbose
-        As in WeightedEnsembleClassifier.
+        See WeightedEnsembleClassifier.
 
     Attributes
     ----------
     estimators_, n_features_in_, feature_names_in_
-        As in WeightedEnsembleClassifier.
+        See WeightedEnsembleClassifier.
 
     Examples
     --------
@@ -123,7 +123,7 @@ class WeightedEnsembleRegressor(RegressorMixin, WeightedEnsemble):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            As of the members.
+            See the members.
 
         Returns
         -------

@@ -160,7 +160,7 @@ class AlignerChain(nn.ModuleList):
         Parameters
         ----------
         blocks : iterable of (h, logits) or (h, logits, weight)
-            As for :meth:`ConditionalAligner.refit`, with logits of all variables side by side.
+            See :meth:`ConditionalAligner.refit`. The logits of all variables lie side by side.
             The blocks are read once for each variable.
         """
         for index, aligner in enumerate(self):

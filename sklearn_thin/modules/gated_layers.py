@@ -116,7 +116,7 @@ class GatedMLP(nn.Module):
         Probability of a row without scales and shifts in training. The maps then learn to serve
         rows whose variable has few training rows, or none.
     stem : Module, default=None
-        From the input to rows of `in_features`, such as convolutions. None flattens the input.
+        It maps the input to rows of `in_features`, as convolutions do. None flattens the input.
 
     Shape
     -----

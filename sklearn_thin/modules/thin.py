@@ -27,15 +27,15 @@ class THINModule(nn.Module):
     Parameters
     ----------
     backbone : Module
-        From inputs to h_endo of shape (n_samples, width).
+        It maps inputs to h_endo of shape (n_samples, width).
     experts : Module
-        From h_endo to Z of shape (n_samples, n_experts, n_outputs), such as
-        :class:`ExpertEnsemble`.
+        It maps h_endo to Z of shape (n_samples, n_experts, n_outputs), as
+        :class:`ExpertEnsemble` does.
     gate : Module
-        From `gate_input` to g of shape (n_samples, n_experts), such as :class:`TreeGate`.
+        It maps `gate_input` to g of shape (n_samples, n_experts), as :class:`TreeGate` does.
     eraser : Module or None, default=None
-        From the backbone's output and `exogenous_logits` to h_endo, such as
-        :class:`LinearEraser` or :class:`AlignerChain`. With None the backbone's output is h_endo.
+        It maps the backbone's output and `exogenous_logits` to h_endo, as :class:`LinearEraser`
+        and :class:`AlignerChain` do. With None the backbone's output is h_endo.
     gates_layers : bool, default=False
         Whether the backbone reads x, g and `gate_input`, such as :class:`GatedMLP`. The gate then
         mixes its layers too, and cannot read h_endo.

@@ -14,9 +14,9 @@ def leaf_to_expert(n_leaves, n_experts):
     Parameters
     ----------
     n_leaves : int
-        2^D.
+        Number of leaves, 2^D.
     n_experts : int
-        L.
+        Number of experts, L.
 
     Returns
     -------

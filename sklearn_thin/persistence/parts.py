@@ -71,7 +71,7 @@ class VariableOutputs(nn.Module):
     Parameters
     ----------
     source : Module
-        From the inputs to h_exo.
+        It maps the inputs to h_exo.
     variable : ExogenousVariable
     """
 
@@ -180,7 +180,7 @@ class PreparedTable(nn.Module):
     ----------
     table : TablePreprocessor
     codes : list of (codes of the frequent levels, whether a column stands for all others)
-        Of each column of text.
+        One item for each column of text.
     """
 
     def __init__(self, table, codes):

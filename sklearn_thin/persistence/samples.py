@@ -18,18 +18,19 @@ class Samples:
     X : array-like
         Sample rows.
     names : sequence of str, default=("X",)
-        Of the input; columns of arrays of text have its name and their position.
+        Name of the input. Columns of arrays of text have this name and their position.
 
     Attributes
     ----------
     names : list of str
-        Of the inputs: of each column of a frame or of a table with text, else of all.
+        Names of the inputs. A frame or a table with text has an input for each column, and an array
+        of numbers has one input.
     dtypes : list of numpy.dtype or None
-        Of the inputs; None is text.
+        Types of the inputs. None is text.
     texts : dict of int to dict
-        Of columns of text: their levels with their codes. Readers of the columns add to them.
+        Levels of each column of text, with their codes. Readers of the columns add levels.
     dtype : numpy.dtype
-        Of :meth:`array`.
+        Type of the rows that :meth:`array` returns.
     """
 
     def __init__(self, X, names=("X",)):

@@ -26,7 +26,7 @@ def adapt_norms(module, blocks):
     Parameters
     ----------
     module : THINModule
-        Changed in place.
+        The module, which is changed in place.
     blocks : list of dict of Tensor
         Inputs of the module, in blocks of rows.
     """

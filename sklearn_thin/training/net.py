@@ -158,7 +158,7 @@ class THINNet(NeuralNetClassifier):
         An instance.
     lr_schedule : {"constant", "cosine"}, default="constant"
     augmentation : callable, default=None
-        Batch -> batch, in training only.
+        It maps a batch to a batch, in training only.
     record_batches : bool, default=False
         Whether the history holds every batch, as some skorch callbacks need.
     fast : bool, default=False

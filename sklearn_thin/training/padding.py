@@ -147,7 +147,7 @@ def cheapest(groups, launch):
     ----------
     groups : list of (sizes, list of plans)
     launch : int
-        In values.
+        Values whose arithmetic takes as long as a launch.
 
     Returns
     -------

@@ -17,7 +17,7 @@ from _cases import DEVICES, arguments, one_layer, print_machine
 from sklearn.datasets import load_digits
 
 from sklearn_thin import THINClassifier
-from sklearn_thin.training.padding import count
+from sklearn_thin.training.padding import count, sizes
 from sklearn_thin.training.stack import Stack
 
 TREES = [{"depth": 0}, {"depth": 3}]
@@ -48,7 +48,7 @@ def main():
         how = {"endogenous": None, "batch_size": args.batch_size, "device": args.device}
         thin = THINClassifier(**one_layer(width), **tree, **how, random_state=0)
         plans = [thin.plan(X, y) for _ in range(n_nets)]
-        values.append(n_nets * count(plans[0].sizes))
+        values.append(n_nets * count(sizes(plans[0].module)))
         with torch.random.fork_rng():
             times.append(milliseconds(Stack(plans), args.rounds))
         print(f"{width:6d}{tree['depth']:6d}{n_nets:10d}{values[-1]:12,d}{times[-1]:11.2f}")

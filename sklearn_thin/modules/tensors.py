@@ -1,4 +1,4 @@
-"""Types, precision and memory layout of tensors."""
+"""Names, types, precision and memory layout of tensors."""
 
 import torch
 
@@ -27,3 +27,14 @@ def laid_out_as(weight, values):
     if values.stride() == weight.stride():
         return values
     return torch.empty_like(weight).copy_(values)
+
+
+def own_tensors(module):
+    """Parameters and buffers by name; a state dict lacks buffers that are not persistent."""
+    return dict([*module.named_parameters(), *module.named_buffers()])
+
+
+def same_shapes(modules):
+    """Whether the tensors of all modules have the same shapes."""
+    shapes = {tuple(t.shape for t in own_tensors(module).values()) for module in modules}
+    return len(shapes) == 1

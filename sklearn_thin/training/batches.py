@@ -102,24 +102,21 @@ class StackedBatches:
         self.n_rows = self.sizes.to(device)
         self.bounds = batch_bounds(int(self.sizes.max()), batch_size)
         self.tensors, self.owner = {}, {}
-        for name in datasets[0].X:
-            self._add(name, [dataset.X[name] for dataset in datasets])
-        self._add("y", [dataset.y for dataset in datasets])
-
-    def _add(self, name, tensors):
-        distinct, owner = [], []
-        for tensor in tensors:
-            equal = (place_of(tensor) == place_of(o) or torch.equal(tensor, o) for o in distinct)
-            found = (i for i, same in enumerate(equal) if same)
-            index = next(found, len(distinct))
-            if index == len(distinct):
-                distinct.append(tensor)
-            owner.append(index)
-        # (distinct, rows, ...); a single one is not copied, and may lie in a file
-        several = len(distinct) > 1
-        rows = pad_sequence(distinct, batch_first=True) if several else distinct[0].unsqueeze(0)
-        self.tensors[name] = rows.to(self.device)
-        self.owner[name] = torch.tensor(owner, device=self.device).unsqueeze(1)  # (nets, 1)
+        given = [{**dataset.X, "y": dataset.y} for dataset in datasets]
+        for name in given[0]:
+            distinct, owner = [], []
+            for tensor in (tensors[name] for tensors in given):
+                place = place_of(tensor)
+                same = (place == place_of(o) or torch.equal(tensor, o) for o in distinct)
+                index = next((i for i, equal in enumerate(same) if equal), len(distinct))
+                if index == len(distinct):
+                    distinct.append(tensor)
+                owner.append(index)
+            # (distinct, rows, ...); a single one is not copied, and may lie in a file
+            several = len(distinct) > 1
+            rows = pad_sequence(distinct, batch_first=True) if several else distinct[0].unsqueeze(0)
+            self.tensors[name] = rows.to(device)
+            self.owner[name] = torch.tensor(owner, device=device).unsqueeze(1)  # (nets, 1)
 
     def batches(self, generators=None):
         """Batches of one epoch in parts, and the number of rows of each net, (nets,) or one.

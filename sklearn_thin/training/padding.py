@@ -1,4 +1,4 @@
-"""Modules of one family -> one padded module with stacked tensors, and the way back.
+"""Modules of one family -> one padded module with stacked tensors.
 
 Modules of a family differ only in sizes: depth, number of experts, and widths of layers. Each net
 lies in the first places of tensors that hold the largest net. The other places are zero, and so are
@@ -11,7 +11,6 @@ from math import prod
 
 import torch
 from torch import nn
-from torch.func import stack_module_state
 from torch.nn import functional as F
 
 from sklearn_thin.modules import (
@@ -27,7 +26,7 @@ from sklearn_thin.modules import (
     THINModule,
     TreeGate,
 )
-from sklearn_thin.modules.tensors import in_full_precision
+from sklearn_thin.modules.tensors import in_full_precision, own_tensors
 from sklearn_thin.modules.thin import THINOutput
 from sklearn_thin.modules.tree_gate import leaf_to_expert
 
@@ -222,74 +221,29 @@ def padded_module(module, shapes):
     return MixedNet(*parts, structure.eraser, structure.gates_layers)
 
 
-class StackedModules:
-    """Modules of one family with stacked tensors.
+def padded(modules):
+    """Modules of one family -> the structure of a padded one, stacked tensors and places.
 
-    Attributes
-    ----------
-    module : Module
-        Of all of them; only its structure is used.
-    state : (parameters, buffers)
-        Dicts of tensors, (nets, ...) each.
+    The tensors are dicts of parameters and buffers, (nets, ...) each, zero except for the nets' own
+    places. The places of each net are the indices of its tensors, by name.
     """
-
-    def __init__(self, modules):
-        own = [own_tensors(module) for module in modules]
-        if len({tuple(t.shape for t in tensors.values()) for tensors in own}) == 1:
-            # a copy, as modules may keep more than tensors of a step
-            self.module, self.state = deepcopy(modules[0]), stack_module_state(modules)
-            self.places = [dict.fromkeys(tensors, ...) for tensors in own]
-        else:
-            whole = largest(map(sizes, modules))
-            self.module = padded_module(modules[0], whole)
-            self.places = [places(module, whole) for module in modules]
-            self.state = self._padded(modules, own, whole)
-        self.first = [{k: t.detach().clone() for k, t in part.items()} for part in self.state]
-
-    def _padded(self, modules, own, whole):
-        """Stacked tensors, zero except for the nets' own places."""
-        known = {name: tensor for tensors in own for name, tensor in tensors.items()}
-        like = next(modules[0].parameters())
-        state = {
-            name: known.get(name, like).new_zeros(len(modules), *shape)
-            for name, shape in whole.items()
-        }
-        for index, (module, tensors) in enumerate(zip(modules, own, strict=True)):
-            for name, place in self.places[index].items():
-                state[name][index][place] = tensors[name].detach()
-            for name, tensor in mixing(module, whole).items():
-                state[name][index] = tensor
-        parameters = {name for name, _ in self.module.named_parameters()}
-        for name in parameters:
-            state[name].requires_grad_(known[name].requires_grad)
-        buffers = {name: tensor for name, tensor in state.items() if name not in parameters}
-        return {name: state[name] for name in state if name in parameters}, buffers
-
-    def write(self, index, name, tensor):
-        """Copy a tensor of a net to its places."""
-        if name in self.places[index]:
-            self._stacked(name)[index][self.places[index][name]] = tensor
-
-    @torch.no_grad()
-    def read(self, index, module):
-        """Copy the tensors of a net into its module."""
-        own = own_tensors(module)
-        for name, place in self.places[index].items():
-            own[name].copy_(self._stacked(name)[index][place])
-
-    def restore(self, modules):
-        """Copy the first tensors of all nets into their modules."""
-        self.state = self.first
-        for index, module in enumerate(modules):
-            self.read(index, module)
-
-    def _stacked(self, name):
-        return self.state[0][name] if name in self.state[0] else self.state[1][name]
-
-
-def own_tensors(module):
-    """Parameters and buffers by name; a state dict lacks buffers that are not persistent."""
-    return dict([*module.named_parameters(), *module.named_buffers()])
+    own, whole = list(map(own_tensors, modules)), largest(map(sizes, modules))
+    structure, found = padded_module(modules[0], whole), [places(m, whole) for m in modules]
+    known = {name: tensor for tensors in own for name, tensor in tensors.items()}
+    like = next(modules[0].parameters())
+    state = {
+        name: known.get(name, like).new_zeros(len(modules), *shape) for name, shape in whole.items()
+    }
+    for index, module in enumerate(modules):
+        for name, place in found[index].items():
+            state[name][index][place] = own[index][name].detach()
+        for name, tensor in mixing(module, whole).items():
+            state[name][index] = tensor
+    trained = {name for name, _ in structure.named_parameters()}
+    for name in trained:
+        state[name].requires_grad_(known[name].requires_grad)
+    buffers = {name: tensor for name, tensor in state.items() if name not in trained}
+    return structure, ({name: state[name] for name in state if name in trained}, buffers), found
 
 
 def mixing(module, whole):

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from sklearn_thin._sharing import Itself, shared, structure
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.rows.arrays import IN_MEMORY
 from sklearn_thin.training.batches import batch_bounds, place_of
-from sklearn_thin.training.padding import family, sizes
+from sklearn_thin.training.padding import family
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Settings:
 class FitPlan:
     """The start of one training, independent of the estimator that made it.
 
-    Plans of one :attr:`family_key` can train together, except plans with a reason in
-    :attr:`why_alone`.
+    Plans of one :attr:`shape_key`, or padded ones of one :attr:`family_key`, can train together,
+    except plans with a reason in :attr:`why_alone`.
     """
 
     module: nn.Module  # a THINModule; to continue a training, a copy of its module
@@ -75,15 +74,8 @@ class FitPlan:
         return None
 
     @property
-    def sizes(self):
-        """Shapes of the module's tensors by name, or of a padded module's."""
-        if self._family is not None:
-            return sizes(self.module)
-        return {name: tuple(t.shape) for name, t in self.module.state_dict().items()}
-
-    @property
-    def family_key(self):
-        """Key of equal numbers of steps, and of modules that one stack can hold."""
+    def shape_key(self):
+        """Key of equal numbers of steps, and of modules that a stack holds as they are."""
         # the optimizer has a group for each rate, so that rates may differ
         stops = self.settings.n_iter_no_change is not None
         settings = replace(self.settings, lr=None, weight_decay=None, n_iter_no_change=stops)
@@ -99,13 +91,12 @@ class FitPlan:
         if term is not None:
             source = self.term_source or (Itself(term),)
             term = shared(("term", *source), lambda: structure(self.loss.term))
-        computes = self._family
-        if computes is None:
-            computes = self.architecture, tuple(self.sizes.items())
+        shapes = tuple((name, tuple(t.shape)) for name, t in self.module.state_dict().items())
         same = self.map_labels is None, self.loss.fit_loss
-        return computes, settings, data, steps, term, *same
+        return (self.architecture, shapes), settings, data, steps, term, *same
 
-    @cached_property
-    def _family(self):
-        """The family of the module, or None; layers of unknown kinds are not padded."""
-        return family(self.module, self.loss.term)
+    @property
+    def family_key(self):
+        """As :attr:`shape_key`, of modules that a stack pads to one size."""
+        module, *rest = self.shape_key
+        return family(self.module, self.loss.term) or module, *rest

@@ -6,6 +6,7 @@ from dataclasses import replace
 from time import perf_counter
 
 import joblib
+import torch
 
 from sklearn_thin._environment import noting_ctrl_c, own_torch_state, torch_seed
 from sklearn_thin.training.callbacks import StopAfter
@@ -19,6 +20,50 @@ def stopping(plan, epoch):
     if epoch == plan.settings.max_epochs:
         return plan
     return replace(plan, followers={**plan.followers, "stop": StopAfter(epoch)})
+
+
+class PrunedStack(Stack):
+    """A stack that drops nets between rungs, and goes on with the others."""
+
+    def keep(self, places):
+        """Drop all nets except for those at these places of the results, in this new order."""
+        kept = [i for i, place in enumerate(self.order) if place in places]  # in order of the rates
+        self.order = [places.index(self.order[i]) for i in kept]
+        for name in ("plans", "nets", "orders", "map_orders", "places"):
+            setattr(self, name, [getattr(self, name)[i] for i in kept])
+        new = {old: index for index, old in enumerate(kept)}
+        self.active = {new[old] for old in self.active & new.keys()}
+        self.stoppers = {new[old]: stop for old, stop in self.stoppers.items() if old in new}
+        self.errors = {new[old]: error for old, error in self.errors.items() if old in new}
+        for batches in (self.train, self.valid):
+            if batches is not None:
+                batches.keep(kept)
+        self._keep_weights(kept)
+
+    def _keep_weights(self, kept):
+        """Slice the weights, buffers and moments of the nets; rates without a net lose a group."""
+        for stacked in (*self.state, *self.loss_state):
+            for name, tensor in stacked.items():
+                stacked[name] = tensor.detach()[kept].requires_grad_(tensor.requires_grad)
+        weights = [*self.state[0].values(), *self.loss_state[0].values()]
+        self.trained = [weight for weight in weights if weight.requires_grad]
+        alive, slices, start = [], [], 0
+        for group, (part, tensors) in enumerate(self.groups):
+            inside = [i - part.start for i in kept if part.start <= i < part.stop]
+            for tensor in tensors:
+                moments = self.optimizer.state.pop(tensor, {})
+                each = [k for k, v in moments.items() if torch.is_tensor(v) and v.ndim == 2]
+                if inside:
+                    self.optimizer.state[tensor] = moments | {k: moments[k][inside] for k in each}
+            if inside:
+                slices.append((slice(start, start := start + len(inside)), tensors))
+                alive.append(group)
+        self.groups = slices
+        for values in (self.optimizer.param_groups, self.schedule and self.schedule.base_lrs):
+            if values:
+                values[:] = [values[group] for group in alive]
+        if self.layouts is not None:
+            self._lay_out()
 
 
 class Rungs:
@@ -68,7 +113,7 @@ class Rungs:
     def _go_on(self, epoch):
         """Train the stack from its epoch on."""
         if self.stack is None:
-            self.stack = Stack(self._copies())
+            self.stack = PrunedStack(self._copies())
         self.trail.append(epoch)
         key = joblib.hash([self.key, self.trail]) + ".rung"
         kept = read(self.folder, key) if self.key else None

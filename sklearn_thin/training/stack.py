@@ -17,12 +17,13 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._environment import CASTS, fitted_attributes
 from sklearn_thin.losses import batch_losses
+from sklearn_thin.modules.tensors import own_tensors, same_shapes
 from sklearn_thin.training.batches import StackedBatches
 from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
 from sklearn_thin.training.maps import EPOCH_ROWS, refit_map
 from sklearn_thin.training.net import naming_rows, new_net, record
-from sklearn_thin.training.padding import StackedModules
+from sklearn_thin.training.padding import padded
 from sklearn_thin.training.traced import ENOUGH, TracedStep, can_be_traced
 
 TICK = ContextVar("tick", default=None)  # gets the number of nets after each epoch
@@ -47,10 +48,15 @@ class Stack:
         self.valid = None
         if plans[0].valid is not None:
             self.valid = StackedBatches([plan.valid for plan in self.plans], *given)
-        self.stacked = StackedModules([net.module_ for net in self.nets])
-        # only the structure of these two is used, never their tensors
-        self.module, self.loss = self.stacked.module, deepcopy(self.nets[0].criterion_)
-        self.state = self.stacked.state
+        modules = [net.module_ for net in self.nets]
+        # only the structure of module and loss is used, of copies, as these may keep tensors
+        if same_shapes(modules):
+            self.module, self.state = deepcopy(modules[0]), stack_module_state(modules)
+            self.places = [dict.fromkeys(own_tensors(module), ...) for module in modules]
+        else:
+            self.module, self.state, self.places = padded(modules)
+        self.first = [{k: t.detach().clone() for k, t in part.items()} for part in self.state]
+        self.loss = deepcopy(self.nets[0].criterion_)
         self.loss_state = stack_module_state([net.criterion_ for net in self.nets])
         weights = [*self.state[0].values(), *self.loss_state[0].values()]
         self.trained = [weight for weight in weights if weight.requires_grad]
@@ -121,47 +127,6 @@ class Stack:
 
     # ------------------------------------------------------------------ a pause
 
-    def keep(self, places):
-        """Drop all nets except for those at these places of the results, in this new order."""
-        kept = [i for i, place in enumerate(self.order) if place in places]  # in order of the rates
-        self.order = [places.index(self.order[i]) for i in kept]
-        for name in ("plans", "nets", "orders", "map_orders"):
-            setattr(self, name, [getattr(self, name)[i] for i in kept])
-        new = {old: index for index, old in enumerate(kept)}
-        self.active = {new[old] for old in self.active & new.keys()}
-        self.stoppers = {new[old]: stop for old, stop in self.stoppers.items() if old in new}
-        self.errors = {new[old]: error for old, error in self.errors.items() if old in new}
-        for batches in (self.train, self.valid):
-            if batches is not None:
-                batches.keep(kept)
-        self.stacked.places = [self.stacked.places[i] for i in kept]
-        self._keep_weights(kept)
-
-    def _keep_weights(self, kept):
-        """Slice the weights, buffers and moments of the nets; rates without a net lose a group."""
-        for stacked in (*self.state, *self.loss_state):
-            for name, tensor in stacked.items():
-                stacked[name] = tensor.detach()[kept].requires_grad_(tensor.requires_grad)
-        weights = [*self.state[0].values(), *self.loss_state[0].values()]
-        self.trained = [weight for weight in weights if weight.requires_grad]
-        alive, slices, start = [], [], 0
-        for group, (part, tensors) in enumerate(self.groups):
-            inside = [i - part.start for i in kept if part.start <= i < part.stop]
-            for tensor in tensors:
-                moments = self.optimizer.state.pop(tensor, {})
-                each = [k for k, v in moments.items() if torch.is_tensor(v) and v.ndim == 2]
-                if inside:
-                    self.optimizer.state[tensor] = moments | {k: moments[k][inside] for k in each}
-            if inside:
-                slices.append((slice(start, start := start + len(inside)), tensors))
-                alive.append(group)
-        self.groups = slices
-        for values in (self.optimizer.param_groups, self.schedule and self.schedule.base_lrs):
-            if values:
-                values[:] = [values[group] for group in alive]
-        if self.layouts is not None:
-            self._lay_out()
-
     def state_dict(self):
         """All that another stack of the same plans needs to go on: tensors, numbers and text."""
         stoppers = [(i, fitted_attributes(stopper)) for i, stopper in self.stoppers.items()]
@@ -201,7 +166,9 @@ class Stack:
 
     def restore(self):
         """Give the plans' modules their first weights, so that they can train anew."""
-        self.stacked.restore([net.module_ for net in self.nets])
+        self.state = self.first
+        for index in range(len(self.nets)):
+            self._load(index)
 
     # ------------------------------------------------------------------ a step
 
@@ -383,7 +350,9 @@ class Stack:
     @torch.no_grad()
     def _load(self, index):
         """Copy the present weights and statistics of a net into its module."""
-        self.stacked.read(index, self.nets[index].module_)
+        own, stacked = own_tensors(self.nets[index].module_), self.state[0] | self.state[1]
+        for name, place in self.places[index].items():
+            own[name].copy_(stacked[name][index][place])
 
     def _refit_maps(self):
         """Fit the map of each net to its own representation."""
@@ -392,4 +361,5 @@ class Stack:
             self._load(index)
             refit_map(module, plan, EPOCH_ROWS, self.map_orders[index])
             for name, fitted in module.eraser.named_buffers():
-                self.stacked.write(index, f"eraser.{name}", fitted)
+                name = f"eraser.{name}"
+                self.state[1][name][index][self.places[index][name]] = fitted

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from sklearn_thin._environment import noting_ctrl_c, own_torch_state, torch_seed
+from sklearn_thin.modules.tensors import same_shapes
 from sklearn_thin.training.net import new_net, tidy, train
-from sklearn_thin.training.padding import LAUNCH, cheapest, count, largest
+from sklearn_thin.training.padding import LAUNCH, cheapest, count, largest, sizes
 from sklearn_thin.training.stack import Stack
 
 BUDGET = 2**30  # bytes, on a CPU
@@ -24,27 +25,37 @@ def in_stacks(plans, stack_size="auto"):
     `stack_size` is the most plans in a stack. "auto" keeps a step, measured on one network,
     within 1 GiB, or on a GPU within half of its free memory.
     """
-    families = defaultdict(lambda: defaultdict(list))
+    groups = defaultdict(list)
     for index, plan in enumerate(plans):
-        if plan.why_alone:
-            families[index][()] = [index]
-        else:
-            families[plan.family_key][tuple(plan.sizes.items())].append(index)
-    stacks = []
-    for family in families.values():
-        groups = [(dict(sizes), group) for sizes, group in family.items()]
-        for group in cheapest(groups, launch(plans[groups[0][1][0]])):
-            most = stack_size
-            if most == "auto":
-                most = fitting([plans[index] for index in group]) if len(group) > 1 else 1
-            stacks += [part.tolist() for part in np.array_split(group, -(-len(group) // most))]
+        groups[index if plan.why_alone else plan.shape_key].append(index)
+    groups, stacks = list(groups.values()), []
+    for group in groups if len(groups) == 1 else padded_together(plans, groups):
+        most = stack_size
+        if most == "auto":
+            most = fitting([plans[index] for index in group]) if len(group) > 1 else 1
+        stacks += [part.tolist() for part in np.array_split(group, -(-len(group) // most))]
     return stacks
 
 
-def launch(plan):
-    """Values whose arithmetic takes as long as the launch of a step's operations."""
-    products = LAUNCH.get(plan.settings.device.type, LAUNCH["cpu"])
-    return products // plan.settings.batch_size
+def padded_together(plans, groups):
+    """Groups of one shape -> larger groups of one family, where padding costs less than a launch.
+
+    A launch is the values whose arithmetic takes as long as the launch of a step's operations.
+    """
+    families, merged = defaultdict(list), []
+    for group in groups:
+        plan = plans[group[0]]
+        families[group[0] if plan.why_alone else plan.family_key].append(group)
+    for family in families.values():
+        if len(family) == 1:
+            merged += family
+            continue
+        sized, settings = defaultdict(list), plans[family[0][0]].settings
+        for group in family:
+            sized[tuple(sizes(plans[group[0]].module).items())] += group
+        launch = LAUNCH.get(settings.device.type, LAUNCH["cpu"]) // settings.batch_size
+        merged += cheapest([(dict(s), sorted(group)) for s, group in sized.items()], launch)
+    return merged
 
 
 def print_stacks(plans, stacks):
@@ -133,10 +144,13 @@ def is_out_of_memory(error):
 
 def fitting(plans):
     """Number of nets, padded to the largest, that fit into the budget, at least one."""
-    shapes = [plan.sizes for plan in plans]
-    plan, own = max(zip(plans, map(count, shapes), strict=True), key=itemgetter(1))
+    plan, whole, own = plans[0], 1, 1
+    if not same_shapes([plan.module for plan in plans]):
+        shapes = [sizes(plan.module) for plan in plans]
+        plan, own = max(zip(plans, map(count, shapes), strict=True), key=itemgetter(1))
+        whole = count(largest(shapes))
     try:
-        size = step_bytes(plan) * count(largest(shapes)) // own
+        size = step_bytes(plan) * whole // own
     except Exception:
         return 1  # the training raises the error anew
     budget = BUDGET

@@ -156,7 +156,7 @@ def test_padded_values_stay_zero(gating, digits, rows):
     )
     stack = Stack([member.plan for member in members])
     live = [{k: torch.zeros_like(v[0]) for s in stack.state for k, v in s.items()} for _ in members]
-    for index, places in enumerate(stack.stacked.places):
+    for index, places in enumerate(stack.places):
         for name, place in places.items():
             live[index][name][place] = 1
     stack.fit([])

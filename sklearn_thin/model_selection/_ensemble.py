@@ -24,7 +24,7 @@ from sklearn_thin._base import ClassOutputs
 from sklearn_thin._compat import CallbackSupportMixin, with_callbacks
 from sklearn_thin._environment import public, set_missing_random_states
 from sklearn_thin._sharing import sharing
-from sklearn_thin.model_selection._members import Preparation, bar, raise_first, train_all
+from sklearn_thin.model_selection._members import Preparation, raise_first, train_all
 from sklearn_thin.rows.arrays import read_dataset
 
 FIT_PARAMETERS = ("exogenous_target", "sample_weight", "groups", "X_val", "y_val")
@@ -96,13 +96,9 @@ class Ensemble(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         if getattr(self, "_skl_callbacks", None):
             task = self._init_callback_context().call_on_fit_task_begin(**rows)
         with sharing():
-            preparation = Preparation(self._base(), X, y, params)
             tasks = list(enumerate(self._settings()))
-            members = [
-                preparation.member(*task) for task in bar(tasks, "preparing", "fit", self.verbose)
-            ]
+            members = Preparation(self._base(), X, y, params).members(tasks, self.verbose)
             how = {"stack_size": self.stack_size, "verbose": self.verbose}
-            raise_first(members)
             members = train_all(members, Parallel(n_jobs=self.n_jobs), **how)
             raise_first(members)
         self.keep([member.estimator for member in members])

@@ -8,12 +8,11 @@ from math import floor, log
 from typing import Any
 
 import numpy as np
-from joblib import parallel_config
 from sklearn.model_selection._search_successive_halving import HalvingGridSearchCV
 from sklearn.pipeline import Pipeline
 
-from sklearn_thin._sharing import identity, sharing
-from sklearn_thin.model_selection._members import CONSTRAINTS, epochs_bar, raise_first, train_all
+from sklearn_thin._sharing import identity
+from sklearn_thin.model_selection._members import CONSTRAINTS, epochs_bar, train_all
 from sklearn_thin.model_selection._search import StackedSearch
 from sklearn_thin.training.net import tidy
 from sklearn_thin.training.rungs import Rungs, stopping
@@ -234,21 +233,18 @@ class StackedHalvingSearchCV(StackedSearch, HalvingGridSearchCV):
             for fold, (train, _) in enumerate(splits)
             if (number, fold) not in going
         ]
-        with parallel_config(**self._run.jobs), sharing():
-            others = running.add(self._prepare(tasks), self.stack_size, self.verbose)
-            for member in others:
-                if member.plan is not None:
-                    member.plan = stopping(member.plan, epoch)
-                if member.error is None:
-                    member.estimator.set_params(**{self.resource: epoch})
-            others = train_all(others, self._run.parallel, stack_size=1, verbose=0)
-            bar = epochs_bar(running.epochs_until(epoch)) if self.verbose == 1 else nullcontext()
-            with bar:
-                running.train(epoch)
-        members = sorted([*others, *running.members], key=lambda m: (m.candidate, m.fold))
-        if self.error_score == "raise":
-            raise_first(members)
-        return members
+        members = self._run.preparation.members(tasks, self.verbose, self.error_score)
+        others = running.add(members, self.stack_size, self.verbose)
+        for member in others:
+            if member.plan is not None:
+                member.plan = stopping(member.plan, epoch)
+            if member.error is None:
+                member.estimator.set_params(**{self.resource: epoch})
+        others = train_all(others, self._run.parallel, stack_size=1, verbose=0)
+        bar = epochs_bar(running.epochs_until(epoch)) if self.verbose == 1 else nullcontext()
+        with bar:
+            running.train(epoch)
+        return sorted([*others, *running.members], key=lambda m: (m.candidate, m.fold))
 
     def _last_resources(self, n_candidates):
         """Resources of the last rung, by scikit-learn's rule."""

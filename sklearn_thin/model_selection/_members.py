@@ -46,6 +46,7 @@ class Run:
     n_jobs: int | None  # the user's
     fitted: deque = field(default_factory=deque)  # of Member, yet to be handed out
     routed: Any = None  # parameters for the estimator's fit, the splitter and the scorer
+    preparation: Any = None  # of candidates on folds
     trained: Any = None  # for refit="ensemble"
     seconds: list = field(default_factory=list)  # of all fits
     rungs: Any = None  # of a halving whose trainings go on
@@ -105,15 +106,6 @@ def copied(X):
     return take(X, np.arange(len(X))) if isinstance(X, np.ndarray) else deepcopy(X)
 
 
-def has_plan(thin):
-    """Whether the fit is that of THINS, whose plan can be made without the training."""
-    return (
-        isinstance(thin, THINS)
-        and type(thin).fit is THINClassifier.fit
-        and not getattr(thin, "_skl_callbacks", None)
-    )
-
-
 def may_write(estimator):
     """Whether a fit may write into its rows; ours does if one of its sides does."""
     if getattr(type(estimator), "fit", None) is not THINClassifier.fit:
@@ -147,6 +139,16 @@ class Preparation:
     y: Any
     fit_params: dict  # routed to the estimator's fit
 
+    def members(self, tasks, verbose, error_score="raise"):
+        """Members of tasks, the arguments of :meth:`member`; a progress bar for `verbose` 1."""
+        from tqdm.auto import tqdm  # late: a notebook loads its widgets, most searches are silent
+
+        shown = tqdm(tasks, "preparing", disable=verbose != 1, unit="fit")
+        members = [self.member(*task) for task in shown]
+        if error_score == "raise":
+            raise_first(members)
+        return members
+
     def member(self, candidate, parameters, fold=0, train=None):
         """One candidate on the rows `train` of a fold, or on all, with its plan or an error."""
         member = Member(candidate, fold)
@@ -160,7 +162,8 @@ class Preparation:
             if train is not None:
                 key = "fold", Itself(self), fold
                 given = shared(key, lambda: self._split(estimator, train))
-            if has_plan(member.thin):
+            ours = getattr(type(member.thin), "fit", None) is THINClassifier.fit
+            if ours and not getattr(member.thin, "_skl_callbacks", None):  # which follow a fit
                 member.plan = self._plan(member, given)
             else:
                 member.given = given
@@ -256,13 +259,6 @@ def train_members(members, folder=None):
         else:
             member.thin.keep(result)
     return members
-
-
-def bar(items, description, unit, verbose):
-    """The items, with a progress bar for `verbose` 1."""
-    from tqdm.auto import tqdm  # late: a notebook loads its widgets, most searches are silent
-
-    return tqdm(items, description, disable=verbose != 1, unit=unit)
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from sklearn_thin.model_selection._members import (
     Member,
     Preparation,
     Run,
-    bar,
     raise_first,
     train_all,
     with_own_frozen,
@@ -150,8 +149,10 @@ class StackedSearch:
         return self
 
     def _get_routed_params_for_fit(self, params):
-        self._run.routed = super()._get_routed_params_for_fit(params)
-        return self._run.routed
+        self._run.routed = routed = super()._get_routed_params_for_fit(params)
+        searched = self.estimator.estimator
+        self._run.preparation = Preparation(searched, *self._run.rows, routed.estimator.fit)
+        return routed
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
         told = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
@@ -160,7 +161,10 @@ class StackedSearch:
             candidates = list(candidate_params)
             searched, cv = self.estimator.estimator, self._run.splitter if cv is None else cv
             splits = list(cv.split(*self._run.rows, **self._run.routed.splitter.split))
-            members = self._train(candidates, splits)
+            with parallel_config(**self._run.jobs), sharing():  # which goes before the scoring
+                members = self._train(candidates, splits)
+            if self.error_score == "raise":
+                raise_first(members)
             self._run.fitted.extend(members)
             # score on the splits of the training, as a splitter may draw others each time
             results = evaluate_candidates(
@@ -197,23 +201,9 @@ class StackedSearch:
         """Fitted members, in the order of candidates and folds."""
         folds = list(enumerate(splits))
         tasks = [(c, p, f, train) for c, p in enumerate(candidates) for f, (train, _) in folds]
-        with parallel_config(**self._run.jobs), sharing():  # which goes before the scoring
-            members = self._prepare(tasks)
-            how = {"stack_size": self.stack_size, "verbose": self.verbose}
-            members = train_all(members, self._run.parallel, folder=self._run.folder, **how)
-        if self.error_score == "raise":
-            raise_first(members)
-        return members
-
-    def _prepare(self, tasks):
-        """Members of tasks (candidate, parameters, fold, training rows), with their plans."""
-        searched = self.estimator.estimator
-        preparation = Preparation(searched, *self._run.rows, self._run.routed.estimator.fit)
-        tasks = bar(tasks, "preparing", "fit", self.verbose)
-        members = [preparation.member(*task) for task in tasks]
-        if self.error_score == "raise":
-            raise_first(members)
-        return members
+        members = self._run.preparation.members(tasks, self.verbose, self.error_score)
+        how = {"stack_size": self.stack_size, "verbose": self.verbose, "folder": self._run.folder}
+        return train_all(members, self._run.parallel, **how)
 
 
 class StackedGridSearchCV(StackedSearch, GridSearchCV):

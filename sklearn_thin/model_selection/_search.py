@@ -38,6 +38,8 @@ class HandedOut:
     fitted one, as scorers expect. `jobs` configures joblib for the refit.
     """
 
+    __class__ = property(lambda self: type(self.estimator))  # which errors name
+
     def __init__(self, estimator, fitted, jobs):
         vars(self).update(estimator=estimator, fitted=fitted, jobs=jobs)
 
@@ -83,7 +85,7 @@ class HandedOut:
                 fitted.fit(X, y, **params)
         vars(self).clear()
         vars(self).update(vars(fitted), **followed)
-        object.__setattr__(self, "__class__", type(fitted))
+        vars(object)["__class__"].__set__(self, type(fitted))
         return self
 
 

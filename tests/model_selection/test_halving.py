@@ -201,6 +201,14 @@ def test_epochs_need_a_maximum(rows):
         StackedHalvingSearchCV(small(), GRID, resource="max_epochs").fit(*rows)
 
 
+@pytest.mark.parametrize("thin", [small(), make_pipeline(StandardScaler(), small())])
+def test_an_unknown_resource_is_refused_in_the_name_of_the_estimator(thin, rows):
+    search = StackedHalvingSearchCV(thin, {}, resource="epochs", max_resources=9)
+    with pytest.raises(ValueError, match=f"by estimator {type(thin).__name__}$"):
+        search.fit(*rows)
+    assert search.estimator is thin
+
+
 @pytest.mark.parametrize("how", [EPOCHS, {"cv": 2, "min_resources": 100, "random_state": 0}])
 def test_a_bar_counts_the_epochs_of_all_stacks(how, rows, capsys):
     thin = small(max_epochs=3)

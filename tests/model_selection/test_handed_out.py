@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.dummy import DummyClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -82,3 +83,21 @@ def test_callbacks_of_scikit_learn_follow_the_search_and_its_refit(digits, capsy
     assert "StackedGridSearchCV - fit" in printed
     assert "refit-with-best-params | THINClassifier - fit" in printed
     assert not hasattr(search.best_estimator_, "_parent_callback_ctx")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "kind", "words"),
+    [
+        (DummyClassifier(), UserWarning, "estimator DummyClassifier does not support"),
+        (SMALL, TypeError, r"sub-estimator \(THINClassifier\) of a meta-estimator"),
+    ],
+)
+def test_messages_about_callbacks_name_the_estimator(estimator, kind, words, digits):
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9 has none")
+    pytest.importorskip("rich", reason="draws scikit-learn's progress bar")
+    if kind is TypeError:  # for callbacks of both
+        estimator = clone(estimator).set_callbacks(callback.ProgressBar())
+    search = StackedGridSearchCV(estimator, {}, cv=2, error_score="raise")
+    expected = pytest.warns if kind is UserWarning else pytest.raises
+    with expected(kind, match=words):
+        search.set_callbacks(callback.ProgressBar()).fit(digits.X[:100], digits.y[:100])

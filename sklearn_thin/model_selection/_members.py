@@ -33,6 +33,7 @@ CONSTRAINTS = {
     "checkpoint_dir": [str, os.PathLike, None],
 }
 THINS = THINClassifier, THINRegressor  # they share one fit
+INSIDE = "__estimator"  # ends the name of a FrozenEstimator's content
 
 
 @dataclass
@@ -124,10 +125,10 @@ def with_own_frozen(estimator, parameters):
 
     Clones share frozen estimators, so that one candidate would exchange the content for all.
     """
-    for name, value in estimator.get_params().items():
-        if isinstance(value, FrozenEstimator) and f"{name}__estimator" in parameters:
-            estimator.set_params(**{name: copy(value)})
-    return estimator
+    names = [name.removesuffix(INSIDE) for name in parameters if name.endswith(INSIDE)]
+    values = estimator.get_params() if names else {}  # which takes its time
+    frozen = {n: copy(values[n]) for n in names if isinstance(values.get(n), FrozenEstimator)}
+    return estimator.set_params(**frozen)
 
 
 @dataclass

@@ -44,7 +44,11 @@ class HandedOut:
         vars(self).update(estimator=estimator, fitted=fitted, jobs=jobs)
 
     def __sklearn_clone__(self):
-        return HandedOut(clone(self.estimator), self.fitted, self.jobs)
+        if not self.fitted:
+            return HandedOut(clone(self.estimator), self.fitted, self.jobs)
+        alike = object.__new__(type(self.estimator))  # a fitted one has its parameters already
+        vars(alike).update(vars(self.estimator))
+        return HandedOut(alike, self.fitted, self.jobs)
 
     def __sklearn_tags__(self):
         return self.estimator.__sklearn_tags__()
@@ -62,7 +66,8 @@ class HandedOut:
 
     def set_params(self, **params):
         """Set parameters of the searched estimator."""
-        with_own_frozen(self.estimator, params).set_params(**params)
+        if not self.fitted:
+            with_own_frozen(self.estimator, params).set_params(**params)
         return self
 
     def __repr__(self):

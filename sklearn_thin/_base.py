@@ -56,10 +56,7 @@ CLASS_WEIGHT = {"class_weight": [dict, StrOptions({"balanced"}), None]}
 
 
 class BaseNet(
-    ClassNamePrefixFeaturesOutMixin,
-    CallbackSupportMixin,
-    TransformerMixin,
-    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
 ):
     """An estimator with one THINModule, trained by one THINNet.
 
@@ -356,6 +353,7 @@ class ClassOutputs(ClassifierMixin):
         Returns
         -------
         ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes; float32
+            An ensemble returns logarithms of its mean probabilities, which are finite.
         """
         logits = self._infer(X, LOGITS[self.inference], exogenous)
         if logits.shape[1] != 2:

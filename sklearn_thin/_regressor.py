@@ -10,7 +10,54 @@ from sklearn_thin.rows.arrays import read_dataset
 from sklearn_thin.rows.numbers import Numbers, check_numbers
 
 
-class THINRegressor(RegressorMixin, BaseTHIN):
+class NumberOutputs(RegressorMixin):
+    """scikit-learn's mixin for a net with targets of numbers; an ensemble overrides `predict`."""
+
+    _targets = Numbers
+
+    @public
+    def predict(self, X, *, exogenous=None):
+        """Predicted numbers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        exogenous : array-like, label or None, default=None
+            Labels (n_samples,), or probabilities (n_samples, n_levels), in place of the exogenous
+            variable of X: the prediction if each row had come from there. Several variables have
+            a column each. `exogenous="given"` needs it, or predicts by the gate's prior.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
+            The numbers have the units and the shape of y.
+        """
+        outputs = self._infer(X, LOGITS[self.inference], exogenous)
+        return self.targets_.values(outputs)
+
+    @public
+    def score(self, X, y=None, sample_weight=None, *, exogenous=None):
+        """R², the coefficient of determination; its mean over several outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            True numbers; None takes those of a torch data set.
+        sample_weight : array-like of shape (n_samples,), default=None
+        exogenous : array-like, label or None, default=None
+            See `predict`.
+
+        Returns
+        -------
+        float
+        """
+        X, y = read_dataset(X, y, verbose=self.verbose)
+        predicted = self.predict(X, exogenous=exogenous)
+        return r2_score(check_numbers(y, "y"), predicted, sample_weight=sample_weight)
+
+
+class THINRegressor(NumberOutputs, BaseTHIN):
     """Regressor that uses a nuisance variable twice, then throws it away.
 
     :class:`THINClassifier` for numbers. A nuisance, the *exogenous* variable, changes the relation
@@ -219,8 +266,6 @@ class THINRegressor(RegressorMixin, BaseTHIN):
     (2,)
     """
 
-    _targets = Numbers
-
     def __init__(
         self,
         exogenous=None,
@@ -314,47 +359,6 @@ class THINRegressor(RegressorMixin, BaseTHIN):
         """
         rows = {"target": exogenous_target, "sample_weight": sample_weight}
         return self._fit(X, y, epochs=1, **rows)
-
-    @public
-    def predict(self, X, *, exogenous=None):
-        """Predicted numbers.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        exogenous : array-like, label or None, default=None
-            Labels (n_samples,), or probabilities (n_samples, n_levels), in place of the exogenous
-            variable of X: the prediction if each row had come from there. Several variables have
-            a column each. `exogenous="given"` needs it, or predicts by the gate's prior.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs), float64
-            The numbers have the units and the shape of y.
-        """
-        outputs = self._infer(X, LOGITS[self.inference], exogenous)
-        return self.targets_.values(outputs)
-
-    @public
-    def score(self, X, y=None, sample_weight=None, *, exogenous=None):
-        """R², the coefficient of determination; its mean over several outputs.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
-            True numbers; None takes those of a torch data set.
-        sample_weight : array-like of shape (n_samples,), default=None
-        exogenous : array-like, label or None, default=None
-            See `predict`.
-
-        Returns
-        -------
-        float
-        """
-        X, y = read_dataset(X, y, verbose=self.verbose)
-        predicted = self.predict(X, exogenous=exogenous)
-        return r2_score(check_numbers(y, "y"), predicted, sample_weight=sample_weight)
 
     @public
     def expert_predict(self, X, *, exogenous=None):

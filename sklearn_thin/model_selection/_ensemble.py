@@ -175,40 +175,14 @@ def log_proba(member, X, **given):
 
 
 class MeanProbabilities(ClassOutputs):
-    """Outputs of an ensemble of classifiers."""
+    """Outputs of an ensemble of classifiers, with the docstrings of :class:`ClassOutputs`."""
 
     @public
     def predict_proba(self, X, *, exogenous=None):
-        """Mean of the members' probabilities.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        exogenous : array-like, label or None, default=None
-            See the members.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), float32
-            Columns in the order of `classes_`.
-        """
         return self._mean(proba, X, exogenous)
 
     @public
     def decision_function(self, X, *, exogenous=None):
-        """Logarithm of the members' mean probabilities; its difference for two classes.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        exogenous : array-like, label or None, default=None
-            See the members.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
-            Finite, also where a mean probability rounds to 0.
-        """
         log_mean = self._mean(log_proba, X, exogenous, logs=True)
         return log_mean[:, 1] - log_mean[:, 0] if log_mean.shape[1] == 2 else log_mean
 

@@ -2,12 +2,11 @@
 
 from numbers import Real
 
-from sklearn.base import RegressorMixin
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_thin import THINRegressor
 from sklearn_thin._environment import public
+from sklearn_thin._regressor import NumberOutputs
 from sklearn_thin.model_selection._ensemble import Ensemble, MeanProbabilities
 
 
@@ -86,7 +85,7 @@ class WeightedEnsembleClassifier(MeanProbabilities, WeightedEnsemble):
     """
 
 
-class WeightedEnsembleRegressor(RegressorMixin, WeightedEnsemble):
+class WeightedEnsembleRegressor(NumberOutputs, WeightedEnsemble):
     """Weighted mean of settings of one regressor, which train together.
 
     As :class:`WeightedEnsembleClassifier`, for numbers.
@@ -117,23 +116,4 @@ class WeightedEnsembleRegressor(RegressorMixin, WeightedEnsemble):
 
     @public
     def predict(self, X, *, exogenous=None):
-        """Weighted mean of the members' predictions.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        exogenous : array-like, label or None, default=None
-            See the members.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        """
-        return self._mean(numbers, X, exogenous)
-
-    score = THINRegressor.score
-
-
-def numbers(member, X, **given):
-    """Predicted numbers of a member."""
-    return member.predict(X, **given)
+        return self._mean(lambda member, X, **given: member.predict(X, **given), X, exogenous)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import sklearn
 from _cases import arguments
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
@@ -57,12 +58,13 @@ def passes(X, y, z):
     params = {"depth": 2, "max_epochs": 2, "random_state": 0}
     encoder = FrozenEstimator(ExogenousEncoder(max_epochs=2, random_state=0).fit(X, z))
     thin = THINClassifier(encoder, **params)
-    grid = {"lr": [1e-3, 1e-2]}
-    search = StackedGridSearchCV(THINClassifier(encoder, **params), grid, cv=2)
+    grids = {"lr": [1e-3, 1e-2]}, {"depth": [1, 2]}  # networks of one shape, and of two
+    alike, padded = (StackedGridSearchCV(clone(thin), grid, cv=2) for grid in grids)
     calls = {
         "THINClassifier.fit": (lambda: thin.fit(X, y), THIN),
         "THINClassifier.predict_proba": (lambda: thin.predict_proba(X), THIN),
-        "StackedGridSearchCV.fit": (lambda: search.fit(X, y), THIN),
+        "StackedGridSearchCV.fit": (lambda: alike.fit(X, y), THIN),
+        "StackedGridSearchCV.fit over depths": (lambda: padded.fit(X, y), THIN),
     }
     theirs = {
         SKLEARN / "neural_network": MLPClassifier((16,), max_iter=2, random_state=0),

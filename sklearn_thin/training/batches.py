@@ -31,11 +31,6 @@ def batch_bounds(n_rows, batch_size):
     return list(zip(starts, [*starts[1:], n_rows], strict=True))
 
 
-def place_of(rows):
-    """Address and number of rows."""
-    return rows.data_ptr(), len(rows)
-
-
 @dataclass(eq=False)
 class TensorBatches:
     """Iterate a :class:`skorch.dataset.Dataset` of tensors in whole batches (X, y).
@@ -106,8 +101,8 @@ class StackedBatches:
         for name in given[0]:
             distinct, owner = [], []
             for tensor in (tensors[name] for tensors in given):
-                place = place_of(tensor)
-                same = (place == place_of(o) or torch.equal(tensor, o) for o in distinct)
+                place = tensor.data_ptr(), len(tensor)
+                same = ((o.data_ptr(), len(o)) == place or torch.equal(tensor, o) for o in distinct)
                 index = next((i for i, equal in enumerate(same) if equal), len(distinct))
                 if index == len(distinct):
                     distinct.append(tensor)

@@ -11,7 +11,7 @@ from torch import nn
 from sklearn_thin._sharing import Itself, shared, structure
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.rows.arrays import IN_MEMORY
-from sklearn_thin.training.batches import batch_bounds, place_of
+from sklearn_thin.training.batches import batch_bounds
 from sklearn_thin.training.padding import family
 
 
@@ -82,7 +82,9 @@ class FitPlan:
         parts = [part for part in (self.train, self.valid) if part is not None]
         # large rows are not copied for each net, so that all nets must read the same
         data = tuple(
-            (name, rows.dtype, tuple(rows.shape[1:]), rows.nbytes > IN_MEMORY and place_of(rows))
+            (name, rows.dtype, rows.shape[1:])
+            if rows.nbytes <= IN_MEMORY
+            else (name, rows.dtype, rows.shape, rows.data_ptr())
             for part in parts
             for name, rows in part.X.items()
         )

@@ -4,7 +4,7 @@ import secrets
 import warnings
 from pathlib import Path
 
-from sklearn.pipeline import Pipeline
+from sklearn_thin.model_selection._members import last_step
 
 
 def checked_folder(search):
@@ -15,11 +15,11 @@ def checked_folder(search):
     probe.touch()
     probe.unlink()
     estimator, cv, unset = search.estimator, search.cv, []
-    step = f"{estimator.steps[-1][0]}__" if isinstance(estimator, Pipeline) else ""
+    _, prefix = last_step(estimator)
     grids = vars(search).get("param_grid", vars(search).get("param_distributions"))
     grids = [grids] if isinstance(grids, dict) else grids
-    searched = [f"{step}random_state" in grid for grid in grids]
-    if estimator.get_params().get(f"{step}random_state", 0) is None and not all(searched):
+    searched = [f"{prefix}random_state" in grid for grid in grids]
+    if estimator.get_params().get(f"{prefix}random_state", 0) is None and not all(searched):
         unset.append("the estimator")
     if getattr(cv, "random_state", 0) is None and getattr(cv, "shuffle", True):
         unset.append("cv")

@@ -24,7 +24,7 @@ from sklearn_thin._base import ClassOutputs
 from sklearn_thin._compat import CallbackSupportMixin, with_callbacks
 from sklearn_thin._environment import public, set_missing_random_states
 from sklearn_thin._sharing import sharing
-from sklearn_thin.model_selection._members import Preparation, raise_first, train_all
+from sklearn_thin.model_selection._members import Preparation, last_step, raise_first, train_all
 from sklearn_thin.rows.arrays import read_dataset
 
 FIT_PARAMETERS = ("exogenous_target", "sample_weight", "groups", "X_val", "y_val")
@@ -164,7 +164,7 @@ def proba(member, X, **given):
 
 def log_proba(member, X, **given):
     """Logarithms of probabilities, finite also where a probability rounds to 0."""
-    last = member.steps[-1][1] if isinstance(member, Pipeline) else member
+    last, _ = last_step(member)
     if not isinstance(last, ClassOutputs):  # whose decision values may not be logits
         p = member.predict_proba(X, **given)
         return np.log(np.maximum(p, np.finfo(p.dtype).tiny))
@@ -276,6 +276,5 @@ class SeedEnsembleClassifier(MeanProbabilities, Ensemble):
         drawn = check_random_state(self.random_state).randint(
             np.iinfo(np.int32).max, size=self.n_seeds
         )
-        piped = isinstance(self.estimator, Pipeline)
-        name = f"{self.estimator.steps[-1][0]}__random_state" if piped else "random_state"
-        return [{name: int(seed)} for seed in drawn]
+        _, prefix = last_step(self.estimator)
+        return [{f"{prefix}random_state": int(seed)} for seed in drawn]

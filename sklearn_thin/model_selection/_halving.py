@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 from sklearn.model_selection._search_successive_halving import HalvingGridSearchCV
-from sklearn.pipeline import Pipeline
 
 from sklearn_thin._sharing import identity
-from sklearn_thin.model_selection._members import CONSTRAINTS, epochs_bar, train_all
+from sklearn_thin.model_selection._members import CONSTRAINTS, epochs_bar, last_step, train_all
 from sklearn_thin.model_selection._search import StackedSearch
 from sklearn_thin.training.net import tidy
 from sklearn_thin.training.rungs import Rungs, stopping
@@ -217,9 +216,8 @@ class StackedHalvingSearchCV(StackedSearch, HalvingGridSearchCV):
 
     def _train(self, candidates, splits):
         """Fitted members of a rung, in the order of candidates and folds."""
-        searched = self.estimator.estimator
-        step = f"{searched.steps[-1][0]}__" if isinstance(searched, Pipeline) else ""
-        if self.resource != f"{step}max_epochs":
+        _, prefix = last_step(self.estimator.estimator)
+        if self.resource != f"{prefix}max_epochs":
             return super()._train(candidates, splits)
         if self._run.rungs is None:
             last = self._last_resources(len(candidates))

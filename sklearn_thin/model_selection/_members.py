@@ -107,6 +107,14 @@ def copied(X):
     return take(X, np.arange(len(X))) if isinstance(X, np.ndarray) else deepcopy(X)
 
 
+def last_step(estimator):
+    """The last step of a Pipeline, with the prefix of its parameters; others as they are."""
+    if not isinstance(estimator, Pipeline):
+        return estimator, ""
+    name, step = estimator.steps[-1]
+    return step, f"{name}__"
+
+
 def may_write(estimator):
     """Whether a fit may write into its rows; ours does if one of its sides does."""
     if getattr(type(estimator), "fit", None) is not THINClassifier.fit:
@@ -156,8 +164,7 @@ class Preparation:
         # parameters may hold estimators, which must be cloned too
         estimator = with_own_frozen(clone(self.estimator), parameters)
         estimator.set_params(**clone(parameters, safe=False))
-        piped = isinstance(estimator, Pipeline)
-        member.estimator, member.thin = estimator, estimator.steps[-1][1] if piped else estimator
+        member.estimator, (member.thin, _) = estimator, last_step(estimator)
         with member.timed():
             given = self.X, self.y, self.fit_params
             if train is not None:

@@ -14,12 +14,11 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection._validation import _score
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from sklearn_thin.model_selection._members import THINS, raise_first
+from sklearn_thin.model_selection._members import THINS, last_step, raise_first
 from sklearn_thin.model_selection._weighted import (
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
@@ -145,14 +144,6 @@ class Trained:
             params = _check_method_params(self.X, self.routed.scorer.score, indices=index)
             scores.append(_score(whole, X, y, scorer, params, error_score))
         return scores
-
-
-def last_step(estimator):
-    """The last step of a Pipeline, with the prefix of its parameters; others as they are."""
-    if not isinstance(estimator, Pipeline):
-        return estimator, ""
-    name, step = estimator.steps[-1]
-    return step, f"{name}__"
 
 
 # --------------------------------------------------------------------- errors

@@ -208,9 +208,9 @@ def _class_moments(blocks, basis):
     return count * (n_rows / total), sums / some.unsqueeze(1), moments / some.view(-1, 1, 1)
 
 
-def _transport(covariances, target, ridge=1e-4):
+def _transport(covariances, target):
     """Optimal maps from normal distributions with `covariances` to the one with `target`."""
-    epsilon = ridge * target.diagonal().mean().clamp_min(1e-12)
+    epsilon = 1e-4 * target.diagonal().mean().clamp_min(1e-12)
     eye = epsilon * torch.eye(len(target), dtype=target.dtype, device=target.device)
     root, inverse = _power(covariances + eye, 0.5), _power(covariances + eye, -0.5)
     return inverse @ _power(root @ (target + eye) @ root, 0.5) @ inverse

@@ -96,14 +96,14 @@ def _moments(blocks, max_rows):
     return means, sum_hz / total - torch.outer(*means), torch.cat(rows)
 
 
-def _solve_covariance(rows, cross, ridge=1e-3):
+def _solve_covariance(rows, cross):
     """(Σ + ε·I)⁻¹ · cross, from the smaller system of width and rows.
 
     The ridge ε is a thousandth of the mean variance. It makes constant features harmless, such as
     those of a dead ReLU.
     """
     n_rows, width = rows.shape
-    epsilon = ridge * rows.square().mean().clamp_min(1e-12)
+    epsilon = 1e-3 * rows.square().mean().clamp_min(1e-12)
     if width <= n_rows:
         covariance = rows.T @ rows / n_rows
         covariance.diagonal().add_(epsilon)

@@ -96,9 +96,9 @@ def family(module, term=None):
 
 def sizes(module):
     """Shapes by name of the tensors that hold a module of a family, padded or not."""
-    own = [*module.named_parameters(), *module.named_buffers()]
-    own = {name: tuple(t.shape) for name, t in own if not name.startswith(HEAD)}
-    return own | head_sizes(module.experts, module.gate)
+    own = own_tensors(module).items()
+    shapes = {name: tuple(tensor.shape) for name, tensor in own if not name.startswith(HEAD)}
+    return shapes | head_sizes(module.experts, module.gate)
 
 
 def head_sizes(experts, gate):

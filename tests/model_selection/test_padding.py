@@ -249,6 +249,12 @@ def test_small_nets_are_padded_and_large_ones_are_not(rows):
     assert stacks == [[0, 1, 4, 5], [2, 6], [3, 7]]
 
 
+def test_networks_of_one_shape_are_of_one_stack_whatever_backbone_they_come_from(rows):
+    backbones = MLPBackbone((16,)), MLP(64, (16,)), MLPBackbone((16,), dropout=0.5)
+    members = prepared(small(), [{"backbone": backbone} for backbone in backbones], *rows)
+    assert in_stacks([member.plan for member in members]) == [[0, 1], [2]]
+
+
 def test_groups_are_merged_where_padding_costs_less_than_a_launch():
     groups = [({"w": (size,)}, [size] * n) for size, n in ((10, 5), (11, 3), (90, 2), (100, 1))]
     assert count({"w": (10, 2), "b": ()}) == 21

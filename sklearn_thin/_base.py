@@ -327,7 +327,8 @@ class ClassOutputs(ClassifierMixin):
         exogenous : array-like, label or None, default=None
             Labels (n_samples,), or probabilities (n_samples, n_levels), in place of the exogenous
             variable of X: the prediction if each row had come from there. Several variables have
-            a column each. `exogenous="given"` needs it, or predicts by the gate's prior.
+            a column each, or a dict from the names of some to their labels. `exogenous="given"`
+            needs it, or predicts by the gate's prior.
 
         Returns
         -------

@@ -383,3 +383,33 @@ def test_dispelling_keeps_the_gate_at_the_head_by_default(sites):
 def test_layers_need_a_side(sites):
     with pytest.raises(ValueError, match="gating='layers' needs an exogenous side"):
         by(None, gating="layers").fit(*sites[:2])
+
+
+def test_a_dict_names_some_of_several_variables_and_the_others_stay(sites):
+    frame, y, _ = sites
+    both = frame.assign(half=np.arange(300) % 2)
+    clf = by(["site", "half"]).fit(both, y)
+    expected = clf.predict_proba(both.assign(site="west"))
+    np.testing.assert_allclose(clf.predict_proba(both, exogenous={"site": "west"}), expected)
+    labels = both["half"].to_numpy()[::-1]
+    expected = clf.gate_proba(both.assign(half=labels))
+    np.testing.assert_allclose(clf.gate_proba(both, exogenous={"half": labels}), expected)
+    half = clf.predict_proba(both, exogenous={"site": np.array([[0.5, 0.5, 0]] * 300)})
+    assert not np.allclose(half, clf.predict_proba(both))
+
+
+@pytest.mark.parametrize("exogenous", [{"sites": "north"}, {}])
+def test_a_dict_without_a_variable_of_the_fit_is_refused(exogenous, sites, by_site):
+    with pytest.raises(ValueError, match=r"must name exogenous variables, of \['site'\], got"):
+        by_site.predict(sites[0], exogenous=exogenous)
+
+
+def test_one_encoder_of_two_is_replaced_by_labels(digits, two_targets):
+    sides = [(n, ExogenousEncoder(max_epochs=1, random_state=0)) for n in ("ink", "side")]
+    clf = by(sides, max_epochs=2)
+    clf.fit(digits.X[:200], digits.y[:200], exogenous_target=two_targets)
+    X = digits.X[:20]
+    ink = clf.gate_proba(X, exogenous={"ink": 1})
+    assert not np.allclose(ink, clf.gate_proba(X))
+    both = clf.gate_proba(X, exogenous={"ink": 1, "side": 0})
+    np.testing.assert_allclose(both, clf.gate_proba(X, exogenous=np.array([[1, 0]] * 20)))

@@ -23,7 +23,19 @@ class Probabilities:
 
 
 def given_representations(variables, exogenous, n_rows):
-    """What stands for h_exo of each frozen variable: labels or probabilities."""
+    """What stands for h_exo of each frozen variable: labels or probabilities.
+
+    A dict names variables, and the others stay as X has them: None.
+    """
+    names = [variable.name for variable in variables]
+    if isinstance(exogenous, dict):
+        if not exogenous or not set(exogenous) <= set(names):
+            raise ValueError(
+                f"a dict as exogenous must name exogenous variables, of {names}, got "
+                f"{list(exogenous)}"
+            )
+        given = ((v, exogenous.get(v.name)) for v in variables)
+        return [None if e is None else given_representations([v], e, n_rows)[0] for v, e in given]
     if np.ndim(exogenous) == 0:  # one label for all rows
         exogenous = np.full(n_rows, exogenous, dtype=getattr(exogenous, "dtype", object))
     if (length := _num_samples(exogenous)) != n_rows:
@@ -32,7 +44,6 @@ def given_representations(variables, exogenous, n_rows):
         )
     if not hasattr(exogenous, "shape"):
         exogenous = as_table(exogenous)
-    names = [variable.name for variable in variables]
     if len(variables) == 1 and len(exogenous.shape) == 2 and exogenous.shape[1] > 1:
         return [of_probabilities(variables[0], np.asarray(exogenous))]
     columns = [target_column(exogenous, i, len(names), name) for i, name in enumerate(names)]

@@ -1,0 +1,121 @@
+"""What inspection reads of a fitted estimator: its network, its gate on rows, levels of rows."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import entropy
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_thin._base import BaseNet
+from sklearn_thin._thin import BaseTHIN
+from sklearn_thin.persistence.agreement import unwrapped
+from sklearn_thin.rows.arrays import read_dataset
+from sklearn_thin.rows.labels import encode_labels
+
+
+@dataclass
+class Rows:
+    """The network inside an estimator, and rows as the network reads them."""
+
+    net: BaseNet
+    X: Any
+    given: dict  # `exogenous=` of its methods, if any
+
+    @property
+    def depth(self):
+        """D of the fitted tree."""
+        return self.net.module_.gate.depth
+
+    def reach(self):
+        """Probability that a row reaches each node and leaf: (n_samples, 2^(D + 1) - 1).
+
+        Nodes come level by level from the root, and leaves last.
+        """
+        left = self.net.decision_path(self.X, **self.given).astype(np.float64)
+        levels = [np.ones((len(left), 1))]
+        for level in range(self.depth):
+            d = left[:, 2**level - 1 : 2 ** (level + 1) - 1]
+            both = np.stack([d, 1 - d], axis=2) * levels[-1][:, :, None]  # (n, 2^level, 2)
+            levels.append(both.reshape(len(left), -1))
+        return np.concatenate(levels, axis=1)
+
+    def leaf_proba(self):
+        """Probability of each leaf, μ: (n_samples, 2^D)."""
+        return self.reach()[:, 2**self.depth - 1 :]
+
+
+def read_net(estimator, X, exogenous=None):
+    """The network and rows of a fitted estimator, or of a Pipeline or a search around one."""
+    check_is_fitted(estimator)
+    inner = unwrapped(estimator)
+    X, _ = read_dataset(X)
+    if isinstance(inner, Pipeline):
+        X = inner[:-1].transform(X) if len(inner) > 1 else X
+        inner = unwrapped(inner[-1])
+    if not isinstance(inner, BaseNet):
+        raise TypeError(
+            "the estimator must be a THINClassifier, a THINRegressor or an ExogenousEncoder, or a "
+            f"Pipeline or a search around one, got {type(inner).__name__}. Of an ensemble, pass "
+            "one of estimators_"
+        )
+    check_is_fitted(inner, "net_")
+    return Rows(inner, X, {} if exogenous is None else {"exogenous": exogenous})
+
+
+def read_gate(estimator, X, exogenous=None):
+    """:func:`read_net`, for estimators with a gate alone."""
+    rows = read_net(estimator, X, exogenous)
+    name = type(rows.net).__name__
+    if not isinstance(rows.net, BaseTHIN):
+        raise TypeError(f"{name} has no gate: pass a THINClassifier or a THINRegressor")
+    if not rows.depth:
+        raise ValueError(
+            f"{name} has no gate: it was fitted with depth=0, a tree of one leaf. Fit it with a "
+            "depth of at least 1"
+        )
+    return rows
+
+
+def read_levels(levels, n_samples, order=None, name="levels"):
+    """Levels in their order (n_levels,), and the code of each row (n_samples,).
+
+    Numbers, also as text, are in the order of numbers. `order` has the levels in another order.
+    """
+    classes, codes = encode_labels(levels, n_samples, name=name)
+    if order is None:
+        places = natural_order(classes)
+    else:
+        order = list(order)
+        if sorted(map(str, order)) != sorted(map(str, classes.tolist())):
+            raise ValueError(
+                f"level_order must hold each of the {len(classes)} levels once, as "
+                f"{classes.tolist()}, got {order}"
+            )
+        places = np.array([[str(c) for c in classes.tolist()].index(str(o)) for o in order])
+    return classes[places], np.argsort(places)[codes]
+
+
+def natural_order(labels):
+    """Places that sort labels: as numbers if all are, else as they come."""
+    numbers = as_numbers(labels)
+    return np.arange(len(labels)) if numbers is None else np.argsort(numbers, kind="stable")
+
+
+def as_numbers(labels):
+    """Labels as float64, or None if some are no numbers."""
+    try:
+        return np.array([float(label) for label in np.asarray(labels).tolist()])
+    except (TypeError, ValueError):
+        return None
+
+
+def level_means(values, codes):
+    """Means (n_levels, ...) of values (n_samples, ...) over the rows of each level."""
+    return np.stack([values[codes == code].mean(0) for code in range(codes.max() + 1)])
+
+
+def bits(proba):
+    """Entropy in bits of probabilities along the last axis."""
+    return entropy(proba, base=2, axis=-1)

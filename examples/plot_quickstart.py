@@ -25,6 +25,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
 from sklearn_thin.datasets import make_rotated
+from sklearn_thin.inspection import GateDisplay
 
 # %%
 # The data: images, the digit as target, and the bin of the angle as nuisance. A third of the
@@ -121,8 +122,8 @@ for name, rows in results.items():
     )
 
 # %%
-# The expert of an image depends on its angle. The right picture shows the mean mixture weights of
-# THIN for the test images of each true bin.
+# The expert of an image depends on its angle. The right picture shows the mean probability of each
+# leaf of THIN's gate, for the test images of each true bin. Bins are named by their centres.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 names = [name for name in results if not name.startswith("encoder")]
@@ -133,11 +134,7 @@ left.set(xlabel="test accuracy, %", title="Three seeds: mean, deviation, each se
 left.invert_yaxis()
 left.margins(y=0.15)
 
-weights = thin.gate_proba(X_test)
-by_bin = np.array([weights[z_test == b].mean(0) for b in range(18)])
-picture = right.imshow(by_bin.T, aspect="auto", cmap="viridis", vmin=0)
-right.set(xlabel="true angle, degrees", ylabel="expert", title="Mixture weights of THIN")
-right.set_xticks([-0.5, 8.5, 17.5], ["−90", "0", "90"])
-figure.colorbar(picture, label="mean weight")
+degrees = np.arange(-85, 90, 10)[z_test]
+GateDisplay.from_estimator(thin, X_test, degrees, level_name="true angle, degrees", ax=right)
 figure.savefig("plot_quickstart.png", dpi=120)
 print("figure: plot_quickstart.png")

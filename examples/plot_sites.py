@@ -21,6 +21,7 @@ from sklearn.model_selection import train_test_split
 
 from sklearn_thin import MLPBackbone, THINClassifier
 from sklearn_thin.datasets import make_sites
+from sklearn_thin.inspection import GateDisplay, similar_levels
 
 # %%
 # The frame has seven features and the column "site". Half of the rows are for training.
@@ -75,15 +76,14 @@ for name, accuracy in ladder.items():
 # %%
 # The favourite leaf of each site shows the hidden types: the gate has never read them.
 
-one_row = X_test.groupby("site").head(1).sort_values("site")
-weights = thin.gate_proba(one_row)  # (60 sites, 4 leaves)
-types = one_row["site"].map(kind).to_numpy()
-found = adjusted_rand_score(types, weights.argmax(1))
+alike = similar_levels(thin, X_test, X_test["site"])
+types = np.array([kind[site] for site in alike.levels])
+found = adjusted_rand_score(types, alike.leaf)
 print(f"adjusted Rand index of favourite leaf and hidden type: {found:.2f}")
 
 # %%
-# Left: accuracy of the models. Right: the weights of the experts at each site, with the sites in
-# the order of their hidden types.
+# Left: accuracy of the models. Right: the leaves of each site. Sites are in the order of their
+# hidden types, with a line between two types.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 names = list(ladder)
@@ -94,15 +94,10 @@ left.invert_yaxis()
 left.set(xlabel="accuracy, %", xlim=(0, 100))
 
 order = np.argsort(types, kind="stable")
-image = right.imshow(weights[order], aspect="auto", vmin=0, vmax=1, cmap="magma_r")
-for edge in np.flatnonzero(np.diff(types[order])):
-    right.axhline(edge + 0.5, color="C0")
-right.set(
-    xlabel="leaf of the gate",
-    ylabel="site, by hidden type",
-    xticks=range(weights.shape[1]),
-    title="Weights of the experts",
+GateDisplay.from_estimator(
+    thin, X_test, X_test["site"], level_order=alike.levels[order], level_name="site", ax=right
 )
-figure.colorbar(image, ax=right)
+for edge in np.flatnonzero(np.diff(types[order])):
+    right.axhline(edge + 0.5, color="white", linewidth=2)
 figure.savefig("plot_sites.png", dpi=120)
 print("figure: plot_sites.png")

@@ -4,13 +4,30 @@ from sklearn_thin.inspection._experts import class_separation_ratio, expert_agre
 from sklearn_thin.inspection._explain import explain
 from sklearn_thin.inspection._gate import gate_importances, leaf_usage, similar_levels
 from sklearn_thin.inspection._leakage import leakage_score
+from sklearn_thin.inspection._plot.dispelling import DispellingDisplay
+from sklearn_thin.inspection._plot.expert import ExpertDisplay
+from sklearn_thin.inspection._plot.gate import GateDisplay
+from sklearn_thin.inspection._plot.gate_tree import GateTreeDisplay
+from sklearn_thin.inspection._plot.history import HistoryDisplay
+from sklearn_thin.inspection._plot.pair_distance import PairDistanceDisplay, pair_distance_iou
+from sklearn_thin.inspection._plot.representation import RepresentationDisplay
+from sklearn_thin.inspection._tree import export_gate_text
 
 __all__ = [
+    "DispellingDisplay",
+    "ExpertDisplay",
+    "GateDisplay",
+    "GateTreeDisplay",
+    "HistoryDisplay",
+    "PairDistanceDisplay",
+    "RepresentationDisplay",
     "class_separation_ratio",
     "expert_agreement",
     "explain",
+    "export_gate_text",
     "gate_importances",
     "leaf_usage",
     "leakage_score",
+    "pair_distance_iou",
     "similar_levels",
 ]

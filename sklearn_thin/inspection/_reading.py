@@ -46,14 +46,12 @@ class Rows:
         return self.reach()[:, 2**self.depth - 1 :]
 
 
-def read_net(estimator, X, exogenous=None):
-    """The network and rows of a fitted estimator, or of a Pipeline or a search around one."""
+def read_fitted(estimator):
+    """Leading steps of a Pipeline or None, and the network, of a fitted estimator."""
     check_is_fitted(estimator)
-    inner = unwrapped(estimator)
-    X, _ = read_dataset(X)
+    inner, steps = unwrapped(estimator), None
     if isinstance(inner, Pipeline):
-        X = inner[:-1].transform(X) if len(inner) > 1 else X
-        inner = unwrapped(inner[-1])
+        steps, inner = (inner[:-1] if len(inner) > 1 else None), unwrapped(inner[-1])
     if not isinstance(inner, BaseNet):
         raise TypeError(
             "the estimator must be a THINClassifier, a THINRegressor or an ExogenousEncoder, or a "
@@ -61,7 +59,15 @@ def read_net(estimator, X, exogenous=None):
             "one of estimators_"
         )
     check_is_fitted(inner, "net_")
-    return Rows(inner, X, {} if exogenous is None else {"exogenous": exogenous})
+    return steps, inner
+
+
+def read_net(estimator, X, exogenous=None):
+    """The network of a fitted estimator, and the rows as the network reads them."""
+    steps, net = read_fitted(estimator)
+    X, _ = read_dataset(X)
+    X = X if steps is None else steps.transform(X)
+    return Rows(net, X, {} if exogenous is None else {"exogenous": exogenous})
 
 
 def read_gate(estimator, X, exogenous=None):

@@ -95,7 +95,12 @@ left.set(xlabel="accuracy, %", xlim=(0, 100))
 
 order = np.argsort(types, kind="stable")
 GateDisplay.from_estimator(
-    thin, X_test, X_test["site"], level_order=alike.levels[order], level_name="site", ax=right
+    thin,
+    X_test,
+    X_test["site"],
+    level_order=alike.levels[order],
+    level_name="site, by hidden type",
+    ax=right,
 )
 for edge in np.flatnonzero(np.diff(types[order])):
     right.axhline(edge + 0.5, color="white", linewidth=2)

@@ -15,7 +15,7 @@ from sklearn_thin.rows.labels import check_labels
 
 
 @own_torch_state()
-def explain(estimator, X, *, exogenous=None, variable=None, levels=None):
+def explain(estimator, X, *, exogenous=None, variable=None, levels=None, level_name="level"):
     """Why each row is predicted as it is, and what it takes to change that.
 
     All of these are predictions of the fitted network. They state what the network does, not what
@@ -35,6 +35,8 @@ def explain(estimator, X, *, exogenous=None, variable=None, levels=None):
     levels : array-like of shape (n_levels,), default=None
         Levels to try. None tries all classes of the variable. A variable of numbers has none, and
         needs numbers here.
+    level_name : str, default="level"
+        What the levels are, for `text`, such as "angle".
 
     Returns
     -------
@@ -98,7 +100,7 @@ def explain(estimator, X, *, exogenous=None, variable=None, levels=None):
             _add_levels(why, rows, name, tried, outputs)
     if not numbers:
         _add_counterfactual(why, net.classes_)
-    why.text = [_line(why, i, name) for i in range(len(why.leaf))]
+    why.text = [_line(why, i, level_name) for i in range(len(why.leaf))]
     return why
 
 
@@ -219,7 +221,7 @@ def _add_counterfactual(why, classes):
         why.lasts[i] = walks and len(beyond) > 1 and bool((beyond == predicted[i, first]).all())
 
 
-def _line(why, i, name):
+def _line(why, i, level_name):
     """One line on a row."""
     shown = f"{why.prediction[i]}" if why.proba is not None else f"{_numbers(why.prediction[i])}"
     parts = [f"predicted {shown}", f"leaf {why.leaf[i]} ({why.leaf_proba[i, why.leaf[i]]:.2f})"]
@@ -230,19 +232,20 @@ def _line(why, i, name):
     if why.levels is None:
         return "; ".join(parts)
     low, high = why.interval[i]
-    parts.append(f"{_numbers(low)} to {_numbers(high)} over the levels of {name}")
+    parts.append(f"{_numbers(low)} to {_numbers(high)} over all levels")
     if why.proba is not None:
-        parts.append(_change(why, i, name))
+        parts.append(_change(why, i, level_name))
     return "; ".join(parts)
 
 
-def _change(why, i, name):
+def _change(why, i, level_name):
     """Words for the counterfactual of a row."""
     level = why.counterfactual_level[i]
     if level is None:
-        return f"no level of {name} changes the class"
+        return "no level changes the class"
     up = list(why.levels).index(level) > why.level[i]
-    where = f"from {level} {'on' if up else 'down'}" if why.lasts[i] else f"at {level}"
+    where = f"{level_name} {level}"
+    where = f"from {where} {'on' if up else 'down'}" if why.lasts[i] else f"at {where}"
     return f"becomes {why.counterfactual[i]} {where}"
 
 

@@ -83,7 +83,7 @@ def test_each_counterfactual_is_what_the_classifier_predicts_there(name, case):
 
 def test_the_counterfactual_is_the_nearest_level_of_an_ordered_variable(case):
     clf, X, given = case("of_images")
-    why = explain(clf, X, **given)
+    why = explain(clf, X, **given, level_name="ink")
     np.testing.assert_array_equal(why.level, given["exogenous"])
     places = np.arange(4)
     for i, own in enumerate(why.level):
@@ -94,9 +94,9 @@ def test_the_counterfactual_is_the_nearest_level_of_an_ordered_variable(case):
             predicted = why.by_level[i].argmax(1)
             beyond = predicted[found:] if found > own else predicted[: found + 1]
             assert why.lasts[i] == (len(beyond) > 1 and len(set(beyond)) == 1)
-            words = f"becomes {why.counterfactual[i]}"
-            assert words in why.text[i]
-            assert (" on" in why.text[i] or " down" in why.text[i]) == why.lasts[i]
+            assert f"becomes {why.counterfactual[i]} " in why.text[i]
+            assert f" ink {why.counterfactual_level[i]}" in why.text[i]
+            assert why.text[i].endswith((" on", " down")) == why.lasts[i]
 
 
 @pytest.mark.parametrize("name", DATA)

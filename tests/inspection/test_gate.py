@@ -60,6 +60,8 @@ def test_a_gate_by_the_site_knows_one_bit_of_it(certain, sites):
     assert used.mutual_information == pytest.approx(expected, abs=1e-5)
     assert used.entropy == pytest.approx(expected, abs=1e-5)
     assert leaf_usage(certain, X).mutual_information is None
+    unrelated = np.arange(len(X)) % 2
+    assert leaf_usage(certain, X, unrelated).mutual_information < 0.05
 
 
 def test_leaves_that_no_row_prefers_are_dead(certain, sites):

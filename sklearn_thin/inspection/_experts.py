@@ -6,7 +6,7 @@ from sklearn.utils import Bunch, check_array
 from sklearn.utils.validation import _num_samples
 
 from sklearn_thin._environment import own_torch_state
-from sklearn_thin.inspection._reading import read_gate
+from sklearn_thin.inspection._reading import read_experts
 from sklearn_thin.rows.labels import encode_labels
 
 
@@ -37,7 +37,7 @@ def expert_agreement(estimator, X, *, exogenous=None):
     Raises
     ------
     NotFittedError, TypeError, ValueError
-        For an estimator that is not fitted, or has no gate.
+        For an estimator that is not fitted, or has no experts.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def expert_agreement(estimator, X, *, exogenous=None):
     >>> expert_agreement(thin, X).agreement.diagonal().tolist()
     [1.0, 1.0]
     """
-    rows = read_gate(estimator, X, exogenous)
+    rows = read_experts(estimator, X, exogenous)
     if is_regressor(rows.net):
         values = rows.net.expert_predict(rows.X, **rows.given)
         values = values.reshape(*values.shape[:2], -1)  # (n, L, n_outputs)

@@ -70,16 +70,22 @@ def read_net(estimator, X, exogenous=None):
     return Rows(net, X, {} if exogenous is None else {"exogenous": exogenous})
 
 
-def read_gate(estimator, X, exogenous=None):
-    """:func:`read_net`, for estimators with a gate alone."""
+def read_experts(estimator, X, exogenous=None):
+    """:func:`read_net`, for estimators with experts alone."""
     rows = read_net(estimator, X, exogenous)
-    name = type(rows.net).__name__
     if not isinstance(rows.net, BaseTHIN):
+        name = type(rows.net).__name__
         raise TypeError(f"{name} has no gate: pass a THINClassifier or a THINRegressor")
+    return rows
+
+
+def read_gate(estimator, X, exogenous=None):
+    """:func:`read_experts`, for estimators with a tree alone."""
+    rows = read_experts(estimator, X, exogenous)
     if not rows.depth:
         raise ValueError(
-            f"{name} has no gate: it was fitted with depth=0, a tree of one leaf. Fit it with a "
-            "depth of at least 1"
+            f"{type(rows.net).__name__} has no gate: it was fitted with depth=0, a tree of one "
+            "leaf. Fit it with a depth of at least 1"
         )
     return rows
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from sklearn_thin._environment import own_torch_state
-from sklearn_thin.dispelling import Cosine
+from sklearn_thin.dispelling import Cosine, Off
 from sklearn_thin.exogenous.known import KnownVariable
 from sklearn_thin.inspection._plot.axes import axes_for, matplotlib_for
 from sklearn_thin.inspection._plot.histograms import draw_histogram, legend_above
@@ -75,7 +75,7 @@ class DispellingDisplay:
         exogenous : array-like, label, dict or None, default=None
             As in `predict`.
         name : str, default=None
-            Name in the legend. None is the way to dispel and λ.
+            Name in the legend. None names the way to dispel and λ.
         ax : Axes, default=None
             None makes a new figure. Further histograms on the axes get other colours.
 
@@ -95,7 +95,9 @@ class DispellingDisplay:
         rows = read_net(estimator, X, exogenous)
         cosines = row_cosines(rows)
         if name is None:
-            name = f"{rows.net.dispelling_.name}, λ = {rows.net.lam:g}"
+            way, lam = rows.net.dispelling_, rows.net.lam
+            off = isinstance(way, Off) or not (way.has_map or lam)
+            name = "no dispelling" if off else f"{way.name}, λ = {lam:g}"
         return cls(cosines, name=name).plot(ax=ax)
 
     def plot(self, ax=None):

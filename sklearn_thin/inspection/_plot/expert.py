@@ -6,7 +6,7 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_thin._environment import own_torch_state
 from sklearn_thin.inspection._plot.axes import SEQUENTIAL, axes_for, label_ticks, matplotlib_for
-from sklearn_thin.inspection._reading import level_means, read_gate, read_levels
+from sklearn_thin.inspection._reading import level_means, read_experts, read_levels
 from sklearn_thin.rows.labels import encode_labels
 from sklearn_thin.rows.numbers import check_numbers
 
@@ -89,11 +89,11 @@ class ExpertDisplay:
         ImportError
             Without matplotlib.
         NotFittedError, TypeError, ValueError
-            For an estimator that is not fitted or has no gate, and for y or levels of another
+            For an estimator that is not fitted or has no experts, and for y or levels of another
             length than X.
         """
         matplotlib_for(f"{cls.__name__}.from_estimator")
-        rows = read_gate(estimator, X, exogenous)
+        rows = read_experts(estimator, X, exogenous)
         n, net, numbers = _num_samples(rows.X), rows.net, is_regressor(rows.net)
         classes, codes = read_levels(levels, n)
         if numbers:

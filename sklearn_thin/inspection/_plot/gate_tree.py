@@ -260,7 +260,8 @@ def strip_of(images, low, high):
     """Images side by side, in grey (height, width) or in colour (height, width, 3)."""
     images = (images - low) / max(high - low, np.finfo(float).tiny)
     if images.ndim == 4:  # (n, channels, height, width)
-        images = images[:, 0] if images.shape[1] == 1 else np.moveaxis(images[:, :3], 1, 3)
+        coloured = images.shape[1] == 3
+        images = np.moveaxis(images, 1, 3) if coloured else images.mean(1)
     gap = np.ones((images.shape[1], max(1, images.shape[2] // 10), *images.shape[3:]))
     parts = [part for image in images for part in (gap, image)]
     return np.concatenate(parts, axis=1)

@@ -1,5 +1,6 @@
 """Displays show the numbers of the public methods, with their labels, and refuse wrong input."""
 
+import copy
 import itertools
 import sys
 
@@ -20,6 +21,7 @@ from sklearn_thin.inspection import (
     HistoryDisplay,
     PairDistanceDisplay,
     RepresentationDisplay,
+    expert_agreement,
     export_gate_text,
     leaf_usage,
     pair_distance_iou,
@@ -85,8 +87,9 @@ def test_without_matplotlib_the_error_says_how_to_install_it(name, rows, monkeyp
 @pytest.mark.parametrize("name", ["GateDisplay", "GateTreeDisplay", "ExpertDisplay"])
 def test_without_a_gate_there_is_nothing_to_draw(name, rows, encoder):
     call = calls(*rows)[name]
-    with pytest.raises(ValueError, match="no gate: it was fitted with depth=0"):
-        call(small(depth=0).fit(*rows[:2]))
+    if name != "ExpertDisplay":  # a plain ensemble has experts
+        with pytest.raises(ValueError, match="no gate: it was fitted with depth=0"):
+            call(small(depth=0).fit(*rows[:2]))
     with pytest.raises(TypeError, match="ExogenousEncoder has no gate"):
         call(encoder)
 
@@ -290,8 +293,10 @@ def test_two_estimators_on_one_axes_have_different_colours(thin, rows):
     first = DispellingDisplay.from_estimator(thin, rows[0], name="with")
     other = DispellingDisplay.from_estimator(thin, rows[0], name="without", ax=first.ax_)
     assert first.histogram_.get_edgecolor() != other.histogram_.get_edgecolor()
+    off = copy.copy(thin).set_params(lam=0.0)
+    DispellingDisplay.from_estimator(off, rows[0], ax=first.ax_)
     texts = [text.get_text().partition(":")[0] for text in first.ax_.get_legend().get_texts()]
-    assert texts == ["with", "without"]
+    assert texts == ["with", "without", "no dispelling"]
 
 
 def test_a_cosine_needs_a_predictor_that_reads_h_endo(by_site, fitted, sites, rows):
@@ -416,6 +421,16 @@ def test_experts_have_their_own_accuracy_at_each_level(by_site, sites):
     assert display.preferred[3] == by_site.gate_proba(X[mine]).mean(0).argmax()
     np.testing.assert_array_equal(display.dots_.get_xdata(), display.preferred)
     assert labels_of(display.ax_.yaxis) == [f"site {i}" for i in range(8)]
+
+
+def test_experts_of_a_plain_ensemble_need_no_tree(rows):
+    X, y, z = rows
+    clf = small(depth=0, n_experts=3).fit(X, y)
+    display = ExpertDisplay.from_estimator(clf, X, y, z)
+    assert display.scores.shape == (4, 3)
+    agreement = expert_agreement(clf, X).agreement
+    np.testing.assert_allclose(agreement.diagonal(), 1)
+    assert agreement[0, 1] < 1
 
 
 def test_experts_of_a_regressor_have_an_error_in_deviations_of_y(regressor, sites):

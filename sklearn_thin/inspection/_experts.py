@@ -14,8 +14,8 @@ from sklearn_thin.rows.labels import encode_labels
 def expert_agreement(estimator, X, *, exogenous=None):
     """How far the experts predict alike.
 
-    Experts that agree on all rows are one expert in disguise. Experts see only the rows that the
-    gate sends them in training, and may disagree on all others.
+    Experts that agree on all rows could be a single expert. In training the gate weighs the rows of
+    each expert, and experts may disagree on rows with little weight.
 
     Parameters
     ----------
@@ -28,11 +28,11 @@ def expert_agreement(estimator, X, *, exogenous=None):
     Returns
     -------
     Bunch
-        `agreement` (n_experts, n_experts): of a classifier the share of rows for which two experts
-        predict the same class, in [0, 1]; of a regressor the correlation of their numbers, as a
-        mean over the outputs (NaN for an expert that predicts a constant). `weighted`: the mean
-        agreement of two experts that the gate draws for a row, itself included; None for a
-        regressor.
+        `agreement` (n_experts, n_experts). Of a classifier it is the share of rows where two
+        experts predict the same class, in [0, 1]. Of a regressor it is the correlation of their
+        numbers, as a mean over the outputs, and NaN for an expert that predicts a constant.
+        `weighted`: the probability that two experts predict the same class, if the gate draws both
+        for a row. None for a regressor.
 
     Raises
     ------

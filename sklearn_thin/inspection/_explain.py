@@ -16,10 +16,10 @@ from sklearn_thin.rows.labels import check_labels
 
 @own_torch_state()
 def explain(estimator, X, *, exogenous=None, variable=None, levels=None, level_name="level"):
-    """Why each row is predicted as it is, and what it takes to change that.
+    """Explain each prediction, and find the nearest level that changes the predicted class.
 
-    All of these are predictions of the fitted network. They state what the network does, not what
-    would happen if the variable were changed in the world.
+    All results are predictions of the fitted network. They describe the network, and not the effect
+    of changing the variable in the world.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def explain(estimator, X, *, exogenous=None, variable=None, levels=None, level_n
         Levels to try. None tries all classes of the variable. A variable of numbers has none, and
         needs numbers here.
     level_name : str, default="level"
-        What the levels are, for `text`, such as "angle".
+        Name of the levels in `text`, such as "angle".
 
     Returns
     -------

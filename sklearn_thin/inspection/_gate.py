@@ -12,7 +12,7 @@ from sklearn_thin.inspection._reading import bits, level_means, read_gate, read_
 
 @own_torch_state()
 def gate_importances(estimator, X, *, exogenous=None):
-    """Which features of the gate's input turn which node of the tree.
+    """Importance of each feature of the gate's input at each node of the tree.
 
     The logit of node n is w_n·h + b_n. The importance of a feature is |w| times its standard
     deviation over the rows: how far the feature moves the logit. It says nothing of a feature that
@@ -81,7 +81,7 @@ def gate_feature_names(net, width):
 
 @own_torch_state()
 def leaf_usage(estimator, X, z=None, *, exogenous=None):
-    """How often the rows use each leaf, and what the leaf knows of z.
+    """How often the rows use each leaf, and the information of the leaf about z.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def leaf_usage(estimator, X, z=None, *, exogenous=None):
 
 @own_torch_state()
 def similar_levels(estimator, X, levels, *, exogenous=None):
-    """Which levels of the nuisance share leaves, such as sites that behave alike.
+    """Levels of the nuisance that share leaves, such as sites that behave alike.
 
     Parameters
     ----------

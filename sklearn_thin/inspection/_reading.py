@@ -1,4 +1,4 @@
-"""What inspection reads of a fitted estimator: its network, its gate on rows, levels of rows."""
+"""A fitted estimator as inspection reads it: its network, its gate on rows, levels of rows."""
 
 from dataclasses import dataclass
 from typing import Any

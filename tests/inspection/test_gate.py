@@ -1,4 +1,4 @@
-"""What a gate reads and sends where, on gates whose answer is known."""
+"""Measures of gates and experts, on gates with known answers."""
 
 import numpy as np
 import pytest

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Okabe and Ito's palette, without its yellow, which is faint on white
+# Okabe and Ito's palette, without the yellow, since it is faint on white
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 SEQUENTIAL = "cividis"  # the same for all kinds of colour vision

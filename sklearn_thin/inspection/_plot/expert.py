@@ -29,7 +29,7 @@ class ExpertDisplay:
     score_name : str
         "accuracy" or "error".
     level_name : str, default="level"
-        What the levels are, such as "angle".
+        Name of the levels, such as "angle".
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class ExpertDisplay:
         exogenous : array-like, label, dict or None, default=None
             As in `predict`.
         level_name : str, default="level"
-            What the levels are.
+            Name of the levels.
         ax : Axes, default=None
             None makes a new figure. Make your own with `layout="constrained"`.
 

@@ -1,4 +1,4 @@
-"""Which level of the nuisance goes to which leaf of the gate."""
+"""The leaves of the gate at each level of the nuisance."""
 
 import numpy as np
 from sklearn.utils.validation import _num_samples
@@ -23,7 +23,7 @@ class GateDisplay:
     leaves : array-like of shape (n_leaves,)
         Index of the leaf in each column, counted from left to right in the tree.
     level_name : str, default="level"
-        What the levels are, such as "angle".
+        Name of the levels, such as "angle".
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class GateDisplay:
 
     See Also
     --------
-    similar_levels : Which levels share leaves, as a table, and an order of the levels.
+    similar_levels : Levels that share leaves, as a table, and an order of the levels.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class GateDisplay:
         level_order : array-like of shape (n_levels,), default=None
             The levels from top to bottom. None sorts them, as numbers if all are numbers.
         level_name : str, default="level"
-            What the levels are.
+            Name of the levels.
         ax : Axes, default=None
             None makes a new figure. Make your own with `layout="constrained"`.
         **kwargs : dict

@@ -31,7 +31,7 @@ class GateTreeDisplay:
     images : ndarray of shape (n_leaves, n_images, [channels,] height, width), default=None
         Images to show at each leaf.
     level_name : str, default="level"
-        What the levels are, such as "angle".
+        Name of the levels, such as "angle".
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class GateTreeDisplay:
         max_depth : int, default=5
             Levels of the tree that are shown; 32 leaves are legible.
         level_name : str, default="level"
-            What the levels are.
+            Name of the levels.
         ax : Axes, default=None
             None makes a new figure.
 
@@ -146,7 +146,8 @@ class GateTreeDisplay:
         Parameters
         ----------
         ax : Axes, default=None
-            None makes a new figure, whose height suits the number of leaves.
+            None makes a new figure, whose height suits the number of leaves. Letters and images
+            fit the axes as they are now: draw axes beside them first.
 
         Returns
         -------
@@ -156,7 +157,7 @@ class GateTreeDisplay:
         ax = axes_for(self, ax, figsize=(6.4, max(3.2, 0.2 * (n_leaves + 2))))
         ax.set_axis_off()
         ax.set(xlim=(0, 1), ylim=(n_leaves - 0.5, -1.5))  # a row for the head of the table
-        self.figure_.draw_without_rendering()  # its layout, without which sizes are not known
+        self.figure_.draw_without_rendering()  # makes the layout, and so the sizes
         box = ax.get_window_extent()
         width, height = (72 * side / self.figure_.dpi for side in (box.width, box.height))  # pt
         size = min(0.9 * height / (n_leaves + 1), 30)  # of an image, in points

@@ -37,9 +37,9 @@ class RepresentationDisplay:
     explained_variance_ratio : ndarray of shape (3,) or fewer
         Share of the variance along the first principal axes of the representation.
     method : {"pca", "tsne"}
-        What the axes are.
+        Method of the embedding.
     label_name : str, default="label"
-        What the labels are.
+        Name of the labels.
 
     Attributes
     ----------
@@ -126,7 +126,7 @@ class RepresentationDisplay:
         random_state : int, RandomState instance or None, default=None
             Of t-SNE.
         label_name : str, default="label"
-            What the labels are.
+            Name of the labels.
         ax : Axes, default=None
             None makes a new figure. Make your own with `layout="constrained"`.
 

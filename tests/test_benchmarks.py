@@ -164,6 +164,13 @@ def test_bench_turns(run, data_dir):
     assert cells(printed, "round 0: plain encoders")[1:] != cells(printed, "oracle")[1:]
 
 
+def test_bench_upright(run):
+    printed = run("bench_upright.py", "--seeds", "2", "--epochs", "1", "--copies", "1")
+    assert printed.count("| encoder |") == printed.count("| given bin |") == 2
+    *_, true = cells(printed.partition("\n\n")[0], "given bin")
+    assert true.strip() == "0.0 ± 0.0"  # the plain prediction
+
+
 def test_bench_default(run):
     printed = run("bench_default.py", "--rounds", "1", "--rows", "300")
     assert [line.split()[0] for line in printed.splitlines()[-2:]] == ["hard", "easy"]

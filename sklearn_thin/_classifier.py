@@ -14,7 +14,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
     nuisance, the *exogenous* variable, changes how the classes look. A frozen encoder of this
     variable steers a differentiable tree. The tree mixes L small experts, which read the
     *endogenous* representation h_endo. A dispelling term, weighted by λ, drives the exogenous
-    information out of h_endo. With z_exo = c(h_exo),
+    information out of h_endo. With z_exo = c(h_exo)::
 
         loss = CE(softmax(Z·g), y) + λ · |cos(z_exo, c(h_endo))|
 
@@ -193,7 +193,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         "interrupted" in `history_`.
     n_features_in_ : int
         Columns of X, or values in one image.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X has them.
     input_shape_ : tuple of int
         Shape of one sample behind `endogenous`, before any folding into an image.

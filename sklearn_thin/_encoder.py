@@ -106,7 +106,7 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
         "interrupted" in `history_`.
     n_features_in_ : int
         Values in one sample.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X has them.
     input_shape_ : tuple of int
         Shape of one sample behind `preprocessor`.

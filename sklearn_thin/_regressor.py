@@ -64,7 +64,7 @@ class THINRegressor(NumberOutputs, BaseTHIN):
     :class:`THINClassifier` for numbers. A nuisance, the *exogenous* variable, changes the relation
     of X and y. A frozen encoder of this variable, or its known value, steers a differentiable tree.
     The tree mixes L small experts, which read the *endogenous* representation h_endo. A dispelling
-    term, weighted by λ, drives the exogenous information out of h_endo. With z_exo = c(h_exo),
+    term, weighted by λ, drives the exogenous information out of h_endo. With z_exo = c(h_exo)::
 
         loss = (Z·g - y)² + λ · |cos(z_exo, c(h_endo))|
 
@@ -238,7 +238,7 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         "interrupted" in `history_`.
     n_features_in_ : int
         Columns of X, or values in one image.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X has them.
     input_shape_ : tuple of int
         Shape of one sample behind `endogenous`, before any folding into an image.

@@ -69,7 +69,7 @@ def squared_error(prediction, y):
 
 
 def cosine_dispelling(z_exo, z_endo):
-    """|cos(c(h_exo), c(h_endo))|, the dispelling term of the THIN paper.
+    """`|cos(c(h_exo), c(h_endo))|`, the dispelling term of the THIN paper.
 
     The frozen exogenous predictor c predicts from both representations. The term is zero if its
     logits are orthogonal. A small value does not mean that the information has left h_endo: a

@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 # Numbers that make an example slow, and smaller numbers that show that it works.
 SMALLER = {
     "plot_new_person": {"range(3)": "range(2)", "max_epochs=12": "max_epochs=2"},
+    "plot_nuisance": {'"max_epochs": 40': '"max_epochs": 10'},
     "plot_pretrained_identity": {
         "per_class=70": "per_class=6",
         "per_class=40": "per_class=6",
@@ -25,6 +26,11 @@ SMALLER = {
     },
     "plot_sites": {"n_samples=8000": "n_samples=2000", "train_size=4000": "train_size=1000"},
     "plot_site_regression": {"max_epochs=40": "max_epochs=2", "days(6000)": "days(1000)"},
+    "plot_tour": {
+        "n_samples=6000": "n_samples=1000",
+        "2000": "300",
+        '"max_epochs": 15': '"max_epochs": 2',
+    },
     "plot_tabular_gate": {"range(3)": "range(2)", '"max_epochs": 100': '"max_epochs": 10'},
 }
 

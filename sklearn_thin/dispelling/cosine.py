@@ -7,7 +7,7 @@ from sklearn_thin.losses import CosineTerm
 
 
 class Cosine(BaseEstimator):
-    """The paper's way to dispel: λ weighs |cos(c(h_exo), c(h_endo))|, and h_endo has no map.
+    """The paper's way to dispel: λ weighs `|cos(c(h_exo), c(h_endo))|`, and h_endo has no map.
 
     A way to dispel has a term of the loss, weighted by λ, and a map in front of all readers of
     h_endo. Other ways are subclasses, and override the methods that differ.

@@ -41,7 +41,7 @@ class KnownVariable(TransformerMixin, BaseEstimator):
         The logarithm of the probabilities, as c. A number has none.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X has them.
 
     Examples

@@ -222,7 +222,7 @@ class SeedEnsembleClassifier(MeanProbabilities, Ensemble):
         Class labels.
     n_features_in_ : int
         Columns of X, or values in one image.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X has them.
 
     Examples

@@ -127,7 +127,7 @@ class StackedHalvingSearchCV(StackedSearch, HalvingGridSearchCV):
         Grids may replace it by other estimators. These, and fits that cannot be stacked, train
         anew in each rung.
     param_grid, factor, max_resources, min_resources, aggressive_elimination, cv, scoring, refit, \
-            error_score, return_train_score, random_state, n_jobs, verbose
+error_score, return_train_score, random_state, n_jobs, verbose
         See :class:`~sklearn.model_selection.HalvingGridSearchCV`. With epochs as the resource
         stacks train one after another, and `n_jobs` is for the other fits.
     resource : "n_samples" or str, default="n_samples"

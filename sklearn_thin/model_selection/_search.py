@@ -332,7 +332,7 @@ class StackedRandomizedSearchCV(StackedSearch, RandomizedSearchCV):
     ----------
     estimator : THINClassifier or THINRegressor, or Pipeline that ends in one
     param_distributions, n_iter, scoring, n_jobs, cv, verbose, pre_dispatch, random_state, \
-            error_score, return_train_score
+error_score, return_train_score
         See :class:`~sklearn.model_selection.RandomizedSearchCV`.
     refit, stack_size, checkpoint_dir
         See StackedGridSearchCV.

@@ -50,7 +50,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    is_level_ : ndarray of shape (n_features_in_,), bool
+    is_level_ : ndarray of shape (`n_features_in_`,), bool
         Columns of text and categories.
     centre_, scale_ : ndarray of shape (n_numbers,)
         Median and range of the other columns; the range is infinite where all values are equal.
@@ -64,7 +64,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         Levels of text and categories.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, if X has them.
 
     References

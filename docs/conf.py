@@ -70,8 +70,12 @@ ORDER = [
     "plot_sites.py",
     "plot_new_person.py",
     "plot_quickstart.py",
+    "plot_search.py",
+    "plot_dispelling.py",
     "plot_tabular_gate.py",
+    "plot_frame.py",
     "plot_site_regression.py",
+    "plot_serving.py",
     "*",
 ]
 sphinx_gallery_conf = {
@@ -97,6 +101,7 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
+    "header_links_before_dropdown": 7,
     "show_nav_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -105,7 +110,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "install": [], "changelog": []}
+html_sidebars = {"index": [], "install": [], "auto_examples/plot_tour": []}
 
 
 def skip(app, kind, name, obj, skipped, options):

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from sklearn_thin.persistence import onnx_file
 from tests.helpers import run_script
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # Numbers that make an example slow, and smaller numbers that show that it works.
 SMALLER = {
+    "plot_dispelling": {"n_copies=4": "n_copies=1", '"max_epochs": 4': '"max_epochs": 1'},
+    "plot_frame": {"n_samples=2000": "n_samples=400", "max_epochs=10": "max_epochs=2"},
     "plot_new_person": {"range(3)": "range(2)", "max_epochs=12": "max_epochs=2"},
     "plot_nuisance": {'"max_epochs": 40': '"max_epochs": 10'},
     "plot_pretrained_identity": {
@@ -24,6 +27,8 @@ SMALLER = {
         "n_copies=20": "n_copies=4",
         '"max_epochs": 20': '"max_epochs": 4',
     },
+    "plot_search": {"n_copies=2": "n_copies=1", "max_epochs=20": "max_epochs=2"},
+    "plot_serving": {"n_samples=2000": "n_samples=400", "[:200, None]": "[:5, None]"},
     "plot_sites": {"n_samples=8000": "n_samples=2000", "train_size=4000": "train_size=1000"},
     "plot_site_regression": {"max_epochs=40": "max_epochs=2", "days(6000)": "days(1000)"},
     "plot_tour": {
@@ -39,6 +44,9 @@ SMALLER = {
 def test_example_runs_without_warnings_and_saves_its_figure(name, tmp_path, monkeypatch):
     if name == "plot_pretrained_identity" and not os.environ.get("SKLEARN_THIN_DATA"):
         pytest.skip("SKLEARN_THIN_DATA does not name a folder with the data sets")
+    if name == "plot_serving":
+        pytest.importorskip("torch", onnx_file.TORCH)
+        pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
     run_script(EXAMPLES / f"{name}.py", smaller=SMALLER[name])
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000

@@ -1,7 +1,7 @@
 """
-========================================
+==========================================
 Dispelling: what a fresh probe still reads
-========================================
+==========================================
 
 A classifier of digits also learns the angle, although no one asked for it. Dispelling removes the
 angle from the representation. A *fresh* probe measures whether it left: a model that is trained on

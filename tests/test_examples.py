@@ -13,6 +13,7 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 # Numbers that make an example slow, and smaller numbers that show that it works.
 SMALLER = {
     "plot_dispelling": {"n_copies=4": "n_copies=1", '"max_epochs": 4': '"max_epochs": 1'},
+    "plot_explain": {"n_copies=4": "n_copies=1", "max_epochs=5": "max_epochs=1"},
     "plot_frame": {"n_samples=2000": "n_samples=400", "max_epochs=10": "max_epochs=2"},
     "plot_new_person": {"range(3)": "range(2)", "max_epochs=12": "max_epochs=2"},
     "plot_nuisance": {'"max_epochs": 40': '"max_epochs": 10'},

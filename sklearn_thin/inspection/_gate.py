@@ -14,7 +14,7 @@ from sklearn_thin.inspection._reading import bits, level_means, read_gate, read_
 def gate_importances(estimator, X, *, exogenous=None):
     """Importance of each feature of the gate's input at each node of the tree.
 
-    The logit of node n is w_n·h + b_n. The importance of a feature is |w| times its standard
+    The logit of node n is w_n·h + b_n. The importance of a feature is `|w|` times its standard
     deviation over the rows: how far the feature moves the logit. It says nothing of a feature that
     is constant over these rows.
 

@@ -12,7 +12,7 @@ from sklearn_thin.inspection._reading import read_net
 
 
 class DispellingDisplay:
-    """Histogram of |cos(c(h_exo), c(h_endo))| over rows: Figure 8 of the THIN paper.
+    """Histogram of `|cos(c(h_exo), c(h_endo))|` over rows: Figure 8 of the THIN paper.
 
     Draw two estimators on one `ax` to compare them, with and without dispelling. A small cosine is
     no proof: a fresh probe may still read the variable (:func:`leakage_score`).

@@ -24,6 +24,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from sklearn_thin._adaptation import adapt
 from sklearn_thin._arguments import check_nested
 from sklearn_thin._backbones import build_module, module_input_shape
+from sklearn_thin._checkpoints import FOLDER, PLACE, kept_plan
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import CASTS, all_or_nothing, check_device, public
 from sklearn_thin._pickling import KNOWN, with_packed, with_unpacked
@@ -47,6 +48,7 @@ from sklearn_thin.training.batches import usual_sizes
 from sklearn_thin.training.callbacks import SklearnCallbacks, check_callback
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
+from sklearn_thin.training.resuming import resume
 
 COUNT = 2**63 - 1  # largest int of torch
 SIZE = Interval(Integral, 2, COUNT, closed="both")  # of a batch, or of held-out rows
@@ -75,6 +77,7 @@ class BaseNet(
         "early_stopping": ["boolean", Interval(RealNotInt, 0, 1, closed="neither"), SIZE],
         "n_iter_no_change": [Interval(Integral, 1, COUNT, closed="both")],
         "callbacks": [list, None],
+        "checkpoint_dir": PLACE,
         "warm_start": ["boolean"],
         "device": [str, torch.device],
         "compile": ["boolean"],
@@ -106,10 +109,12 @@ class BaseNet(
         before = getattr(self, "net_", None) if goes_on else None
         if before is not None:
             check_unchanged(self, self.architecture_)
+        make_plan = partial(self._plan, X, y, before=before, epochs=epochs, **given)
+        keeps = epochs is None and (self.checkpoint_dir or FOLDER.get()) is not None
         with all_or_nothing(self):
-            plan = self._plan(X, y, before=before, epochs=epochs, **given)
+            plan = kept_plan(self, make_plan) if keeps else make_plan()
             self.net_ = new_net(plan)
-            train(self.net_, plan)
+            (train if plan.folder is None else resume)(self.net_, plan)
         if epochs is None and getattr(self, self.preprocessing) is None:
             warn_if_spoilt(self, plan)
         return self
@@ -213,16 +218,12 @@ class BaseNet(
 
     # skorch's history: losses, learning rate and seconds of every epoch
     history_ = property(attrgetter("net_.history"))
+    n_iter_ = property(lambda self: len(self.net_.history))  # epochs trained
     interrupted_ = property(attrgetter("net_.interrupted_"))
     input_shape_ = property(attrgetter("input_.shape"))
     input_dtype_ = property(attrgetter("input_.dtype"))
     image_range_ = property(attrgetter("input_.range"))
     _n_features_out = property(attrgetter("module_.experts.in_features"))
-
-    @property
-    def n_iter_(self):
-        """Epochs trained."""
-        return len(self.net_.history)
 
     # ------------------------------------------------------------------ predicting
 

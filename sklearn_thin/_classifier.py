@@ -253,6 +253,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         early_stopping=False,
         n_iter_no_change=10,
         callbacks=None,
+        checkpoint_dir=None,
         warm_start=False,
         device="auto",
         compile=False,  # noqa: A002 -- the name that skorch and PyTorch have for it
@@ -283,6 +284,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
         self.callbacks = callbacks
+        self.checkpoint_dir = checkpoint_dir
         self.warm_start = warm_start
         self.device = device
         self.compile = compile

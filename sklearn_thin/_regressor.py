@@ -292,6 +292,7 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         early_stopping=False,
         n_iter_no_change=10,
         callbacks=None,
+        checkpoint_dir=None,
         warm_start=False,
         device="auto",
         compile=False,  # noqa: A002 -- the name that skorch and PyTorch have for it
@@ -321,6 +322,7 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
         self.callbacks = callbacks
+        self.checkpoint_dir = checkpoint_dir
         self.warm_start = warm_start
         self.device = device
         self.compile = compile

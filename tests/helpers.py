@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import sys
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,8 @@ from sklearn.utils.fixes import parse_version
 from skorch.callbacks import Callback
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin.training.net import THINNet
+from sklearn_thin.training.stack import Stack
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = MLPBackbone((16,))
@@ -210,3 +212,26 @@ def cells(printed, row):
     """The cells of the table's row of this name."""
     (line,) = [line for line in printed.splitlines() if line.startswith(f"| {row} |")]
     return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+class KilledError(BaseException):
+    """Ends a training as a kill does: no file is written after it."""
+
+
+@contextmanager
+def killed_after(epochs, net=THINNet):
+    """Trainings of nets, or of stacks, inside the block die after this number of epochs."""
+    name = "_run_epoch" if net is Stack else "run_single_epoch"
+    run, trained = getattr(net, name), []
+
+    def run_or_die(self, *args, **kwargs):
+        if net is Stack or kwargs["training"]:
+            if len(trained) == epochs:
+                raise KilledError
+            trained.append(self)
+        return run(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(net, name, run_or_die)
+        with suppress(KilledError):
+            yield trained

@@ -1,19 +1,12 @@
 """The folder of a search that goes on after it was killed, checked before long work."""
 
-import secrets
-import warnings
-from pathlib import Path
-
+from sklearn_thin._checkpoints import made_folder, warn_of_unset
 from sklearn_thin.model_selection._members import last_step
 
 
 def checked_folder(search):
     """Make the folder of a search, and warn of random states that no other process repeats."""
-    folder = Path(search.checkpoint_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f".{secrets.token_hex(8)}"
-    probe.touch()
-    probe.unlink()
+    folder = made_folder(search.checkpoint_dir)
     estimator, cv, unset = search.estimator, search.cv, []
     _, prefix = last_step(estimator)
     grids = vars(search).get("param_grid", vars(search).get("param_distributions"))
@@ -27,10 +20,5 @@ def checked_folder(search):
     if draws and getattr(search, "random_state", 0) is None:
         unset.append("the search")
     if unset:
-        warnings.warn(
-            f"random_state of {' and '.join(unset)} is None, so that each run draws other numbers. "
-            "A search that is killed cannot go on from checkpoint_dir: set random_state to an int.",
-            UserWarning,
-            stacklevel=3,
-        )
-    return folder.resolve()
+        warn_of_unset(unset, "search")
+    return folder

@@ -1,6 +1,5 @@
 """Candidates and folds -> plans of trainings, with shared work done once."""
 
-import os
 from collections import Counter, deque
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -20,17 +19,18 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params
 
 from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier, THINRegressor
+from sklearn_thin._checkpoints import PLACE
 from sklearn_thin._sharing import Itself, shared, sharing
 from sklearn_thin.exogenous.known import is_named_list
 from sklearn_thin.rows.arrays import take
-from sklearn_thin.training.checkpoints import train_or_read
+from sklearn_thin.training.resuming import train_or_read
 from sklearn_thin.training.stack import TICK
 from sklearn_thin.training.stacks import in_stacks, print_stacks, train_together
 
 # parameters that all stacked searches add to scikit-learn's
 CONSTRAINTS = {
     "stack_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "checkpoint_dir": [str, os.PathLike, None],
+    "checkpoint_dir": PLACE,
 }
 THINS = THINClassifier, THINRegressor  # they share one fit
 INSIDE = "__estimator"  # ends the name of a FrozenEstimator's content

@@ -20,7 +20,15 @@ from sklearn_thin.rows.arrays import BLOCK
 from sklearn_thin.training.batches import TensorBatches, batch_bounds
 from sklearn_thin.training.callbacks import EpochBar, RefitMap, early_stopping
 from sklearn_thin.training.capture import CapturedNetStep
-from sklearn_thin.training.state import OF_TRAINING, OPTIMIZERS, OWN, restore, state_of
+from sklearn_thin.training.state import (
+    OF_TRAINING,
+    OPTIMIZERS,
+    OWN,
+    checkpoint_of,
+    go_on,
+    restore,
+    state_of,
+)
 
 PROGRAMS = 64  # programs that a process compiles; torch computes further ones eagerly
 BATCH_EVENTS = {"on_batch_begin", "on_grad_computed", "on_batch_end"}
@@ -190,6 +198,7 @@ class THINNet(NeuralNetClassifier):
         self.fast = fast
         self.mixed_precision = mixed_precision
         self.ctrl_c_ = None
+        self.kept_ = None  # gets states of the training
         self.interrupted_ = False
 
     @property
@@ -300,6 +309,8 @@ class THINNet(NeuralNetClassifier):
             if method_name != "on_epoch_end" or self.ctrl_c_:
                 raise
             raise StopTraining from None
+        if method_name == "on_epoch_end" and self.kept_ is not None:
+            self.kept_.epoch_ended(len(self.history), partial(checkpoint_of, self))
 
     # ------------------------------------------------------------------ a training
 
@@ -316,8 +327,9 @@ class THINNet(NeuralNetClassifier):
         try:
             with noting_ctrl_c() as self.ctrl_c_:
                 self.notify("on_train_begin", X=X, y=y)
+                done = 0 if self.kept_ is None else go_on(self)
                 with suppress(StopTraining):
-                    self.fit_loop(X, y)
+                    self.fit_loop(X, y, self.max_epochs - done)
                 self.notify("on_train_end", X=X, y=y)
         except BaseException as error:
             if self.history and "dur" not in self.history[-1]:
@@ -328,7 +340,7 @@ class THINNet(NeuralNetClassifier):
                 self.optimizer_.state.clear()  # its moments are not finite either
             raise
         finally:
-            self.good_weights_ = self.step_ = self.schedule_ = None
+            self.good_weights_ = self.step_ = self.schedule_ = self.kept_ = None
             self._set_training(False)
         return self
 

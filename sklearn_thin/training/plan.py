@@ -54,6 +54,7 @@ class FitPlan:
     augmentation: Any = None  # batch -> batch
     callbacks: list = field(default_factory=list)  # the user's
     followers: dict = field(default_factory=dict)  # scikit-learn's callbacks, by name
+    folder: Any = None  # of the files from which a killed training goes on
     verbose: int = 0
     name: str = ""  # the estimator's, for the progress bar
 

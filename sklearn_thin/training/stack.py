@@ -84,11 +84,11 @@ class Stack:
         self.active = set(range(len(plans)))  # nets that neither stopped nor failed
         self.errors = {}
 
-    def fit(self, ctrl_c, until=None):
+    def fit(self, ctrl_c, until=None, kept=None):
         """Train all nets; for each plan its net, or a FloatingPointError of its loss.
 
         `ctrl_c` is the list of :func:`noting_ctrl_c`. Training pauses after `until` epochs, and
-        goes on in the next call; None trains to the end.
+        goes on in the next call; None trains to the end. It starts from the last state of `kept`.
         """
         until = until or self.settings.max_epochs
         self.step, shape = self._step, (len(self.nets), self.settings.batch_size)
@@ -97,12 +97,17 @@ class Stack:
             self.step = CapturedStep(self._step, shape)
         elif self.settings.device.type == "cpu" and long and can_be_traced(self.module, self.loss):
             self.step = TracedStep(self._step, shape, (self.state, self.loss_state))
+        state = None if kept is None else kept.newest()
+        if state is not None:
+            self.load_state_dict(state)
         try:
             while self.active and self.epoch < until:
                 self._run_epoch(self.epoch, ctrl_c)
                 self.epoch += 1
                 if (tick := TICK.get()) is not None:
                     tick(len(self.nets))
+                if kept is not None:
+                    kept.epoch_ended(self.epoch, self.state_dict)
         finally:
             self.step = None  # a graph keeps memory, and the stack
         return self.results()

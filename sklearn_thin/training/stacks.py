@@ -68,14 +68,15 @@ def print_stacks(plans, stacks):
 
 
 @own_torch_state()
-def train_together(plans):
+def train_together(plans, kept=None):
     """Train plans of one family key, one by one if they cannot be stacked.
 
-    Returns a trained net or an error for each plan, and each plan's share of the seconds.
+    Returns a trained net or an error for each plan, and each plan's share of the seconds. The
+    training goes on from a state of `kept`, which gets further ones.
     """
     if len(plans) > 1:
         try:
-            return _train_stack(plans)
+            return _train_stack(plans, kept)
         except Exception as refusal:  # vmap's, or a module's own, which single fits raise again
             warnings.warn(
                 f"{len(plans)} fits of one stack train one by one, as they cannot be "
@@ -87,27 +88,28 @@ def train_together(plans):
     for plan in plans:
         start = perf_counter()
         try:
-            results.append(train_alone(plan))
+            results.append(train_alone(plan, kept if len(plans) == 1 else None))
         except Exception as error:
             results.append(error)
         seconds.append(perf_counter() - start)
     return results, seconds
 
 
-def train_alone(plan):
+def train_alone(plan, kept=None):
     """Train one plan; its net."""
     net = new_net(plan)
+    net.kept_ = kept
     train(net, plan)
     return net
 
 
-def _train_stack(plans):
+def _train_stack(plans, kept=None):
     """Train plans of one key together, in halves if memory runs out; torch.vmap may raise."""
     start, stack, results = perf_counter(), None, None
     try:
         stack = Stack(plans)
         with torch_seed(plans[0].seed, plans[0].settings.device), noting_ctrl_c() as ctrl_c:
-            results = stack.fit(ctrl_c)
+            results = stack.fit(ctrl_c, kept=kept)
     except Exception as error:
         if stack is not None:
             stack.restore()

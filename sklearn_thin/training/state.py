@@ -1,4 +1,4 @@
-"""The state of a trained net as arrays, strings, numbers and dicts, and the net of a state."""
+"""States of a net, and the net of a state: trained, for a pickle, and after an epoch."""
 
 import json
 from contextlib import suppress
@@ -7,7 +7,7 @@ import torch
 from skorch.dataset import Dataset
 from skorch.history import History
 
-from sklearn_thin._environment import check_device
+from sklearn_thin._environment import check_device, fitted_attributes
 from sklearn_thin._pickling import TARGET, packed, unpacked
 from sklearn_thin.training.batches import TensorBatches
 
@@ -20,12 +20,15 @@ SAME = {"dataset": Dataset, "iterator_train": TensorBatches, "iterator_valid": T
 DROPPED = {*SAME, "virtual_params_"}
 
 
+# ------------------------------------------------------------------ trained
+
+
 def state_of(net):
     """All of a net that predictions and further trainings need."""
     # the optimizer refers to tensors, which are not pickled; nor are programs, or what
     # `tidy` has not yet removed where a callback pickles
     names = ("module", "module_", "optimizer_", "criterion", "criterion_", "step_", "schedule_")
-    state = dict.fromkeys((*names, *OF_TRAINING, "good_weights_", "ctrl_c_"))
+    state = dict.fromkeys((*names, *OF_TRAINING, "good_weights_", "ctrl_c_", "kept_"))
     state["callbacks_"] = [cb for cb in net.callbacks_ if not cb[0].startswith(OWN)]
     state["history_"] = history = [dict(epoch) for epoch in net.history_]
     with suppress(TypeError, ValueError):  # values of users' callbacks may be of any type
@@ -51,3 +54,59 @@ def restore(net, state):
     if isinstance(state["optimizer"], str):
         state["optimizer"] = OPTIMIZERS[state["optimizer"]]
     vars(net).update(SAME | state)
+
+
+# ------------------------------------------------------------------ after an epoch
+
+
+def checkpoint_of(net):
+    """All that a net needs to go on after an epoch, except for torch's global generators."""
+    stopper = dict(net.callbacks_).get(f"{OWN}early_stopping")
+    return {
+        "module": tensors_of(net.module_),
+        "criterion": tensors_of(net.criterion_),
+        "optimizer": net.optimizer_.state_dict(),
+        "schedule": net.schedule_ and net.schedule_.state_dict(),
+        "order": net.iterator_train__generator.get_state(),
+        "stopper": stopper and fitted_attributes(stopper),
+        "history": epochs_of(net),
+    }
+
+
+def go_on(net):
+    """Give a net at the start of its training the last state of `kept_`; the epochs trained."""
+    state, n_before = net.kept_.newest(), len(net.history)
+    if state is None:
+        return 0
+    fill(net.module_, state["module"])
+    fill(net.criterion_, state["criterion"])
+    net.optimizer_.load_state_dict(state["optimizer"])
+    if net.schedule_ is not None:
+        net.schedule_.load_state_dict(state["schedule"])
+    net.iterator_train__generator.set_state(state["order"])
+    if state["stopper"] is not None:
+        vars(dict(net.callbacks_)[f"{OWN}early_stopping"]).update(state["stopper"])
+    net.history_ = History(state["history"])
+    net._keep_weights()
+    return len(net.history) - n_before
+
+
+def tensors_of(module):
+    """Parameters and buffers by name; a state dict would leave out some buffers."""
+    named = [*module.named_parameters(), *module.named_buffers()]
+    return {name: tensor.detach() for name, tensor in named}
+
+
+@torch.no_grad()
+def fill(module, tensors):
+    """Copy the tensors of :func:`tensors_of` into an equal module."""
+    own = tensors_of(module)
+    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in tensors.items()}:
+        raise ValueError("a file of checkpoint_dir holds tensors of another network")
+    for name, tensor in own.items():
+        tensor.copy_(tensors[name])
+
+
+def epochs_of(net):
+    """The history as plain dicts."""
+    return [dict(epoch) for epoch in net.history]

@@ -176,10 +176,9 @@ def _parts_of(plan, known):
     parts, tensors = [_hash_of(settings), plan.seed, plan.keeps_optimizer], _rows_of(plan)
     for module in (plan.module, plan.loss):
         skeleton, arrays = pack(module)
-        for layer in skeleton.modules():  # computed weights have no pickle of fixed bytes
-            computed = {k: value for k, value in vars(layer).items() if torch.is_tensor(value)}
-            vars(layer).update(dict.fromkeys(computed))
-            tensors += computed.items()
+        layers = map(vars, skeleton.modules())
+        if any(torch.is_tensor(value) for layer in layers for value in layer.values()):
+            raise ValueError("a hook computes weights of the network")
         parts.append(_hash_of(skeleton))
         tensors += [(kind, torch.from_numpy(array)) for kind, (_, array) in enumerate(arrays)]
     if plan.augmentation is not None:

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import KFold, ShuffleSplit
 from torch import nn
@@ -15,9 +16,10 @@ from sklearn_thin.model_selection import (
     StackedHalvingSearchCV,
     StackedRandomizedSearchCV,
 )
+from sklearn_thin.training import checkpoints
 from sklearn_thin.training.checkpoints import read, write
 from sklearn_thin.training.stack import Stack
-from tests.helpers import run_python, small, small_encoder
+from tests.helpers import killed_after, run_python, small, small_encoder
 
 GRID = {"lr": [1e-3, 1e-2], "depth": [0, 1]}
 EPOCHS = {"resource": "max_epochs", "max_resources": 8, "factor": 2}
@@ -147,6 +149,57 @@ def test_all_kinds_of_trainings_are_read_as_they_were(thin, rows, digits, epochs
         assert_same(again, first)
         assert_same(kind(thin, grid, **setting).fit(X, y), first)
         epochs.clear()
+
+
+@pytest.mark.parametrize(
+    ("params", "enough"),
+    [
+        ({"backbone": MLPBackbone((16,), dropout=0.2)}, 3),  # the step is traced
+        ({"backbone": MLPBackbone((16,), dropout=0.2), "optimizer": "sgd"}, 300),
+        ({"early_stopping": 0.3, "n_iter_no_change": 2}, 3),
+        ({"dispelling": "erasure", "mixed_precision": "bf16"}, 3),
+    ],
+)
+def test_a_killed_stack_goes_on_from_its_epoch(params, enough, rows, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr("sklearn_thin.training.stack.ENOUGH", enough)
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    thin = small(max_epochs=6, **params)
+    if "dispelling" in params:
+        encoder = small_encoder(random_state=0).fit(rows[0], digits.z[:200])
+        thin.set_params(exogenous=FrozenEstimator(encoder))
+    grid = {"lr": [0.1, 0.2], "depth": [0, 1]}
+    whole = grid_search(None, thin, grid).fit(*rows)
+    for epochs in (2, 2):
+        with killed_after(epochs, Stack):
+            grid_search(tmp_path, thin, grid).fit(*rows)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".epoch"}
+    assert len(list(tmp_path.iterdir())) == 2
+    with killed_after(99, Stack) as trained:
+        assert_same(grid_search(tmp_path, thin, grid).fit(*rows), whole)
+    assert len(trained) <= 2
+    assert [path.suffix for path in tmp_path.iterdir()] == [".stack"]
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_rates_may_be_numbers_of_numpy(kind, rows, epochs, tmp_path):
+    grid = {"lr": np.logspace(-3, -1, 4).astype(kind)}
+    search = StackedHalvingSearchCV(
+        small(), grid, cv=2, refit=False, checkpoint_dir=tmp_path, **EPOCHS
+    )
+    first = clone(search).fit(*rows)
+    epochs.clear()
+    assert_same(search.fit(*rows), first)
+    assert not epochs
+
+
+def test_a_custom_optimizer_that_trains_alone_is_kept(rows, epochs, tmp_path):
+    thin = small(optimizer=torch.optim.RMSprop)
+    first = grid_search(tmp_path, thin).fit(*rows)
+    assert len(list(tmp_path.iterdir())) == 8
+    with killed_after(0) as trained:
+        assert_same(grid_search(tmp_path, thin).fit(*rows), first)
+    assert not trained
 
 
 def worst_first(estimator, X, y):

@@ -75,7 +75,6 @@ CASES = {
     "erasure": {"dispelling": "erasure", "exogenous": "encoder", "lam": 0.1},
     "alignment": {"dispelling": "alignment", "exogenous": "encoder", "backbone": DROPPING},
     "layers": {"exogenous": "given", "gating": "layers", "backbone": MLPBackbone((8,), 0.1, 0.5)},
-    "weight norm": {"backbone": weight_normed},
     "parametrized": {"backbone": parametrized},
     "augment": {
         "backbone": ConvNetBackbone((4,)),
@@ -325,6 +324,7 @@ NOT_KEPT = {
     "backbone": ({"backbone": Own(64, 16)}, r"Own is code without a version"),
     "optimizer": ({"optimizer": own_optimizer}, "own_optimizer is code without a version"),
     "augment": ({"augment": shifted, "backbone": "auto"}, "shifted is code without a version"),
+    "hook": ({"backbone": weight_normed}, "a hook computes weights"),
     "callbacks": ({"callbacks": [EpochScoring("accuracy")]}, "its callbacks hold states"),
 }
 

@@ -143,6 +143,15 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         They are copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
         LRScheduler set `lr_schedule` to "constant", as the rates would multiply. A grid holds
         whole lists. The parameters of a callback cannot be set by `callbacks__name__parameter`.
+    checkpoint_dir : str, path or None, default=None
+        Folder from which a killed fit goes on, when it is fitted again with the same rows and
+        parameters. On a CPU with as many threads the model has the same bits. The folder keeps the
+        states after two epochs, also of encoders that are fitted here. They are written at least
+        10 seconds apart, and take a twentieth of the time at most. The result replaces them, and an
+        equal fit reads it: delete the folder afterwards. Other rows, parameters, seeds or versions
+        train anew. So do fits with callbacks, hooks or code of your own, with a warning.
+        `random_state` must be set. `partial_fit` writes nothing. Networks that train together use
+        the folder of their search.
     warm_start : bool, default=False
         Whether `fit` starts from the weights and transformers of the fit before. A pickled copy
         starts without the optimizer's moments. Ctrl-C then keeps the whole epochs, with the

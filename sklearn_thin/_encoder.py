@@ -58,6 +58,8 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
     callbacks : list of skorch callbacks, default=None
         They are copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
         LRScheduler set `lr_schedule` to "constant", as the rates would multiply.
+    checkpoint_dir : str, path or None, default=None
+        Folder from which a fit that was killed goes on, as in :class:`THINClassifier`.
     warm_start : bool, default=False
         Whether `fit` starts from the weights of the fit before. A pickled copy starts without
         the optimizer's moments. Ctrl-C acts as in :class:`THINClassifier`.
@@ -210,6 +212,8 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
             For data that do not allow a fit, or a device that is missing or lacks an ability.
         FloatingPointError
             When the loss turns NaN. The encoder keeps the last good weights.
+        OSError
+            If `checkpoint_dir` cannot be written to, before the fit.
         """
         held_out = {"groups": groups, "X_val": X_val, "y_val": y_val}
         return self._fit(X, y, sample_weight=sample_weight, **held_out)

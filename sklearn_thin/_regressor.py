@@ -188,6 +188,8 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         They are copied before use; `net_.callbacks_` has the copies after the fit. With skorch's
         LRScheduler set `lr_schedule` to "constant", as the rates would multiply. A grid holds
         whole lists. The parameters of a callback cannot be set by `callbacks__name__parameter`.
+    checkpoint_dir : str, path or None, default=None
+        Folder from which a fit that was killed goes on, as in :class:`THINClassifier`.
     warm_start : bool, default=False
         Whether `fit` starts from the weights, the transformers and the units of y of the fit
         before. A pickled copy starts without the optimizer's moments. Ctrl-C then keeps the whole

@@ -124,6 +124,8 @@ class BaseTHIN(_BaseComposition, BaseNet):
             For an exogenous side or predictor of the wrong kind.
         FloatingPointError
             When the loss turns NaN. The estimator keeps the last good weights.
+        OSError
+            If `checkpoint_dir` cannot be written to, before the fit.
         """
         rows = {"target": exogenous_target, "sample_weight": sample_weight, "groups": groups}
         return self._fit(X, y, X_val=X_val, y_val=y_val, **rows)

@@ -189,6 +189,12 @@ def test_bench_predict(run):
         assert figures.count("±") == 2
 
 
+def test_bench_checkpoints(run):
+    printed = run("bench_checkpoints.py", "--rounds", "1", "--width", "64", "--mebibytes", "1")
+    assert printed.count("| 10 |") == 3
+    assert "gigabyte of rows" in printed
+
+
 @pytest.mark.long  # makes five ONNX graphs
 def test_bench_row(run):
     pytest.importorskip("onnxruntime")

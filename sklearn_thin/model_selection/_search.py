@@ -254,11 +254,11 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
         Most networks in a stack. "auto" keeps the memory of a step, measured on one network,
         within 1 GiB, or on a GPU within half of its free memory.
     checkpoint_dir : str, path or None, default=None
-        Folder that keeps finished stacks. A search that was killed goes on from them, when it is
-        fitted again with the same folder. It then has the same results, except for the times.
-        Stacks of other data, settings, seeds, networks or versions are not used. Fits that cannot
-        be stacked, and networks with code of your own, train anew. On a GPU give `stack_size` as a
-        number, as "auto" follows the free memory. The files hold no code. Delete them afterwards.
+        Folder that keeps finished stacks, and states of the others, as in THINClassifier. A search
+        that was killed goes on from them, when it is fitted again with the same folder. It then has
+        the same results, except for the times. Stacks of other data, settings, seeds, networks or
+        versions are not used. Fits with callbacks or code of your own train anew. On a GPU give
+        `stack_size` as a number, as "auto" follows the free memory. Delete the folder afterwards.
 
     Attributes
     ----------

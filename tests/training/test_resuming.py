@@ -1,6 +1,8 @@
 """A fit that was killed goes on from checkpoint_dir, to the last bit of the fit that was not."""
 
+import os
 import pickle
+import sys
 import warnings
 from functools import partial
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -70,7 +73,7 @@ CASES = {
     "no state": {"optimizer": "sgd", "lr_schedule": "constant"},
     "numbers of NumPy": {"lr": np.float32(0.01), "max_epochs": np.int64(5)},
     "bf16": {"mixed_precision": "bf16", "weight_decay": 0.01},
-    "early stopping": {"early_stopping": 0.3, "n_iter_no_change": 2, "lr": 0.3, "max_epochs": 9},
+    "early stopping": {"early_stopping": 0.3, "n_iter_no_change": 3, "lr": 3.0, "max_epochs": 9},
     "weights": {"class_weight": "balanced", "sample_weight": True},
     "erasure": {"dispelling": "erasure", "exogenous": "encoder", "lam": 0.1},
     "alignment": {"dispelling": "alignment", "exogenous": "encoder", "backbone": DROPPING},
@@ -199,15 +202,15 @@ def test_a_loss_that_diverges_after_a_kill_leaves_the_same_weights(digits, tmp_p
         kept.fit(X, y)
     record = net.record
 
-    def infinite_in_the_fifth(history, prefix, means, *args, **known):
-        means = {**means, "loss": np.inf} if history[-1, "epoch"] == 5 else means
+    def infinite_in_the_fourth(history, prefix, means, *args, **known):
+        means = {**means, "loss": np.inf} if history[-1, "epoch"] == 4 else means
         record(history, prefix, means, *args, **known)
 
-    monkeypatch.setattr(net, "record", infinite_in_the_fifth)
+    monkeypatch.setattr(net, "record", infinite_in_the_fourth)
     for estimator in (whole, kept):
         with pytest.raises(FloatingPointError):
             estimator.fit(X, y)
-        assert estimator.n_iter_ == 4
+        assert estimator.n_iter_ == 3
         assert estimator.interrupted_
     assert_same(kept, whole)
 
@@ -217,20 +220,12 @@ def test_a_loss_that_diverges_after_a_kill_leaves_the_same_weights(digits, tmp_p
 
 DRIVER = """
 import os, signal, sys
-from pathlib import Path
 import numpy as np
-from sklearn.datasets import load_digits
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
-from sklearn_thin.training import checkpoints, net
+from sklearn_thin.training import checkpoints
+from tests.training.test_resuming import given_and_thin
 
 checkpoints.SECONDS = checkpoints.SHARE = 0
-X, y = load_digits(return_X_y=True)
-X, y, z = X[:200] / 16, y[:200], X[:200].mean(1) > 5
-backbone = MLPBackbone((16,), dropout=0.2)
-encoder = ExogenousEncoder(backbone, max_epochs=3)
-params = {"backbone": backbone, "max_epochs": 4, "early_stopping": 0.3, "random_state": 0}
-folder, life = Path(sys.argv[1]), int(sys.argv[2])
-write = checkpoints.write
+life, write = int(sys.argv[2]), checkpoints.write
 
 def last_write(*args):
     global life
@@ -240,22 +235,30 @@ def last_write(*args):
     return written
 
 checkpoints.write = last_write
-thin = THINClassifier(encoder, **params, checkpoint_dir=folder if life else None)
-np.save(sys.argv[3], thin.fit(X, y, exogenous_target=z).predict_proba(X))
+given, thin = given_and_thin()
+thin.set_params(checkpoint_dir=sys.argv[1]).fit(**given)
+np.save(sys.argv[3], thin.predict_proba(given["X"]))
 """
 
 
+def given_and_thin():
+    """Arguments of a fit of both stages, and its estimator."""
+    X, y = load_digits(return_X_y=True)
+    given = {"X": X[:200] / 16, "y": y[:200], "exogenous_target": X[:200].mean(1) > 5}
+    encoder = ExogenousEncoder(DROPPING, max_epochs=3)
+    return given, small(encoder, backbone=DROPPING, early_stopping=0.3, max_epochs=4)
+
+
 def test_another_process_goes_on(tmp_path):
-    script, folder, results = tmp_path / "driver.py", tmp_path / "kept", tmp_path / "proba"
+    script, folder, result = tmp_path / "driver.py", tmp_path / "kept", tmp_path / "proba.npy"
     script.write_text(DRIVER)
-    ended = run_python(script, folder, 0, f"{results}-whole.npy")
-    assert ended.returncode == 0, ended.stderr
-    for life, found in ((2, 2), (3, 2), (99, 2)):  # in stage 1, in stage 2, never
-        ended = run_python(script, folder, life, f"{results}-kept.npy")
+    for life in (6, 99):  # killed after the second epoch of stage 2, and not killed
+        ended = run_python(script, folder, life, result, PYTHONPATH=os.pathsep.join(sys.path))
         assert (ended.returncode == 0) == (life == 99), ended.stderr
-        assert len(names(folder)) == found
-    whole, kept = (np.load(f"{results}-{name}.npy") for name in ("whole", "kept"))
-    np.testing.assert_array_equal(kept, whole)
+        found = [".epoch", ".epoch", ".stack"] if life == 6 else [".stack", ".stack"]
+        assert sorted(path.suffix for path in folder.iterdir()) == found
+    given, thin = given_and_thin()
+    np.testing.assert_array_equal(np.load(result), thin.fit(**given).predict_proba(given["X"]))
 
 
 # ------------------------------------------------------------------ what differs

@@ -27,7 +27,9 @@ from sklearn_thin import (
 from sklearn_thin._environment import torch_seed
 from sklearn_thin.model_selection import StackedGridSearchCV
 from sklearn_thin.modules import MLP, ExpertEnsemble, THINModule, TreeGate
+from sklearn_thin.training import checkpoints
 from sklearn_thin.training.batches import TensorBatches
+from tests.helpers import killed_after
 
 pytestmark = pytest.mark.gpu
 DEVICE = "cuda"
@@ -54,6 +56,22 @@ def test_the_gpu_learns_what_the_cpu_learns(digits):
     on_gpu, on_cpu = fit(digits), fit(digits, "cpu")
     X, y = digits.X[:400], digits.y[:400]
     assert on_gpu.score(X, y) == pytest.approx(on_cpu.score(X, y), abs=0.05)
+
+
+@pytest.mark.parametrize("captured", [False, True])
+def test_a_killed_fit_goes_on(captured, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0)
+    X, y = digits.X[:400], digits.y[:400]
+    params = {"max_epochs": 6, "device": DEVICE, "compile": captured, "random_state": 0}
+    whole = THINClassifier(backbone=MLPBackbone((64,), dropout=0.2), depth=1, **params)
+    kept = clone(whole).set_params(checkpoint_dir=tmp_path)
+    with killed_after(3):
+        kept.fit(X, y)
+    with killed_after(99) as trained:
+        kept.fit(X, y)
+    assert len(trained) == 3
+    np.testing.assert_allclose(kept.predict_proba(X), whole.fit(X, y).predict_proba(X), atol=1e-3)
 
 
 def test_the_same_random_state_gives_the_same_model(digits):

@@ -26,7 +26,7 @@ from sklearn_thin._pickling import pack
 from sklearn_thin._saving import write_whole
 from sklearn_thin._version import __version__
 
-MAGIC = b"sklearn_thin.checkpoint.1\n"
+MAGIC = b"sklearn_thin.checkpoint.2\n"
 VERSIONS = [module.__version__ for module in (torch, numpy, sklearn, skorch)]
 # packages whose code changes with their version
 PACKAGES = "torch", "torchvision", "sklearn_thin", "numpy", "builtins", "collections", "functools"

@@ -24,6 +24,7 @@ from sklearn_thin.training import checkpoints, net
 from tests.helpers import (
     HAS_CALLBACKS,
     assert_bit_equal,
+    assert_refused,
     killed_after,
     run_python,
     small,
@@ -363,6 +364,10 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_fit(few, tmp_path):
     with killed_after(0) as trained, pytest.raises(OSError, match="file"):
         small(checkpoint_dir=tmp_path / "file").fit(*few[:2])
     assert not trained
+
+
+def test_a_folder_of_another_type_is_refused(few):
+    assert_refused(small(checkpoint_dir=3), ValueError, "checkpoint_dir", *few[:2])
 
 
 def test_short_fits_keep_their_result_alone(few, tmp_path, monkeypatch):

@@ -4,7 +4,8 @@
 
 prints how many fitted, how many were refused and by which argument, and all faults. The counts
 depend on the number of configurations and on `--seed` alone. Each fault is printed as the Case
-that shows it: `check(Case(...))` repeats it. :mod:`tests.reliability.saving` has saved files.
+that shows it: `check(Case(...))` repeats it. :mod:`tests.reliability.saving` has saved files, and
+:mod:`tests.reliability.fitting` killed fits.
 """
 
 import argparse

@@ -262,6 +262,13 @@ def test_another_process_goes_on(tmp_path):
     np.testing.assert_array_equal(np.load(result), thin.fit(**given).predict_proba(given["X"]))
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+@pytest.mark.long
+def test_the_command_that_kills_counts_no_other_ending():
+    done = run_python("-m", "tests.reliability.fitting", "--kills", "4", "--flips", "20")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # ------------------------------------------------------------------ what differs
 
 

@@ -1,8 +1,9 @@
 """Trainings that go on from their files after they were killed, and results read from files."""
 
+from sklearn_thin.modules.tensors import own_tensors
 from sklearn_thin.training.checkpoints import Kept
 from sklearn_thin.training.net import new_net, tidy, train
-from sklearn_thin.training.state import epochs_of, fill, tensors_of
+from sklearn_thin.training.state import epochs_of, fill
 
 
 def resume(net, plan):
@@ -53,9 +54,12 @@ def result_of(net, plan):
     """All of a trained net that predictions, and with a warm start trainings, need."""
     if isinstance(net, FloatingPointError):
         return str(net)
-    state = {"module": tensors_of(net.module_), "history": epochs_of(net)}
+    state = {"module": own_tensors(net.module_), "history": epochs_of(net)}
     if plan.keeps_optimizer:
-        state |= {"criterion": tensors_of(net.criterion_), "optimizer": net.optimizer_.state_dict()}
+        state |= {
+            "criterion": own_tensors(net.criterion_),
+            "optimizer": net.optimizer_.state_dict(),
+        }
     return state
 
 

@@ -9,6 +9,7 @@ from skorch.history import History
 
 from sklearn_thin._environment import check_device, fitted_attributes
 from sklearn_thin._pickling import TARGET, packed, unpacked
+from sklearn_thin.modules.tensors import own_tensors
 from sklearn_thin.training.batches import TensorBatches
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
@@ -63,8 +64,8 @@ def checkpoint_of(net):
     """All that a net needs to go on after an epoch, except for torch's global generators."""
     stopper = dict(net.callbacks_).get(f"{OWN}early_stopping")
     return {
-        "module": tensors_of(net.module_),
-        "criterion": tensors_of(net.criterion_),
+        "module": own_tensors(net.module_),
+        "criterion": own_tensors(net.criterion_),
         "optimizer": net.optimizer_.state_dict(),
         "schedule": net.schedule_ and net.schedule_.state_dict(),
         "order": net.iterator_train__generator.get_state(),
@@ -91,16 +92,10 @@ def go_on(net):
     return len(net.history) - n_before
 
 
-def tensors_of(module):
-    """Parameters and buffers by name; a state dict would leave out some buffers."""
-    named = [*module.named_parameters(), *module.named_buffers()]
-    return {name: tensor.detach() for name, tensor in named}
-
-
 @torch.no_grad()
 def fill(module, tensors):
-    """Copy the tensors of :func:`tensors_of` into an equal module."""
-    own = tensors_of(module)
+    """Copy the tensors of :func:`own_tensors` into an equal module."""
+    own = own_tensors(module)
     if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in tensors.items()}:
         raise ValueError("a file of checkpoint_dir holds tensors of another network")
     for name, tensor in own.items():

@@ -13,6 +13,7 @@ from inspect import isfunction
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from sklearn_thin._compat import import_torchvision
 from sklearn_thin._environment import own_torch_state
@@ -23,6 +24,7 @@ NAME = re.compile(r"(torch|sklearn_thin|torchvision)(\.[A-Za-z_][A-Za-z0-9_]*)+"
 PLAIN = (type(None), bool, int, float, str)
 # parts of a module that a description has in a form of its own
 OWN = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
+ARRAYS = WeakTensorKeyDictionary()  # of weights that were pickled
 STATE = {"__getstate__", "__setstate__", "__reduce__", "__reduce_ex__"}  # which `build` passes by
 
 
@@ -136,12 +138,26 @@ def _array(tensor):
     order = sorted(
         range(tensor.dim()), key=lambda d: (tensor.stride(d), tensor.shape[d]), reverse=True
     )
-    laid_out = tensor.detach().permute(order)
     try:
-        array = laid_out.cpu().contiguous().numpy()
+        array = steady_array(tensor, tensor.detach().permute(order).contiguous())
     except TypeError as error:
         raise UnknownLayerError(f"NumPy has no arrays of {tensor.dtype}") from error
     return array, {"order": order, "grad": tensor.requires_grad}
+
+
+def steady_array(tensor, view):
+    """The array of a view of `tensor`, the same object as long as the values stay.
+
+    joblib writes an array into a file for its workers once, and knows arrays by identity.
+    """
+    view = view.cpu()
+    if view.data_ptr() != tensor.data_ptr() or tensor.is_inference():  # a copy, or no version
+        return view.numpy()
+    state = view.data_ptr(), view.shape, view.stride(), tensor._version
+    kept = ARRAYS.get(tensor)
+    if kept is None or kept[0] != state:
+        ARRAYS[tensor] = kept = state, view.numpy()
+    return kept[1]
 
 
 @own_torch_state()

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from sklearn_thin._environment import own_torch_state
-from sklearn_thin._layers import UnknownLayerError, build, describe
+from sklearn_thin._layers import UnknownLayerError, build, describe, steady_array
 
 MODULE, DEVICE = "torch.nn.Module", "torch.device"  # keys that mark what a dict stands for
 KNOWN = ContextVar("known", default=None)  # packed modules by id, so that a file holds each once
@@ -31,7 +31,7 @@ def pack(module):
         hollow = torch.empty_like(tensor, device="meta")
         if isinstance(tensor, nn.Parameter):
             hollow = nn.Parameter(hollow, requires_grad=tensor.requires_grad)
-        empty[id(tensor)] = (hollow, tensor.detach().cpu().numpy())
+        empty[id(tensor)] = (hollow, steady_array(tensor, tensor.detach()))
     memo = {key: hollow for key, (hollow, _) in empty.items()}
     skeleton = copied(module, memo)
     for layer in skeleton.modules():

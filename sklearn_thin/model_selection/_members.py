@@ -4,6 +4,7 @@ from collections import Counter, deque
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import dataclass, field
+from functools import partial
 from numbers import Integral
 from time import perf_counter
 from typing import Any
@@ -71,6 +72,15 @@ class Member:
         """Keep the error, which becomes the score of the fold, and nothing else."""
         self.error = error
         self.estimator = self.thin = self.plan = None
+
+    def take(self, result, seconds):
+        """Take the trained net of the plan, or its error."""
+        self.seconds += seconds
+        self.plan = None
+        if isinstance(result, Exception):
+            self.fail(result)
+        else:
+            self.thin.keep(result)
 
     @contextmanager
     def timed(self):
@@ -211,28 +221,35 @@ class Preparation:
 def train_all(members, parallel, *, stack_size, verbose, folder=None):
     """Train planned members in stacks, which joblib's `parallel` runs, and fit the others.
 
-    Returns the members in the same order, trained or with an error; workers return copies. The
-    `folder` keeps finished stacks.
+    Returns the members, trained or with an error. The `folder` keeps finished stacks.
     """
     planned = [member for member in members if member.error is None and member.plan is not None]
     plans = [member.plan for member in planned]
     stacks = in_stacks(plans, stack_size)
-    whole = [[member] for member in members if member.error is None and member.plan is None]
+    whole = [member for member in members if member.error is None and member.plan is None]
     if verbose:
         print_stacks(plans, stacks)
-        for name, count in Counter(type(member.thin).__name__ for (member,) in whole).items():
+        for name, count in Counter(type(member.thin).__name__ for member in whole).items():
             print(f"Training {count} fits one by one: {name} has no plan of a training")
-    groups = [*([planned[index] for index in stack] for stack in stacks), *whole]
-    calls = [delayed(train_members)(group, folder) for group in groups]
+    train = train_together
+    if folder is not None:
+        train = partial(train_or_read, folder=folder, train=train_together)
+    # workers get plans and return nets, as estimators hold frozen encoders
+    calls = [delayed(train)([plans[index] for index in stack]) for stack in stacks]
+    calls += [delayed(fit_whole)(member) for member in whole]
     if verbose == 1:
-        epochs = [sum(m.plan.settings.max_epochs if m.plan else 1 for m in g) for g in groups]
+        epochs = [sum(plans[index].settings.max_epochs for index in stack) for stack in stacks]
+        epochs += [1] * len(whole)
         with epochs_bar(sum(epochs)) as progress:
             trained = parallel(followed(calls, epochs, progress))
     else:
         trained = parallel(calls)
-    trained = [member for group in trained for member in group]
-    places = {(member.candidate, member.fold): member for member in [*members, *trained]}
-    return [places[member.candidate, member.fold] for member in members]
+    for stack, (results, seconds) in zip(stacks, trained[: len(stacks)], strict=True):
+        for index, *result in zip(stack, results, seconds, strict=True):
+            planned[index].take(*result)
+    for member, fitted in zip(whole, trained[len(stacks) :], strict=True):
+        vars(member).update(vars(fitted))  # of a copy, if a process fitted it
+    return members
 
 
 def followed(calls, epochs, progress):
@@ -244,29 +261,14 @@ def followed(calls, epochs, progress):
         progress.update(max(0, done - progress.n))
 
 
-def train_members(members, folder=None):
-    """Train the members of one stack, or read them, or fit a single member without a plan."""
-    if members[0].plan is None:
-        (member,) = members
-        with member.timed():
-            X, y, params = member.given
-            X = copied(X) if may_write(member.estimator) else X
-            member.estimator.fit(X, y, **params)
-        member.given = ()
-        return members
-    plans = [member.plan for member in members]
-    if folder is None:
-        results, seconds = train_together(plans)
-    else:
-        results, seconds = train_or_read(plans, folder, train_together)
-    for member, result, share in zip(members, results, seconds, strict=True):
-        member.seconds += share
-        member.plan = None
-        if isinstance(result, Exception):
-            member.fail(result)
-        else:
-            member.thin.keep(result)
-    return members
+def fit_whole(member):
+    """Fit a member without a plan; returns it."""
+    with member.timed():
+        X, y, params = member.given
+        X = copied(X) if may_write(member.estimator) else X
+        member.estimator.fit(X, y, **params)
+    member.given = ()
+    return member
 
 
 @contextmanager

@@ -58,6 +58,10 @@ class FitPlan:
     verbose: int = 0
     name: str = ""  # the estimator's, for the progress bar
 
+    def __getstate__(self):
+        # the source, which may be an encoder, is a key in this process alone
+        return {**vars(self), "term_source": ()}
+
     @property
     def why_alone(self):
         """The reason that keeps this training out of stacks, or None."""

@@ -13,10 +13,10 @@ from torch import nn
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin._sharing import sharing
-from sklearn_thin.model_selection._members import Preparation, train_members
+from sklearn_thin.model_selection._members import Preparation
 from sklearn_thin.training import stacks
 from sklearn_thin.training import traced as traced_step
-from sklearn_thin.training.stacks import is_out_of_memory, train_alone
+from sklearn_thin.training.stacks import is_out_of_memory, train_alone, train_together
 
 SMALL = MLPBackbone((16,))
 N_ROWS = 300
@@ -61,7 +61,9 @@ def stack_key(member):
 
 def train_stack(members):
     """Train them together; that they cannot be stacked is a warning, and so an error."""
-    train_members(members)
+    trained = train_together([member.plan for member in members])
+    for member, *result in zip(members, *trained, strict=True):
+        member.take(*result)
 
 
 def train_single(member):

@@ -12,7 +12,8 @@ Reading order, which is also the order of the data flow:
 6. :mod:`sklearn_thin.model_selection` trains the networks of a search, or of an ensemble, together.
 7. :func:`save` and :func:`load` keep a fitted estimator in a file. :func:`to_torch`,
    :func:`to_onnx` and :func:`to_numpy` make a torch module, an ONNX graph or NumPy code of it.
-8. :mod:`sklearn_thin.modules` and :mod:`sklearn_thin.losses` hold the parts in torch alone.
+8. :class:`DataParallel` trains one network in several processes.
+9. :mod:`sklearn_thin.modules` and :mod:`sklearn_thin.losses` hold the parts in torch alone.
 """
 
 from sklearn_thin._backbones import ConvNetBackbone, MLPBackbone, TorchvisionBackbone
@@ -23,9 +24,11 @@ from sklearn_thin._saving import load, save
 from sklearn_thin._version import __version__
 from sklearn_thin.persistence import to_numpy, to_onnx, to_torch
 from sklearn_thin.rows.tables import TablePreprocessor
+from sklearn_thin.training.processes import DataParallel
 
 __all__ = [
     "ConvNetBackbone",
+    "DataParallel",
     "ExogenousEncoder",
     "MLPBackbone",
     "THINClassifier",

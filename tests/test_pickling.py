@@ -278,3 +278,47 @@ def test_skorchs_checkpoint_may_pickle_the_net(rows, tmp_path):
     clf = small(callbacks=[kept], early_stopping=True, verbose=1).fit(X, y)
     net = pickle.loads((tmp_path / "net.pkl").read_bytes())
     assert net.history[-1]["valid_loss"] == clf.net_.history[-1]["valid_loss"]
+
+
+def pickled_arrays(obj):
+    """The arrays that pickling `obj` writes, by identity."""
+    arrays = []
+
+    class Watching(pickle.Pickler):
+        def reducer_override(self, value):
+            if isinstance(value, np.ndarray):
+                arrays.append(value)
+            return NotImplemented
+
+    Watching(io.BytesIO()).dump(obj)
+    return arrays
+
+
+@pytest.mark.parametrize("kind", [nn.Linear, Recurrent], ids=["described", "packed"])
+def test_weights_pickle_as_the_same_arrays_until_they_change(kind, few):
+    # joblib knows arrays by identity, and writes each once for all tasks
+    module = nn.Sequential(nn.Linear(64, 4), Recurrent() if kind is Recurrent else nn.Linear(4, 3))
+    clf = small(backbone=module, endogenous=None).fit(*few[:2])
+    before, again = (
+        [array for array in pickled_arrays(clf.net_) if array.ndim == 2] for _ in range(2)
+    )
+    assert len(before) >= 3
+    assert all(one is other for one, other in zip(before, again, strict=True))
+    with torch.no_grad():
+        for weight in clf.module_.parameters():
+            weight.add_(1)
+    after = [array for array in pickled_arrays(clf.net_) if array.ndim == 2]
+    assert not {id(array) for array in before} & {id(array) for array in after}
+    for weight in clf.module_.parameters():
+        weight.data = weight.data + 1
+    arrived = pickle.loads(pickle.dumps(clf))
+    assert_bit_equal(arrived.module_.state_dict(), clf.module_.state_dict())
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_a_pickle_has_the_weights_of_further_trainings(optimizer, few):
+    clf = small(optimizer=optimizer).fit(*few[:2])
+    pickle.dumps(clf)
+    clf.partial_fit(*few[:2])
+    arrived = pickle.loads(pickle.dumps(clf))
+    assert_bit_equal(arrived.module_.state_dict(), clf.module_.state_dict())

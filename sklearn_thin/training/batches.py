@@ -38,7 +38,8 @@ class TensorBatches:
     skorch's default loader fetches and collates single rows; here a batch is one `index_select`
     of each tensor. A last batch of one row joins the batch before, as BatchNorm has no variance
     for a single row. Rows move to a GPU once if half of its free memory holds them, else batch
-    by batch. A CPU `generator` orders the rows anew in each pass; None keeps their order.
+    by batch. A CPU `generator` orders the rows anew in each pass; None keeps their order. `share`
+    is a process and the number of processes that divide each batch; all take a batch of few rows.
 
     Examples
     --------
@@ -55,6 +56,7 @@ class TensorBatches:
     generator: torch.Generator | None = None
     device: str = "cpu"
     placed: tuple | None = None  # X and y on the GPU, or where they were
+    share: tuple = (0, 1)
 
     def __len__(self):
         return len(batch_bounds(len(self.dataset), self.batch_size))
@@ -70,6 +72,8 @@ class TensorBatches:
         order = order.to(y.device)
         for start, stop in batch_bounds(len(self.dataset), self.batch_size):
             part = order[start:stop]
+            if len(part) >= 2 * self.share[1]:  # two rows for each, as BatchNorm needs
+                part = part[self.share[0] :: self.share[1]]
             # copies, as a module may write into its input, and the rows are the user's
             batch = {name: rows.index_select(0, part) for name, rows in [*X.items(), ("", y)]}
             batch = {name: rows.to(device) for name, rows in batch.items()}

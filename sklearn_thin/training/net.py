@@ -82,7 +82,14 @@ def callbacks_of(plan):
     if plan.map_labels is not None:
         last["map"] = RefitMap(plan)  # after callbacks that restore weights
     named = [[(OWN + name, callback) for name, callback in part.items()] for part in (own, last)]
-    return [*named[0], *copy.deepcopy(plan.callbacks), *named[1]]
+    try:
+        users = copy.deepcopy(plan.callbacks)
+    except TypeError:  # of locks and files, which a writer of logs holds, and copies share
+        users = [
+            (item[0], copy.copy(item[1])) if isinstance(item, tuple) else copy.copy(item)
+            for item in plan.callbacks
+        ]
+    return [*named[0], *users, *named[1]]
 
 
 def train(net, plan):

@@ -18,7 +18,7 @@ OWN = "sklearn_thin."  # starts the names of our own callbacks; users' may have 
 OF_TRAINING = ("callbacks", "train_split", "iterator_train__generator", "augmentation")
 # types and functions, the same in all nets; skorch makes the latter when a net is initialized
 SAME = {"dataset": Dataset, "iterator_train": TensorBatches, "iterator_valid": TensorBatches}
-DROPPED = {*SAME, "virtual_params_"}
+DROPPED = {*SAME, "virtual_params_", "iterator_train__share"}
 
 
 # ------------------------------------------------------------------ trained

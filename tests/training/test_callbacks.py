@@ -63,6 +63,24 @@ def test_a_users_callback_is_called_on_a_copy_and_found_on_the_net(rows):
 NAMES = ["early_stopping", "epoch_timer", "eraser", "lr_schedule", "print_log", "progress_bar"]
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_a_callback_may_hold_a_file_that_is_open(named, rows, tmp_path):
+    class Writes(Callback):
+        def __init__(self, file):
+            self.file = file
+
+        def on_epoch_end(self, net, **kwargs):
+            self.epochs_ = len(net.history)
+            print(net.history[-1, "train_loss"], file=self.file)
+
+    with open(tmp_path / "losses.txt", "w") as file:
+        users = Writes(file)
+        clf = small(callbacks=[("writes", users) if named else users]).fit(*rows[:2])
+    losses = [float(line) for line in (tmp_path / "losses.txt").read_text().splitlines()]
+    assert losses == clf.history_[:, "train_loss"]
+    assert not hasattr(users, "epochs_")
+
+
 @pytest.mark.parametrize("verbose", [1, 2])
 def test_a_users_callback_may_have_any_name(verbose, rows):
     X, y, z = rows

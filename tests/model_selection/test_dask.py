@@ -10,19 +10,19 @@ from itertools import chain
 import joblib
 import numpy as np
 import pytest
-import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone
+from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection import StackedGridSearchCV
 from sklearn_thin.model_selection._members import Preparation, train_all
 from tests.helpers import small
 
 GRID = {"lr": [0.001, 0.01], "weight_decay": [0.0, 0.1]}
 SEARCHES = [(GridSearchCV, {}), (StackedGridSearchCV, {"stack_size": 3})]
-FILE = 10**6  # joblib writes larger arrays into files for its workers
+FILE = 2**20  # joblib writes larger arrays into files for its workers
 
 
 class KillsItsWorker(nn.Module):
@@ -42,8 +42,8 @@ class KillsItsWorker(nn.Module):
 
 @pytest.fixture
 def large(rows):
-    """A fitted encoder of 1.3 MB."""
-    encoder = ExogenousEncoder(MLPBackbone((500, 500)), max_epochs=1, random_state=0)
+    """A fitted encoder of 1.6 MB."""
+    encoder = ExogenousEncoder(MLPBackbone((600, 600)), max_epochs=1, random_state=0)
     return encoder.fit(rows[0], rows[2])
 
 
@@ -53,6 +53,19 @@ def client():
     distributed = pytest.importorskip("distributed")
     how = {"processes": False, "dashboard_address": None}
     with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, **how) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def workers():
+    """A cluster of two processes, whose scheduler drops no copies of scattered arrays."""
+    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
+    how = {"processes": True, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    with (
+        dask.config.set({"distributed.scheduler.active-memory-manager.start": False}),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, **how) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -76,22 +89,16 @@ def test_dask_gives_the_results_of_one_process(kind, how, rows, client):
 
 
 @pytest.mark.parametrize(("kind", "how"), SEARCHES)
-def test_a_killed_worker_changes_no_result(kind, how, rows, tmp_path):
+def test_a_killed_worker_changes_no_result(kind, how, rows, workers, tmp_path):
     # a plain search needs copies of its arrays on both workers: see docs/scaling.md
-    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
     X, y = rows[:2]
     splits = list(StratifiedKFold(2).split(X, y))
     killing = small(backbone=KillsItsWorker(tmp_path / "marker"), hidden_units=0)
     search, other = (kind(killing, GRID, cv=splits, refit=False, **how) for _ in range(2))
     search.fit(X, y)
     (tmp_path / "marker").touch()
-    cluster = {"processes": True, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-    with (
-        dask.config.set({"distributed.scheduler.active-memory-manager.start": False}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, **cluster) as workers,
-        distributed.Client(workers),
-        joblib.parallel_config("dask", scatter=[X, y, *chain(*splits)]),
-    ):
+    workers.wait_for_workers(2)
+    with joblib.parallel_config("dask", client=workers, scatter=[X, y, *chain(*splits)]):
         other.fit(X, y)
     assert not (tmp_path / "marker").exists()
     assert_same_results(search, other)
@@ -99,8 +106,9 @@ def test_a_killed_worker_changes_no_result(kind, how, rows, tmp_path):
 
 def test_the_worker_of_a_stack_gets_no_encoder(rows, large):
     X, y = rows[:2]
-    preparation = Preparation(small(FrozenEstimator(large), lam=0.1), X, y, {})
-    members = [preparation.member(k, {"lr": lr}) for k, lr in enumerate([0.001, 0.01])]
+    preparation = Preparation(small(FrozenEstimator(large)), X, y, {})
+    with sharing():
+        members = [preparation.member(k, {"lr": lr}) for k, lr in enumerate([0.001, 0.01])]
     sizes = []
 
     def elsewhere(calls):
@@ -118,7 +126,7 @@ def test_the_worker_of_a_stack_gets_no_encoder(rows, large):
     assert len(pickle.dumps(large)) > FILE
     assert sum(sizes) < FILE // 2
     for member in members:
-        alone = small(FrozenEstimator(large), lam=0.1, lr=member.estimator.lr).fit(X, y)
+        alone = small(FrozenEstimator(large), lr=member.estimator.lr).fit(X, y)
         np.testing.assert_allclose(
             member.estimator.predict_proba(X), alone.predict_proba(X), atol=1e-4
         )
@@ -136,4 +144,4 @@ def test_joblib_writes_an_encoder_once_for_all_tasks(rows, large, monkeypatch):
     )
     search = GridSearchCV(small(FrozenEstimator(large)), GRID, cv=2, n_jobs=2, refit=False)
     search.fit(X, y)
-    assert written == [500 * 500 * 4]
+    assert written == [600 * 600 * 4]

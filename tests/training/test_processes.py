@@ -2,6 +2,7 @@
 
 import os
 import pickle
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -135,4 +136,4 @@ def test_batches_are_shared_where_each_process_gets_two_rows(n_processes, sizes)
         ([0, 1, 2, 3, 4], [5, 6, 7]), zip(*shares, strict=True), sizes, strict=True
     ):
         assert [len(part) for part in parts] == np.ravel(expected).tolist()
-        assert set(sum(parts, [])) == set(whole)
+        assert set(chain(*parts)) == set(whole)

@@ -2,12 +2,13 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from sklearn_thin.persistence import onnx_file
-from tests.helpers import run_script
+from tests.helpers import run_python, run_script
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 # Numbers that make an example slow, and smaller numbers that show that it works.
@@ -51,6 +52,19 @@ def test_example_runs_without_warnings_and_saves_its_figure(name, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     run_script(EXAMPLES / f"{name}.py", smaller=SMALLER[name])
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_one_machine_scales_out(tmp_path):
+    for package in ("distributed", "accelerate"):
+        pytest.importorskip(package)
+    source = (EXAMPLES / "scale_out.py").read_text()
+    assert "EPOCHS = 20" in source
+    script = tmp_path / "scale_out.py"
+    script.write_text(source.replace("EPOCHS = 20", "EPOCHS = 2"))
+    done = run_python(script, PYTHONPATH=os.pathsep.join(sys.path))
+    assert done.returncode == 0, done.stderr
+    assert "search on dask: {'depth'" in done.stdout
+    assert "one network, 2 processes: accuracy" in done.stdout
 
 
 def test_the_snippet_of_the_readme_prints_what_stands_below_it(capsys):

@@ -22,10 +22,10 @@ def recipe(digits, tmp_path, monkeypatch):
     names = {
         "THINClassifier": small,
         "GridSearchCV": GridSearchCV,
-        **{"X": X[:300], "y": y[:300], "z": z[:300]},
-        **{"X_test": X[300:500], "y_test": y[300:500], "z_test": z[300:500]},
-        "__name__": __name__,
+        "__name__": __name__,  # of classes
     }
+    for name, array in {"X": X, "y": y, "z": z}.items():
+        names |= {name: array[:300], f"{name}_test": array[300:500]}
 
     def call(heading):
         (section,) = re.findall(rf"## {heading}\n(.*?)(?=\n## |\Z)", PAGE.read_text(), re.DOTALL)

@@ -108,7 +108,10 @@ def test_the_worker_of_a_stack_gets_no_encoder(rows, large):
     X, y = rows[:2]
     preparation = Preparation(small(FrozenEstimator(large)), X, y, {})
     with sharing():
-        members = [preparation.member(k, {"lr": lr}) for k, lr in enumerate([0.001, 0.01])]
+        members, others = (
+            [preparation.member(k, {"lr": lr}) for k, lr in enumerate([0.001, 0.01])]
+            for _ in range(2)
+        )
     sizes = []
 
     def elsewhere(calls):
@@ -125,10 +128,10 @@ def test_the_worker_of_a_stack_gets_no_encoder(rows, large):
     train_all(members, elsewhere, stack_size="auto", verbose=0)
     assert len(pickle.dumps(large)) > FILE
     assert sum(sizes) < FILE // 2
-    for member in members:
-        alone = small(FrozenEstimator(large), lr=member.estimator.lr).fit(X, y)
-        np.testing.assert_allclose(
-            member.estimator.predict_proba(X), alone.predict_proba(X), atol=1e-4
+    train_all(others, joblib.Parallel(), stack_size="auto", verbose=0)
+    for member, other in zip(members, others, strict=True):
+        np.testing.assert_array_equal(
+            member.estimator.predict_proba(X), other.estimator.predict_proba(X)
         )
 
 
@@ -142,6 +145,8 @@ def test_joblib_writes_an_encoder_once_for_all_tasks(rows, large, monkeypatch):
         "dump",
         lambda array, *more, **how: [written.append(array.nbytes), dump(array, *more, **how)][1],
     )
-    search = GridSearchCV(small(FrozenEstimator(large)), GRID, cv=2, n_jobs=2, refit=False)
-    search.fit(X, y)
+    how = {"cv": 2, "refit": False}
+    search = GridSearchCV(small(FrozenEstimator(large)), GRID, n_jobs=2, **how).fit(X, y)
     assert written == [600 * 600 * 4]
+    other = GridSearchCV(small(FrozenEstimator(large)), GRID, **how).fit(X, y)
+    assert_same_results(search, other)

@@ -257,9 +257,12 @@ def own_types():
 
 
 def write_whole(path, parts):
-    """Write the parts to a file that appears whole or not at all, also after a power cut."""
-    path = Path(os.path.realpath(path))  # a link stays a link
-    written = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    """Write the parts to a file that appears whole or not at all, also after a power cut.
+
+    An OSError names the file, where those of writes name none, or a temporary file.
+    """
+    whole = Path(os.path.realpath(path))  # a link stays a link
+    written = whole.with_name(f".{whole.name}.{secrets.token_hex(8)}")
     try:
         with open(written, "xb") as file:
             for part in parts:
@@ -267,17 +270,20 @@ def write_whole(path, parts):
             file.flush()
             os.fsync(file.fileno())
         with suppress(FileNotFoundError):
-            shutil.copymode(path, written)
-        os.replace(written, path)
-    except BaseException:
-        written.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # so that the new name outlives a power cut too
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            shutil.copymode(whole, written)
+        os.replace(written, whole)
+        if os.name == "posix":  # so that the new name outlives a power cut too
+            folder = os.open(whole.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except BaseException as error:
+        with suppress(OSError):  # the first error counts
+            written.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def read_header(file):

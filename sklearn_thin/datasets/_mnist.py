@@ -241,21 +241,21 @@ def download(root, missing):
     """
     root.mkdir(parents=True, exist_ok=True)
     remove_abandoned(root)
-    with TemporaryDirectory(prefix=DOWNLOADS, dir=root) as folder:
-        try:
+    try:
+        with TemporaryDirectory(prefix=DOWNLOADS, dir=root) as folder:
             import_torchvision().datasets.MNIST(folder, download=True)
-        # half an archive raises the last three
-        except (OSError, RuntimeError, HTTPException, EOFError, ValueError, zlib.error) as error:
-            raise OSError(
-                f"MNIST: the download to {root} failed, and nothing of it was kept ({error}). "
-                f"Try again, or put MNIST's four files, unpacked, into {root / 'MNIST' / 'raw'}."
-            ) from error
-        (root / "MNIST" / "raw").mkdir(parents=True, exist_ok=True)
-        for name in missing:
-            file = Path(folder) / "MNIST" / "raw" / name
-            with file.open("rb+") as content:
-                os.fsync(content.fileno())  # or a crash could leave the name without the content
-            os.replace(file, root / "MNIST" / "raw" / name)
+            (root / "MNIST" / "raw").mkdir(parents=True, exist_ok=True)
+            for name in missing:
+                file = Path(folder) / "MNIST" / "raw" / name
+                with file.open("rb+") as content:
+                    os.fsync(content.fileno())  # else a crash leaves names without content
+                os.replace(file, root / "MNIST" / "raw" / name)
+    # half an archive raises the last three
+    except (OSError, RuntimeError, HTTPException, EOFError, ValueError, zlib.error) as error:
+        raise OSError(
+            f"MNIST: the download to {root} failed, and no part of a file was kept ({error}). "
+            f"Try again, or put MNIST's four files, unpacked, into {root / 'MNIST' / 'raw'}."
+        ) from error
 
 
 def remove_abandoned(root):

@@ -217,19 +217,19 @@ def room_for(what, shape, dtype=np.float32):
     n_bytes = np.dtype(dtype).itemsize * int(np.prod(shape))
     if n_bytes <= IN_MEMORY:
         return np.empty(shape, dtype)
-    with TemporaryFile() as file:
-        if hasattr(os, "posix_fallocate"):  # a full disk is an error now, a crash later
-            try:
+    try:
+        with TemporaryFile() as file:
+            if hasattr(os, "posix_fallocate"):  # a full disk is an error now, a crash later
                 os.posix_fallocate(file.fileno(), 0, n_bytes)
-            except OSError as error:
-                raise OSError(
-                    error.errno,
-                    f"no room for {what}: {shape[0]} rows need {n_bytes / 1e6:.0f} MB in "
-                    f"{gettempdir()}, but {error.strerror}. Set TMPDIR to a folder with more room",
-                ) from error
-        file.truncate(n_bytes)
-        # joblib's workers would look for an np.memmap by its name, and the file has none
-        return np.ndarray(tuple(shape), dtype, buffer=mmap(file.fileno(), n_bytes))
+            file.truncate(n_bytes)
+            # joblib's workers would look for an np.memmap by its name, and the file has none
+            return np.ndarray(tuple(shape), dtype, buffer=mmap(file.fileno(), n_bytes))
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"no room for {what}: {shape[0]} rows need {n_bytes / 1e6:.0f} MB in {gettempdir()}, "
+            f"but {error.strerror}. Set TMPDIR to a folder with more room",
+        ) from error
 
 
 def take(rows, index):

@@ -352,7 +352,7 @@ def test_files_that_are_there_are_left_as_they_are(mirror, linked):
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])
 def test_of_a_download_cut_off_half_way_nothing_is_taken_for_whole(mirror, tmp_path, turned, name):
     mirror.cut.add(name)
-    with pytest.raises(OSError, match=r"download .* failed, and nothing of it was kept"):
+    with pytest.raises(OSError, match=r"download .* failed, and no part of a file was kept"):
         fetch_mnist_r(data_home=tmp_path, subset="test")
     assert mirror.served  # it did get half of something
     assert not any(tmp_path.iterdir())

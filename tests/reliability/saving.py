@@ -13,7 +13,6 @@ import json
 import os
 import pickle
 import resource
-import shutil
 import signal
 import sys
 import time
@@ -21,7 +20,6 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from unittest.mock import patch
 
 import joblib
 import numpy as np
@@ -31,6 +29,7 @@ from sklearn.datasets import load_iris
 from sklearn_thin import _saving, load, save
 from tests.helpers import small
 from tests.hostile import ARCHIVES, ATTACKS, Ran, attacked, members_of, signed, zipped
+from tests.reliability.disk import MOST_OPERATIONS, Disk, at_each_operation
 
 MOST = 2**25  # bytes that the refusal of a file may take
 EVENTS = {"pickle.find_class", "os.system", "subprocess.Popen", "ctypes.dlopen"}
@@ -137,83 +136,30 @@ def seconds_of(files, writing):
 # ------------------------------------------------------------------ full disks
 
 
-class Disk:
-    """Fails at the n-th operation of a save, where a write leaves half of its bytes."""
-
-    def __init__(self, fails_at, kills=False):
-        self.left, self.kills = fails_at, kills
-
-    def step(self):
-        self.left -= 1
-        if self.left == 0 and self.kills:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.left == 0:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    def save(self, files):
-        with (
-            patch.object(_saving, "open", self.open, create=True),
-            patch.object(os, "fsync", self.around(os.fsync)),
-            patch.object(os, "replace", self.around(os.replace)),
-            patch.object(shutil, "copymode", self.around(shutil.copymode)),
-        ):
-            save(files.new, files.path)
-
-    def around(self, call):
-        def attempt(*args, **kwargs):
-            self.step()
-            return call(*args, **kwargs)
-
-        return attempt
-
-    def open(self, *args):
-        self.step()
-        return FailingFile(io.FileIO(*args), self)
-
-
-class FailingFile(io.BufferedWriter):
-    def __init__(self, raw, disk):
-        super().__init__(raw)
-        self.disk = disk
-
-    def write(self, content):
-        try:
-            self.disk.step()
-        except OSError:
-            super().write(content[: len(content) // 2])
-            super().flush()
-            raise
-        return super().write(content)
-
-    def flush(self):
-        self.disk.step()
-        super().flush()
-
-
 def full_disks(files):
     """Endings of saves of which each operation fails in turn, until one has none left."""
     endings = Counter()
-    for fails_at in range(1, 100):
+    for disk in at_each_operation(files.path.parent):
         files.restore()
-        disk = Disk(fails_at)
         try:
-            disk.save(files)
+            with disk:
+                save(files.new, files.path)
         except OSError as error:
             endings["raised"] += error.errno == errno.ENOSPC
-        else:
-            return endings
-        endings[files.found() if not files.others() else "with another file"] += 1
-    raise AssertionError("a save has no end")
+        if disk.failed:
+            endings[files.found() if not files.others() else "with another file"] += 1
+    return endings
 
 
 def kills_at_each_operation(files):
     """Endings of saves that are killed at each operation in turn, until one has none left."""
     endings = Counter()
-    for fails_at in range(1, 100):
+    for fails_at in range(1, MOST_OPERATIONS):
         files.restore()
         child = os.fork()
         if child == 0:
-            Disk(fails_at, kills=True).save(files)
+            with Disk(files.path.parent, fails_at, kills=True):
+                save(files.new, files.path)
             os._exit(0)
         if os.waitpid(child, 0)[1] == 0:
             return endings

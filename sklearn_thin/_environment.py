@@ -278,6 +278,23 @@ def check_memory(n_weights, parts):
         )
 
 
+def is_out_of_memory(error):
+    """Whether torch or Python ran out of memory."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    # torch's CPU allocator and CUDA graphs raise plain RuntimeErrors
+    texts = ("can't allocate memory", "CUDA error: out of memory")
+    return any(text in str(error) for text in texts)
+
+
+def out_of_memory(error, advice):
+    """An error of a lack of memory with advice, without the tensors that its traceback keeps."""
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    error.with_traceback(None)
+    kind = MemoryError if isinstance(error, MemoryError) else torch.OutOfMemoryError
+    return kind(f"{advice}: {reason}")
+
+
 # ------------------------------------------------------------------ Ctrl-C
 
 

@@ -16,6 +16,7 @@ from sklearn.utils.validation import _num_samples
 from skorch.dataset import Dataset as Tensors
 from torch.utils.data import Dataset
 
+from sklearn_thin._environment import is_out_of_memory, out_of_memory
 from sklearn_thin._sharing import MEMO, Itself, shared
 from sklearn_thin.rows.labels import as_array, check_weights, encode_groups, row_weights
 
@@ -253,25 +254,47 @@ def infer_rows(function, blocks, n_rows, device, values=0):
     `blocks` are dicts of tensors, of `n_rows` rows together. `values` is the number of values that
     the function holds for each row.
     """
-    whole, done = None, 0
+    whole, done, halved = None, 0, False
     for tensors in blocks:
-        first = next(iter(tensors.values()))
-        size = block_rows(first, device, values)
-        for start in range(0, len(first), size):
+        first, start = next(iter(tensors.values())), 0
+        size = block_rows(first, device, values) >> halved
+        while start < len(first):
             rows = {name: tensor[start : start + size] for name, tensor in tensors.items()}
-            blocks = {name: _block(part, size, device) for name, part in rows.items()}
-            with torch.inference_mode():
-                try:
-                    part = function(**blocks)
-                except RuntimeError:  # a user's module may need rows without gaps, for a view
-                    blocks = {name: _block(part, size, device) for name, part in rows.items()}
-                    part = function(**{n: block.contiguous() for n, block in blocks.items()})
-            part = part[: len(first) - start].cpu().numpy()
+            try:
+                with torch.inference_mode():
+                    block = {name: _block(part, size, device) for name, part in rows.items()}
+                    try:
+                        part = function(**block)
+                    except RuntimeError as error:  # a user's module may need rows without gaps
+                        if is_out_of_memory(error):
+                            raise
+                        block = {name: _block(part, size, device) for name, part in rows.items()}
+                        part = function(**{n: part.contiguous() for n, part in block.items()})
+                part = part[: len(first) - start].cpu().numpy()
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                warn_of_halving(error, size, device, halved)
+                halved, size, block = True, size // 2, None
+                continue  # behind the handler, which keeps the memory
             if whole is None:
                 whole = np.empty((n_rows, *part.shape[1:]), part.dtype)
             whole[done : done + len(part)] = part
-            done += len(part)
+            done, start = done + len(part), start + size
     return whole
+
+
+def warn_of_halving(error, size, device, halved):
+    """Warn that blocks of `size` rows do not fit into memory; raise if they are halves already."""
+    lack = f"{device} has too little memory for blocks of {size} rows"
+    if halved:
+        advice = "Free memory on it, or predict on another device: load(path, device='cpu')"
+        raise out_of_memory(error, f"{lack} of X. {advice}") from None
+    warnings.warn(
+        f"{lack}, trying {size // 2}. The outputs may differ in their last bits.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
 
 
 def block_rows(rows, device, values=0):

@@ -13,7 +13,7 @@ from skorch.helper import predefined_split
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._compat import compiled
-from sklearn_thin._environment import CASTS, noting_ctrl_c, torch_seed
+from sklearn_thin._environment import CASTS, is_out_of_memory, noting_ctrl_c, torch_seed
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
 from sklearn_thin.rows.arrays import BLOCK
@@ -103,6 +103,10 @@ def train(net, plan):
             if (plan.keeps_optimizer or diverged) and len(net.history) > n_before:
                 net.end_early()
             raise (naming_rows(error, plan) if diverged else error) from None
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise plan.lacks_memory(error) from None
         finally:
             tidy(net, plan)
 

@@ -8,6 +8,7 @@ import torch
 from skorch.dataset import Dataset
 from torch import nn
 
+from sklearn_thin._environment import out_of_memory
 from sklearn_thin._sharing import Itself, shared, structure
 from sklearn_thin.losses import THINLoss
 from sklearn_thin.rows.arrays import IN_MEMORY
@@ -107,3 +108,15 @@ class FitPlan:
         """As :attr:`shape_key`, of modules that a stack pads to one size."""
         module, *rest = self.shape_key
         return family(self.module, self.loss.term) or module, *rest
+
+    def lacks_memory(self, error):
+        """The error of a training that ran out of memory, with advice.
+
+        A training is not halved by itself: batches of another size train another network.
+        """
+        return out_of_memory(
+            error,
+            f"{self.settings.device} has too little memory to train {self.name} with batches of "
+            f"{self.settings.batch_size} rows. Set a smaller batch_size, which changes the result, "
+            "a smaller network, or another device",
+        )

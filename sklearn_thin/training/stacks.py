@@ -9,7 +9,12 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from sklearn_thin._environment import noting_ctrl_c, own_torch_state, torch_seed
+from sklearn_thin._environment import (
+    is_out_of_memory,
+    noting_ctrl_c,
+    own_torch_state,
+    torch_seed,
+)
 from sklearn_thin.modules.tensors import same_shapes
 from sklearn_thin.training.net import new_net, tidy, train
 from sklearn_thin.training.padding import LAUNCH, cheapest, count, largest, sizes
@@ -130,15 +135,6 @@ def _train_stack(plans, kept=None):
         if not isinstance(result, Exception):
             tidy(result, plan)
     return results, [(perf_counter() - start) / len(plans)] * len(plans)
-
-
-def is_out_of_memory(error):
-    """Whether torch or Python ran out of memory."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    # torch's CPU allocator and CUDA graphs raise plain RuntimeErrors
-    texts = ("can't allocate memory", "CUDA error: out of memory")
-    return any(text in str(error) for text in texts)
 
 
 # ------------------------------------------------------------------------- memory

@@ -1,6 +1,7 @@
 """A fitted estimator -> a copy whose BatchNorm statistics are those of a new site."""
 
 from copy import deepcopy
+from typing import TypeVar
 
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
@@ -9,9 +10,11 @@ from sklearn_thin._environment import fitted_attributes, public
 from sklearn_thin.rows.arrays import check_finite, read_dataset
 from sklearn_thin.training.adaptation import adapt_norms, norms_of
 
+Estimator = TypeVar("Estimator")
+
 
 @public
-def adapt(self, X, *, exogenous=None):
+def adapt(self: Estimator, X, *, exogenous=None) -> Estimator:
     """A copy for a site that `fit` lacked, adapted to rows without labels.
 
     Means and variances of batch normalisation become those of X (AdaBN; Li et al., 2016). Those

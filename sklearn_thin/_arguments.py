@@ -1,4 +1,10 @@
-"""Parameters of parts, refused in words that name a part which has them."""
+"""Arguments of functions, checked; parameters of parts, refused with the way out."""
+
+from collections.abc import Callable
+
+from sklearn.utils._param_validation import validate_params
+
+from sklearn_thin._compat import Method
 
 OBJECTS = {  # objects with parameters, for those that users pass by name or not at all
     "backbone": "backbone=MLPBackbone(...) for tables or ConvNetBackbone(...) for images",
@@ -9,6 +15,11 @@ OBJECTS = {  # objects with parameters, for those that users pass by name or not
     "optimizer": "optimizer=functools.partial(torch.optim.SGD, momentum=...)",
     "callbacks": "callbacks=[...] with other callbacks; a grid holds whole lists",
 }
+
+
+def validated(constraints) -> Callable[[Method], Method]:
+    """scikit-learn's `validate_params`, behind which type checkers see the signature."""
+    return validate_params(constraints, prefer_skip_nested_validation=True)
 
 
 def check_nested(estimator, params):

@@ -46,12 +46,12 @@ class MLPBackbone(BaseEstimator):
 
     _parameter_constraints: dict = {"dropout": DROPOUT, "modulation_dropout": DROPOUT}
 
-    def __init__(self, hidden_layer_sizes=(256, 256), dropout=0.0, modulation_dropout=0.0):
+    def __init__(self, hidden_layer_sizes=(256, 256), dropout=0.0, modulation_dropout=0.0) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
         self.modulation_dropout = modulation_dropout
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> nn.Module:
         """Module for rows of `input_shape`. Images are flattened first."""
         self._validate_params()
         in_features = math.prod(input_shape)
@@ -110,7 +110,7 @@ class ConvNetBackbone(BaseEstimator):
         dropout=0.0,
         image_shape=None,
         hidden_layer_sizes=(256,),
-    ):
+    ) -> None:
         self.channels = channels
         self.kernel_size = kernel_size
         self.pool = pool
@@ -118,7 +118,7 @@ class ConvNetBackbone(BaseEstimator):
         self.image_shape = image_shape
         self.hidden_layer_sizes = hidden_layer_sizes
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> nn.Module:
         """Module for images of `input_shape`, (channels, height, width)."""
         n_features, widths = self._sizes(input_shape)
         if not widths:
@@ -179,12 +179,12 @@ class TorchvisionBackbone(BaseEstimator):
     TorchvisionBackbone(name='vgg16')
     """
 
-    def __init__(self, name="resnet18", weights=None, image_shape=None):
+    def __init__(self, name="resnet18", weights=None, image_shape=None) -> None:
         self.name = name
         self.weights = weights
         self.image_shape = image_shape
 
-    def build(self, input_shape):
+    def build(self, input_shape) -> nn.Module:
         """Module for images of `input_shape`, (1 or 3, height, width)."""
         check_name(self.name)
         _check_image(self, input_shape)

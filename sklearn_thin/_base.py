@@ -218,12 +218,16 @@ class BaseNet(
 
     # skorch's history: losses, learning rate and seconds of every epoch
     history_ = property(attrgetter("net_.history"))
-    n_iter_ = property(lambda self: len(self.net_.history))  # epochs trained
     interrupted_ = property(attrgetter("net_.interrupted_"))
     input_shape_ = property(attrgetter("input_.shape"))
     input_dtype_ = property(attrgetter("input_.dtype"))
     image_range_ = property(attrgetter("input_.range"))
     _n_features_out = property(attrgetter("module_.experts.in_features"))
+
+    @property
+    def n_iter_(self) -> int:
+        """Epochs trained."""
+        return len(self.net_.history)
 
     # ------------------------------------------------------------------ predicting
 
@@ -249,7 +253,7 @@ class BaseNet(
         return check_finite(whole, f"the output of {type(self).__name__}")
 
     @public
-    def transform(self, X, *, exogenous=None):
+    def transform(self, X, *, exogenous=None) -> np.ndarray:
         """Representation that the experts read: h_endo, or h_exo of an encoder.
 
         With `dispelling="erasure"` or "alignment" h_endo is the output of the map.
@@ -299,7 +303,7 @@ class ClassOutputs(ClassifierMixin):
     _targets = Classes
 
     @public
-    def score(self, X, y=None, sample_weight=None, *, exogenous=None):
+    def score(self, X, y=None, sample_weight=None, *, exogenous=None) -> float:
         """Accuracy.
 
         Parameters
@@ -319,7 +323,7 @@ class ClassOutputs(ClassifierMixin):
         return agreement(self.classes_, y, self.predict(X, exogenous=exogenous), sample_weight)
 
     @public
-    def predict_proba(self, X, *, exogenous=None):
+    def predict_proba(self, X, *, exogenous=None) -> np.ndarray:
         """Probability of every class.
 
         Parameters
@@ -343,7 +347,7 @@ class ClassOutputs(ClassifierMixin):
         return proba
 
     @public
-    def decision_function(self, X, *, exogenous=None):
+    def decision_function(self, X, *, exogenous=None) -> np.ndarray:
         """Logits of the classes; their difference for two classes.
 
         Parameters
@@ -364,7 +368,7 @@ class ClassOutputs(ClassifierMixin):
         return np.clip(difference, -FLOAT, FLOAT).astype(np.float32)
 
     @public
-    def predict_log_proba(self, X, *, exogenous=None):
+    def predict_log_proba(self, X, *, exogenous=None) -> np.ndarray:
         """Logarithm of `predict_proba`.
 
         Parameters
@@ -381,7 +385,7 @@ class ClassOutputs(ClassifierMixin):
             return np.log(self.predict_proba(X, exogenous=exogenous))
 
     @public
-    def predict(self, X, *, exogenous=None):
+    def predict(self, X, *, exogenous=None) -> np.ndarray:
         """Most probable class of each row.
 
         Parameters

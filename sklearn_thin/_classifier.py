@@ -1,6 +1,9 @@
 """Stage 2: THINClassifier, with its parameters and its class outputs."""
 
 from operator import attrgetter
+from typing import Self
+
+import numpy as np
 
 from sklearn_thin._base import CLASS_WEIGHT, ClassOutputs
 from sklearn_thin._environment import public
@@ -269,7 +272,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         mixed_precision=None,
         verbose=0,
         random_state=None,
-    ):
+    ) -> None:
         self.exogenous = exogenous
         self.exogenous_predictor = exogenous_predictor
         self.endogenous = endogenous
@@ -302,7 +305,9 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         self.random_state = random_state
 
     @public
-    def partial_fit(self, X, y=None, classes=None, *, exogenous_target=None, sample_weight=None):
+    def partial_fit(
+        self, X, y=None, classes=None, *, exogenous_target=None, sample_weight=None
+    ) -> Self:
         """Train one epoch on these rows, at the constant rate `lr`.
 
         The first call fits the exogenous and endogenous transformers that are not frozen. Later
@@ -343,7 +348,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
         return self._fit(X, y, announced=classes, epochs=1, **rows)
 
     @public
-    def expert_proba(self, X, *, exogenous=None):
+    def expert_proba(self, X, *, exogenous=None) -> np.ndarray:
         """Class probabilities of each expert.
 
         Parameters

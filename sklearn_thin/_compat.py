@@ -2,20 +2,21 @@
 
 import copy
 import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import MaxAbsScaler
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:  # scikit-learn < 1.9 has no callbacks
+    _with_callbacks = None
 
     class CallbackSupportMixin:
         """Stands in where scikit-learn has no callbacks."""
-
-    def with_callbacks(method):
-        return method
 
 
 try:
@@ -26,6 +27,7 @@ except ImportError:  # removed from scikit-learn
         """Stands in where column transformers hold their columns in plain lists."""
 
 
+Method = TypeVar("Method", bound=Callable[..., Any])  # which a decorator leaves as it is
 # what newer versions of scikit-learn read, and older ones do not have
 ADDED = {
     SimpleImputer: lambda fitted: {"_fill_dtype": fitted._fit_dtype},
@@ -37,6 +39,7 @@ is_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compili
 
 __all__ = [
     "CallbackSupportMixin",
+    "Method",
     "RemainderColumns",
     "compiled",
     "for_newer_versions",
@@ -44,6 +47,11 @@ __all__ = [
     "is_exporting",
     "with_callbacks",
 ]
+
+
+def with_callbacks(method: Method) -> Method:
+    """Decorate a method: scikit-learn's callbacks follow it, if it has them."""
+    return method if _with_callbacks is None else _with_callbacks(method)
 
 
 def for_newer_versions(transformer):

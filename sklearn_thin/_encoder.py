@@ -1,6 +1,7 @@
 """Stage 1: the network of the exogenous variable, trained first and then frozen."""
 
 from operator import attrgetter
+from typing import Self
 
 import numpy as np
 from sklearn.base import clone
@@ -158,7 +159,7 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
         mixed_precision=None,
         verbose=0,
         random_state=None,
-    ):
+    ) -> None:
         self.backbone = backbone
         self.preprocessor = preprocessor
         self.hidden_units = hidden_units
@@ -182,7 +183,7 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
 
     @public
     @with_callbacks
-    def fit(self, X, y=None, *, sample_weight=None, groups=None, X_val=None, y_val=None):
+    def fit(self, X, y=None, *, sample_weight=None, groups=None, X_val=None, y_val=None) -> Self:
         """Train γ and c.
 
         Parameters
@@ -256,17 +257,12 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
         )
 
     exogenous_side_ = None  # an encoder stands for itself
-    predict, predict_proba, predict_log_proba, decision_function, score, transform = (
-        shown_without(method, "exogenous")
-        for method in (
-            ClassOutputs.predict,
-            ClassOutputs.predict_proba,
-            ClassOutputs.predict_log_proba,
-            ClassOutputs.decision_function,
-            ClassOutputs.score,
-            BaseNet.transform,
-        )
-    )
+    predict = shown_without(ClassOutputs.predict, "exogenous")
+    predict_proba = shown_without(ClassOutputs.predict_proba, "exogenous")
+    predict_log_proba = shown_without(ClassOutputs.predict_log_proba, "exogenous")
+    decision_function = shown_without(ClassOutputs.decision_function, "exogenous")
+    score = shown_without(ClassOutputs.score, "exogenous")
+    transform = shown_without(BaseNet.transform, "exogenous")
     classes_ = property(attrgetter("targets_.classes"))
     preprocessor_ = property(attrgetter("input_.transformer"))
     # c: h_exo ↦ z_exo, the logits of the exogenous classes

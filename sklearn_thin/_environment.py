@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache, update_wrapper, wraps
 from inspect import signature
@@ -14,6 +15,8 @@ import torch
 from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from torch.overrides import TorchFunctionMode
+
+from sklearn_thin._compat import Method
 
 CASTS = {"bf16": torch.bfloat16}  # mixed precision by name
 try:
@@ -40,7 +43,7 @@ if hasattr(os, "register_at_fork"):
 # ------------------------------------------------------------------ a public call
 
 
-def public(method):
+def public(method: Method) -> Method:
     """Decorate a method of a public class: torch's own state, and words for wrong arguments.
 
     The words name the public class, where Python's TypeError names a private one.
@@ -64,13 +67,14 @@ def public(method):
 def _usage(owner, name, error):
     """Words for wrong arguments: those that the method of the class shows, and the way out."""
     shown = signature(getattr(owner, name))
-    shown = shown.replace(parameters=list(shown.parameters.values())[1:])
+    parameters = list(shown.parameters.values())[1:]
+    shown = shown.replace(parameters=parameters, return_annotation=shown.empty)
     by_name = [p.name for p in shown.parameters.values() if p.kind == p.KEYWORD_ONLY]
     hint = f". Pass all but X and y by name, such as {by_name[0]}=..." if by_name else ""
     return f"{owner.__name__}.{name}{shown}: {error}{hint}"
 
 
-def shown_without(method, argument):
+def shown_without(method: Method, argument) -> Method:
     """A copy of a public method, for a class that cannot use the argument.
 
     Neither its signature nor its docstring has the argument, and scikit-learn does not route it.
@@ -120,7 +124,7 @@ def torch_seed(seed, device):
 
 
 @contextmanager
-def own_torch_state():
+def own_torch_state() -> Iterator[None]:
     """torch's defaults inside the block, whatever state surrounds it; as a decorator too.
 
     Default dtype and device, autocast, `no_grad` and inference mode would reach every network. Only

@@ -1,5 +1,8 @@
 """Stage 2 for numbers: THINRegressor, with its parameters and its outputs."""
 
+from typing import Self
+
+import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 
@@ -16,7 +19,7 @@ class NumberOutputs(RegressorMixin):
     _targets = Numbers
 
     @public
-    def predict(self, X, *, exogenous=None):
+    def predict(self, X, *, exogenous=None) -> np.ndarray:
         """Predicted numbers.
 
         Parameters
@@ -37,7 +40,7 @@ class NumberOutputs(RegressorMixin):
         return self.targets_.values(outputs)
 
     @public
-    def score(self, X, y=None, sample_weight=None, *, exogenous=None):
+    def score(self, X, y=None, sample_weight=None, *, exogenous=None) -> float:
         """R², the coefficient of determination; its mean over several outputs.
 
         Parameters
@@ -301,7 +304,7 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         mixed_precision=None,
         verbose=0,
         random_state=None,
-    ):
+    ) -> None:
         self.exogenous = exogenous
         self.exogenous_predictor = exogenous_predictor
         self.endogenous = endogenous
@@ -333,7 +336,7 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         self.random_state = random_state
 
     @public
-    def partial_fit(self, X, y=None, *, exogenous_target=None, sample_weight=None):
+    def partial_fit(self, X, y=None, *, exogenous_target=None, sample_weight=None) -> Self:
         """Train one epoch on these rows, at the constant rate `lr`.
 
         The first call fits the exogenous and endogenous transformers that are not frozen, and takes
@@ -366,7 +369,7 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         return self._fit(X, y, epochs=1, **rows)
 
     @public
-    def expert_predict(self, X, *, exogenous=None):
+    def expert_predict(self, X, *, exogenous=None) -> np.ndarray:
         """Predicted numbers of each expert.
 
         Parameters

@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import cache
 from inspect import isclass, isfunction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sklearn
@@ -105,7 +106,7 @@ DTYPES = [
 DTYPES += [f"pandas.{name.rpartition('.')[2]}" for name in DTYPES if name.startswith("pandas")]
 
 
-def save(estimator, path):
+def save(estimator, path) -> None:
     """Write an estimator to one file that :func:`load` reads without running any code in it.
 
     The file appears whole or not at all: a save that fails leaves the file that was there. Needs
@@ -158,7 +159,7 @@ def save(estimator, path):
     write_whole(path, (start, archive.getbuffer()))
 
 
-def load(path, device=None, trusted=None):
+def load(path, device=None, trusted=None) -> Any:
     """Read an estimator from a file of :func:`save`; nothing in the file is run.
 
     The digest of the file is checked before anything in it is read, then sizes, then types. The

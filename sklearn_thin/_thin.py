@@ -4,7 +4,9 @@ from copy import deepcopy
 from functools import partial
 from numbers import Integral, Real
 from operator import attrgetter
+from typing import Self
 
+import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -85,7 +87,7 @@ class BaseTHIN(_BaseComposition, BaseNet):
         groups=None,
         X_val=None,
         y_val=None,
-    ):
+    ) -> Self:
         """Fit the exogenous side if it is not frozen, then THIN on top of it.
 
         Parameters
@@ -317,7 +319,7 @@ class BaseTHIN(_BaseComposition, BaseNet):
         return self._infer(X, read, exogenous)
 
     @public
-    def gate_proba(self, X, *, exogenous=None):
+    def gate_proba(self, X, *, exogenous=None) -> np.ndarray:
         """Mixture weights g of the experts, also with `inference="hard"`.
 
         Parameters
@@ -334,7 +336,7 @@ class BaseTHIN(_BaseComposition, BaseNet):
         return self._infer_gate(X, lambda gate, h: gate(h), exogenous)
 
     @public
-    def apply(self, X, *, exogenous=None):
+    def apply(self, X, *, exogenous=None) -> np.ndarray:
         """Index of the most probable leaf, counted from left to right.
 
         Parameters
@@ -351,7 +353,7 @@ class BaseTHIN(_BaseComposition, BaseNet):
         return self._infer_gate(X, lambda gate, h: gate.most_probable_leaf(h), exogenous)
 
     @public
-    def decision_path(self, X, *, exogenous=None):
+    def decision_path(self, X, *, exogenous=None) -> np.ndarray:
         """Probability of going left at every node of the tree, d_n.
 
         Parameters

@@ -40,7 +40,7 @@ class Alignment(Cosine):
     reads_logits = True
     reads_target = False
 
-    def __init__(self, rank=None, keep_target=False):
+    def __init__(self, rank=None, keep_target=False) -> None:
         self.rank = rank
         self.keep_target = keep_target
 

@@ -42,7 +42,7 @@ class Erasure(Cosine):
 
     name = "erasure"
 
-    def __init__(self, keep_target=False):
+    def __init__(self, keep_target=False) -> None:
         self.keep_target = keep_target
 
     def asks(self, lam, target):

@@ -10,30 +10,24 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch, check_random_state, gen_batches
-from sklearn.utils._param_validation import (
-    HasMethods,
-    Interval,
-    RealNotInt,
-    StrOptions,
-    validate_params,
-)
+from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples
 
+from sklearn_thin._arguments import validated
 from sklearn_thin.rows.arrays import BLOCK, take
 from sklearn_thin.rows.labels import encode_labels, plain_labels
 
 
-@validate_params(
+@validated(
     {
         "h": ["array-like"],
         "z": ["array-like"],
         "probe": [StrOptions({"linear", "mlp"}), HasMethods(["fit", "predict"])],
         "test_size": [Interval(RealNotInt, 0, 1, closed="neither")],
         "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+    }
 )
-def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None):
+def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None) -> float:
     """Accuracy of a fresh probe that predicts `z` from the representation `h`.
 
     Pass held-out rows. An eraser fitted to the same rows would look perfect. A low score is a

@@ -3,6 +3,7 @@
 import math
 from functools import reduce
 from numbers import Integral
+from typing import Self
 
 import numpy as np
 from joblib import Parallel
@@ -56,7 +57,7 @@ class Ensemble(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
         X_val=None,
         y_val=None,
         **params,
-    ):
+    ) -> Self:
         """Train the members together.
 
         Parameters
@@ -178,11 +179,11 @@ class MeanProbabilities(ClassOutputs):
     """Outputs of an ensemble of classifiers, with the docstrings of :class:`ClassOutputs`."""
 
     @public
-    def predict_proba(self, X, *, exogenous=None):
+    def predict_proba(self, X, *, exogenous=None) -> np.ndarray:
         return self._mean(proba, X, exogenous)
 
     @public
-    def decision_function(self, X, *, exogenous=None):
+    def decision_function(self, X, *, exogenous=None) -> np.ndarray:
         log_mean = self._mean(log_proba, X, exogenous, logs=True)
         return log_mean[:, 1] - log_mean[:, 0] if log_mean.shape[1] == 2 else log_mean
 
@@ -255,7 +256,7 @@ class SeedEnsembleClassifier(MeanProbabilities, Ensemble):
         n_jobs=None,
         verbose=0,
         random_state=None,
-    ):
+    ) -> None:
         self.estimator = estimator
         self.n_seeds = n_seeds
         self.stack_size = stack_size

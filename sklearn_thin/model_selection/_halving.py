@@ -193,7 +193,7 @@ error_score, return_train_score, random_state, n_jobs, verbose
         verbose=0,
         stack_size="auto",
         checkpoint_dir=None,
-    ):
+    ) -> None:
         super().__init__(
             estimator,
             param_grid,

@@ -1,5 +1,7 @@
 """scikit-learn's searches, with candidates that train together."""
 
+from typing import Self
+
 import numpy as np
 from joblib import Parallel, parallel_config
 from joblib.parallel import get_active_backend
@@ -25,8 +27,7 @@ from sklearn_thin.model_selection._members import (
 from sklearn_thin.model_selection._selection import Trained, choose_ensemble
 from sklearn_thin.rows.arrays import read_dataset
 
-# attributes that scikit-learn's callbacks set on an estimator that a search fits
-FOLLOWED = ("_skl_callbacks", "_parent_callback_ctx")
+FOLLOWED = ("_skl_callbacks", "_parent_callback_ctx")  # of scikit-learn's callbacks, in a search
 
 
 class HandedOut:
@@ -97,7 +98,7 @@ class HandedOut:
 class StackedSearch:
     """The part that both stacked searches add to scikit-learn's."""
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X, y=None, **params) -> Self:
         """Train all candidates on all folds, in stacks, score them, and refit the best.
 
         Parameters
@@ -174,9 +175,8 @@ class StackedSearch:
                 raise_first(members)
             self._run.fitted.extend(members)
             # score on the splits of the training, as a splitter may draw others each time
-            results = evaluate_candidates(
-                candidates, cv=check_cv(splits), more_results=more_results, **more
-            )
+            more |= {"cv": check_cv(splits), "more_results": more_results}
+            results = evaluate_candidates(candidates, **more)
             if self.refit == "ensemble":
                 if "rank_test_score" not in results:  # a callable that gives several scores
                     self._check_refit_for_multimetric(self.scoring)
@@ -306,7 +306,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
         return_train_score=False,
         stack_size="auto",
         checkpoint_dir=None,
-    ):
+    ) -> None:
         super().__init__(
             estimator,
             param_grid,
@@ -378,7 +378,7 @@ error_score, return_train_score
         return_train_score=False,
         stack_size="auto",
         checkpoint_dir=None,
-    ):
+    ) -> None:
         super().__init__(
             estimator,
             param_distributions,

@@ -2,6 +2,7 @@
 
 from numbers import Real
 
+import numpy as np
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_consistent_length
 
@@ -20,7 +21,9 @@ class WeightedEnsemble(Ensemble):
         "weights": ["array-like"],
     }
 
-    def __init__(self, estimator, settings, weights, *, stack_size="auto", n_jobs=None, verbose=0):
+    def __init__(
+        self, estimator, settings, weights, *, stack_size="auto", n_jobs=None, verbose=0
+    ) -> None:
         self.estimator = estimator
         self.settings = settings
         self.weights = weights
@@ -115,5 +118,5 @@ class WeightedEnsembleRegressor(NumberOutputs, WeightedEnsemble):
     """
 
     @public
-    def predict(self, X, *, exogenous=None):
+    def predict(self, X, *, exogenous=None) -> np.ndarray:
         return self._mean(lambda member, X, **given: member.predict(X, **given), X, exogenous)

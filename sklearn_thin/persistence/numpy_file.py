@@ -24,7 +24,7 @@ PLACE = 'read("")'  # of the model in the reader
 
 
 @own_torch_state()
-def to_numpy(estimator, path, X, *, exogenous=None):
+def to_numpy(estimator, path, X, *, exogenous=None) -> None:
     """Write a fitted estimator of dense layers as a Python file that needs NumPy alone.
 
     The file has the functions `predict` and `predict_proba`, and holds the model. Import it where

@@ -26,7 +26,7 @@ INPUTS = ("x", "exogenous", "others")  # of the graph that torch makes
 
 
 @own_torch_state()
-def to_onnx(estimator, path, X, *, exogenous=None):
+def to_onnx(estimator, path, X, *, exogenous=None) -> None:
     """Write a fitted estimator as one ONNX graph, from X to probabilities.
 
     The graph holds all of :func:`to_torch`, and takes any number of rows. It runs without torch

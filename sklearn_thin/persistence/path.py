@@ -72,7 +72,7 @@ class WholePath(nn.Module):
 
 
 @own_torch_state()
-def to_torch(estimator, X, *, exogenous=None):
+def to_torch(estimator, X, *, exogenous=None) -> WholePath:
     """A fitted estimator as one torch module, from X to probabilities.
 
     The module holds the preparation of tables, the exogenous side, the gate with its scaling, the

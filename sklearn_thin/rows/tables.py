@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -84,7 +85,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
            [ 0.  ,  0.  ,  0.  ,  0.  ,  0.  ]], dtype=float32)
     """
 
-    def fit(self, X, y=None):
+    def fit(self, X, y=None) -> Self:
         """Take medians, quartiles, covariances and levels from X.
 
         Parameters
@@ -135,7 +136,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
             mean[varied], precision[block] = z.mean(0), np.linalg.inv(covariance)
         return mean, precision
 
-    def transform(self, X):
+    def transform(self, X) -> np.ndarray:
         """Columns for a network.
 
         Parameters
@@ -176,7 +177,7 @@ class TablePreprocessor(TransformerMixin, BaseEstimator):
         if self.encoder_ is not None:
             rows[:, n_numbers + n_missing :] = self.encoder_.transform(levels) * HEIGHT
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features=None) -> np.ndarray:
         """Names of the columns that `transform` returns.
 
         Parameters

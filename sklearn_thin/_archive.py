@@ -69,7 +69,6 @@ def _dict(value):
 IN_PLACE = {
     dict: _dict,
     defaultdict: lambda value: Call(defaultdict, (value.default_factory, dict(value))),
-    frozenset: lambda value: Call(frozenset, (list(value),)),  # skops 0.13 loses the members
     slice: lambda value: Call(slice, (value.start, value.stop, value.step)),  # also of NumPy's ints
     RemainderColumns: lambda value: value.data,  # scikit-learn 1.9 lacks the type
     **dict.fromkeys(ADDED, for_newer_versions),

@@ -12,6 +12,7 @@ import skops.io as sio
 import torch
 from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
+from sklearn.ensemble import RandomTreesEmbedding
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -234,6 +235,17 @@ def test_types_of_others_need_a_name(rows, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(X), pipe.predict_proba(X))
     with pytest.raises(TypeError, match="trusted must be a list"):
         load(tmp_path / "a", trusted=True)
+
+
+def test_trees_of_scikit_learn_need_a_name(rows, tmp_path):
+    trees = RandomTreesEmbedding(2, max_depth=2, sparse_output=False, random_state=0)
+    X, y, _ = rows
+    pipe = Pipeline([("trees", trees), ("thin", small())]).fit(X, y)
+    save(pipe, tmp_path / "a")
+    with pytest.raises(ValueError, match=r"sklearn\.tree\._tree\.Tree"):
+        load(tmp_path / "a")
+    loaded = load(tmp_path / "a", trusted=["sklearn.tree._tree.Tree"])
+    np.testing.assert_array_equal(loaded.predict_proba(X), pipe.predict_proba(X))
 
 
 def test_a_layer_names_no_code(saved, tmp_path):

@@ -206,8 +206,8 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--fits", type=int, default=500)
-    parser.add_argument("--predictions", type=int, default=1000, help="of threads")
-    parser.add_argument("--forks", type=int, default=20, help="after a fit, and during a fit")
+    parser.add_argument("--predictions", type=int, default=480, help="of threads")
+    parser.add_argument("--forks", type=int, default=10, help="after a fit, and during a fit")
     args = parser.parse_args()
     torch.set_num_threads(1)
     given = {"n_fits": args.fits, "n_predictions": args.predictions, "n_forks": args.forks}

@@ -105,7 +105,7 @@ def test_statistics_are_those_of_the_rows_and_of_16_more_of_the_training(rows, m
         next(part for part in estimator.module_.modules() if isinstance(part, Two))
         for estimator in (clf, adapted)
     )
-    x = torch.from_numpy(more[0])
+    x = torch.tensor(more[0])
     for name in ("first", "last"):
         if name == "last":
             with torch.no_grad():
@@ -143,7 +143,7 @@ def test_the_map_in_front_of_the_experts_stays(way, rows, more):
 
 def test_a_dataset_of_torch_is_read_for_its_rows(thin, more):
     X = elsewhere(more[0])
-    dataset = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.zeros(len(X)))
+    dataset = torch.utils.data.TensorDataset(torch.tensor(X), torch.zeros(len(X)))
     assert_bit_equal(thin.adapt(dataset).module_.state_dict(), thin.adapt(X).module_.state_dict())
 
 

@@ -216,7 +216,7 @@ def test_an_estimator_that_shows_its_progress_pickles_as_any(digits, capsys):
 def test_a_net_iterates_where_it_is_loaded(fitted, digits):
     net = pickle.loads(pickle.dumps(fitted.thin.net_))
     net.device = "meta"
-    X, _ = next(iter(net.get_iterator(Dataset({"x": torch.from_numpy(digits.X[:4])}, None))))
+    X, _ = next(iter(net.get_iterator(Dataset({"x": torch.tensor(digits.X[:4])}, None))))
     assert X["x"].device.type == "meta"
 
 

@@ -309,7 +309,7 @@ def test_partial_fit_learns_from_parts_also_where_the_first_y_is_constant(table)
 
 def test_the_labels_of_a_data_set_are_numbers(table):
     X, y = table[0].astype(np.float32), table[1]
-    pairs = torch.utils.data.TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    pairs = torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(y))
     fitted = small().fit(pairs)
     np.testing.assert_array_equal(fitted.predict(pairs), small().fit(X, y).predict(X))
     assert fitted.score(pairs) == fitted.score(X, y)

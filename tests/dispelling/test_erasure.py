@@ -131,7 +131,7 @@ def test_a_call_of_partial_fit_whose_rows_are_of_one_class_keeps_the_map(rows):
         one = z == exogenous_class
         clf.partial_fit(X[one], y[one], exogenous_target=z[one])
     assert clf.n_iter_ == 3
-    h = clf.module_.backbone(torch.from_numpy(X)).detach().numpy()
+    h = clf.module_.backbone(torch.tensor(X)).detach().numpy()
     assert covariance_with(z, clf.transform(X)) < 0.4 * covariance_with(z, h)
 
 

@@ -163,7 +163,7 @@ def test_a_search_tunes_its_classifier(rows):
 
 def test_a_torch_data_set_serves_it(rows):
     X, y, _ = rows
-    pairs = TensorDataset(torch.from_numpy(X), torch.from_numpy(y))
+    pairs = TensorDataset(torch.tensor(X), torch.tensor(y))
     ensemble = SeedEnsembleClassifier(small(max_epochs=1), 2, random_state=0)
     proba = ensemble.fit(X, y).predict_proba(X)
     np.testing.assert_array_equal(ensemble.fit(pairs).predict_proba(pairs), proba)

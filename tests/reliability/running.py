@@ -71,7 +71,7 @@ def held():
     read = {name: int(status.partition(name)[2].split()[0]) for name in ("VmRSS:", "Threads:")}
     return {
         "memory": 1024 * read["VmRSS:"],
-        "files": len(os.listdir("/proc/self/fd")),
+        "open files": len(os.listdir("/proc/self/fd")),
         "threads": read["Threads:"],
         "temporary files": len(os.listdir(tempfile.gettempdir())),
     }
@@ -196,7 +196,7 @@ def count(*, n_fits, n_predictions, n_forks):
     remarks = [
         f"{n_fits} fits with predictions, saves and loads added {grown['memory'] / 2**20:.1f} MiB "
         f"after the warm-up, to {end['memory'] / 2**20:.0f} MiB",
-        f"{end['files']} open files and {end['threads']} threads",
+        f"{end['open files']} open files and {end['threads']} threads",
     ]
     return rows, remarks
 

@@ -3,7 +3,7 @@
 from sklearn_thin.inspection._experts import class_separation_ratio, expert_agreement
 from sklearn_thin.inspection._explain import explain
 from sklearn_thin.inspection._gate import gate_importances, leaf_usage, similar_levels
-from sklearn_thin.inspection._leakage import leakage_score
+from sklearn_thin.inspection._leakage import leakage_report, leakage_score
 from sklearn_thin.inspection._plot.dispelling import DispellingDisplay
 from sklearn_thin.inspection._plot.expert import ExpertDisplay
 from sklearn_thin.inspection._plot.gate import GateDisplay
@@ -27,6 +27,7 @@ __all__ = [
     "export_gate_text",
     "gate_importances",
     "leaf_usage",
+    "leakage_report",
     "leakage_score",
     "pair_distance_iou",
     "similar_levels",

@@ -287,15 +287,16 @@ class Audit:
 
     def best(self, h, tally, features, given=""):
         """Numbers of the best probe of h, and a row for each probe."""
-        rows, picks = [], []
-        for place, (name, probe) in enumerate(self.probes.items()):
-            proba = self.halves.proba(h, probe, self.seed + place, self.n_repeats)
-            picks.append(tally.picks(proba))
-            labels = {"features": features, "given": given, "probe": name}
-            rows.append(labels | {k: float(v) for k, v in tally.describe(proba, picks[-1]).items()})
-        alone, any_probe = tally.p_values(picks, self.seed)
-        for row, p_value in zip(rows, alone, strict=True):
-            row["p_value"] = float(p_value)
+        probas = [
+            self.halves.proba(h, probe, self.seed + place, self.n_repeats)
+            for place, probe in enumerate(self.probes.values())
+        ]
+        numbers, any_probe = tally.describe(probas, self.seed)
+        rows = [
+            {"features": features, "given": given, "probe": name}
+            | {key: float(value) for key, value in of_probe.items()}
+            for name, of_probe in zip(self.probes, numbers, strict=True)
+        ]
         best = max(rows, key=itemgetter("score"))
         named = ("probe", "score", "low", "high", "bits", "bits_low", "bits_high")
         return Bunch(**{name: best[name] for name in named}, p_value=float(any_probe)), rows

@@ -8,9 +8,11 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 from scipy.stats import t as student
+from sklearn.utils import gen_batches
 
 N_PERMUTATIONS = 999
 LEVEL = 0.95  # of all intervals
+PERMUTED = 2**21  # values of z that are permuted at once
 MOST_POWER = 20  # sharpens the probabilities of probes with a strong penalty
 
 
@@ -33,6 +35,12 @@ class Tally:
         counts = counts + self.prior * self.shape[1] * self.conditional  # for classes of few rows
         self.base = (counts / counts.sum(1, keepdims=True))[self.y]  # (n_test, n_levels)
         self.cells = self.kept(self.sums(self.y, self.z))  # rows of each cell
+        n_units = self.units.max() + 1
+        if self.grouped and n_units <= (n_levels := self.shape[1]):
+            raise ValueError(
+                f"an interval needs more groups than levels of z, but {n_units} groups score the "
+                f"probes of {n_levels} levels. Pass rows of more groups."
+            )
         if not self.cells.any():
             raise ValueError(
                 "z must have two levels within a class of y, but y determines z. Nothing about z "
@@ -48,94 +56,92 @@ class Tally:
     def kept(counts):
         """Counts of the cells that enter the score, else 0."""
         counts = np.where(counts > 1, counts, 0)
-        return counts * ((counts > 0).sum(1, keepdims=True) > 1)
+        return counts * ((counts > 0).sum(-1, keepdims=True) > 1)
 
-    # ------------------------------------------------------------- one probe
-
-    def describe(self, proba, picks):
-        """Numbers of a probe, of probabilities (n_repeats, n_test, n_levels) and its picks."""
-        balanced, score = self.balanced(picks, self.z)
-        error, spare = self.error_of_score(picks)
-        gain = self.gains(proba)
-        bits_error, bits_spare = self.error((gain - gain.mean()) / len(gain), 1)
-        half = student.ppf((1 + LEVEL) / 2, spare) * error
-        half_bits = student.ppf((1 + LEVEL) / 2, bits_spare) * bits_error
-        return {
-            "accuracy": (proba.argmax(2) == self.z).mean(),
-            "chance": (self.base.argmax(1) == self.z).mean(),
-            "balanced_accuracy": balanced,
-            "score": score,
-            "low": score - half,
-            "high": min(1.0, score + half),
-            "bits": gain.mean(),
-            "bits_low": gain.mean() - half_bits,
-            "bits_high": gain.mean() + half_bits,
-        }
+    # -------------------------------------------------------------- scores
 
     def picks(self, proba):
         """Share of the repetitions that predict each level, (n_test, n_levels).
 
-        The prediction is the level whose probability is highest above its base rate. This rule is
-        the best for balanced accuracy.
+        The prediction is the level whose probability is highest above its mean over the rows of the
+        class of y. This rule is the best for balanced accuracy, also for probes that underfit y.
         """
-        ratio = np.where(self.cells[self.y] > 0, proba / np.maximum(self.base, 1e-12), -1)
+        ratio = np.where(self.cells[self.y] > 0, self.odds(proba), -np.inf)
         return np.eye(self.shape[1])[ratio.argmax(2)].mean(0)
 
-    def balanced(self, picks, z):
-        """Balanced accuracy within the classes of y, and the score: 0 is chance, 1 is perfect."""
-        hits = self.sums(self.y, z, picks[np.arange(len(z)), z])
-        counts = self.kept(self.sums(self.y, z))
-        recall = np.divide(hits, counts, where=counts > 0, out=np.zeros(self.shape))
-        share = counts.sum(1) / counts.sum()
-        n_levels = np.maximum((counts > 0).sum(1), 2)
-        total = recall.sum(1)
-        return share @ (total / n_levels), share @ ((total - (share > 0)) / (n_levels - 1))
+    def odds(self, proba):
+        """log of probabilities (n_repeats, n_test, n_levels) above their means over each class."""
+        least = 1 / len(self.z)  # a probability of 0 stays finite
+        proba = (1 - least) * proba + least * self.base
+        mean = [proba[:, self.y == c].mean(1) for c in np.unique(self.y)]  # (n_repeats, n_levels)
+        place = np.unique(self.y, return_inverse=True)[1]
+        return np.log(proba / np.stack(mean, axis=1)[:, place])
 
-    def error_of_score(self, picks):
-        """Standard error of the score, and its degrees of freedom."""
-        y, z = self.y, self.z
-        hit = picks[np.arange(len(z)), z]
-        counts = np.maximum(self.cells, 1)
-        apart = hit - (self.sums(y, z, hit) / counts)[y, z]
-        n_levels = np.maximum((self.cells > 0).sum(1), 2)
-        share = self.cells.sum(1) / self.cells.sum() / (n_levels - 1)
-        weight = share[:, None] * (self.cells > 0) / counts
-        return self.error(weight[y, z] * apart, np.count_nonzero(self.cells))
+    def scores(self, picks, z):
+        """Balanced accuracy, the score (0 is chance, 1 is perfect), and its standard error.
 
-    def error(self, parts, n_means):
-        """Standard error of a sum of centred parts (n_test,), and its degrees of freedom.
-
-        Rows of one group may depend on each other.
+        Of the picks (n_probes, n_test, n_levels) of each probe, and z (n, n_test) of each
+        permutation: three arrays (n, n_probes). Classes of y count by their rows.
         """
-        n_units = self.units.max() + 1
+        hits, counts = np.zeros((len(z), len(picks), *self.shape)), np.zeros((len(z), *self.shape))
+        squares = np.zeros_like(hits)
+        for c, k in np.ndindex(self.shape):
+            rows = np.flatnonzero(self.y == c)
+            of_level, picked = (z[:, rows] == k).astype(np.float32), picks[:, rows, k].T
+            hits[:, :, c, k] = of_level @ picked  # (n, n_rows) @ (n_rows, n_probes)
+            squares[:, :, c, k] = of_level @ picked**2
+            counts[:, c, k] = of_level.sum(1)
+        counts = self.kept(counts)[:, None]  # (n, 1, n_classes, n_levels)
+        rows, n_levels = counts.sum(3), np.maximum((counts > 0).sum(3), 2)
+        share = rows / rows.sum(2, keepdims=True)  # (n, 1, n_classes)
+        means = np.where(counts > 0, hits / np.maximum(counts, 1), 0)
+        recall = means.sum(3)
+        score = (share * (recall - 1) / (n_levels - 1)).sum(2)
+        weight = (share / (n_levels - 1))[..., None] * (counts > 0) / np.maximum(counts, 1)
         if self.grouped:
-            n_means = self.shape[1] if self.nested else 1
-        spare = n_units - n_means
-        if spare < 1:
-            raise ValueError(
-                f"an interval needs more groups than levels of z, but {n_units} groups score the "
-                f"probes of {self.shape[1]} levels. Pass rows of more groups."
-            )
-        sums = np.bincount(self.units, parts)
-        return np.sqrt((sums**2).sum() * n_units / spare), spare
+            error = self.error_of_groups(picks, z, means, weight[:, 0])
+        else:
+            apart = np.maximum(squares - counts * means**2, 0) * counts / np.maximum(counts - 1, 1)
+            error = np.sqrt((weight**2 * apart).sum((2, 3)))
+        return (share * recall / n_levels).sum(2), score, error
+
+    def error_of_groups(self, picks, z, means, weight):
+        """Standard error (n, n_probes) of the score, where rows of a group depend on each other."""
+        n_units = self.units.max() + 1
+        spare = n_units - (self.shape[1] if self.nested else 1)
+        order = np.argsort(self.units, kind="stable")
+        starts = np.searchsorted(self.units[order], np.arange(n_units))
+        error = np.zeros((len(z), len(picks)))
+        for place, labels in enumerate(z):
+            apart = picks[:, np.arange(len(labels)), labels] - means[place][:, self.y, labels]
+            parts = (weight[place][self.y, labels] * apart)[:, order]  # (n_probes, n_test)
+            sums = np.add.reduceat(parts, starts, axis=1)
+            error[place] = np.sqrt((sums**2).sum(1) * n_units / spare)
+        return error
 
     # ------------------------------------------------------------------ bits
 
-    def gains(self, proba):
-        """Bits of each row (n_test,): log2 of the probability of z with h, less that without.
+    def bits(self, proba):
+        """Bits about z, with the ends of their interval.
 
-        The odds of a probe against the base rates are raised to a power that the other half of the
-        scoring rows chooses. Power 0 ignores h, as V-information requires. Other powers calibrate.
+        The odds of a probe are raised to a power that the other half of the scoring rows chooses.
+        Power 0 ignores h, as V-information requires. Other powers calibrate.
         """
         halves = [self.units % 2 == half for half in (0, 1)]
         gain = np.zeros(proba.shape[:2])
-        for probability, gained in zip(proba, gain, strict=True):
-            least = 1 / len(self.z)  # a probability of 0 stays finite
-            odds = np.log((1 - least) * probability / self.base + least)  # (n_test, n_levels)
+        for odds, gained in zip(self.odds(proba), gain, strict=True):
             for here, there in (halves, halves[::-1]):
                 power = best_power(odds[there], self.base[there], self.z[there])
                 gained[here] = tempered(power, odds[here], self.base[here], self.z[here])
-        return gain.mean(0) / np.log(2)
+        gain = gain.mean(0) / np.log(2)
+        sums = np.bincount(self.units, gain - gain.mean()) / len(gain)  # of groups, or rows
+        error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1))
+        half = student.ppf((1 + LEVEL) / 2, len(sums) - 1) * error
+        return {
+            "bits": gain.mean(),
+            "bits_low": gain.mean() - half,
+            "bits_high": gain.mean() + half,
+        }
 
     def bits_of_y(self):
         """Bits about z in y alone."""
@@ -144,40 +150,71 @@ class Tally:
 
     # ----------------------------------------------------------- permutation
 
-    def p_values(self, picks, seed):
-        """p of the score of each probe (n_probes,), and of the greatest score among them.
+    def describe(self, probas, seed):
+        """Numbers of each probe, a list of dicts, and p of the greatest t among them.
 
-        The greatest score is compared with the greatest of each permutation (Westfall and Young,
-        1993). Where each group has one level and y is given, no permutation keeps z given y: p is
-        then that of a t-test, times the number of probes for the greatest score.
+        Of probabilities (n_probes, n_repeats, n_test, n_levels). t is the score over its standard
+        error. Its permutations give p and the interval, which holds 0 in 95 % of independent draws
+        (Chung and Romano, 2013). The greatest t is compared with the greatest of each permutation
+        (Westfall and Young, 1993).
         """
-        found = np.array([self.balanced(of, self.z)[1] for of in picks])
+        picks = np.array([self.picks(proba) for proba in probas])
+        balanced, score, error = (values[0] for values in self.scores(picks, self.z[None]))
+        found, null = ratio(score, error), self.null(picks, seed)
+        below, above = np.quantile(null, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        p_values = (1 + (null >= found - 1e-6).sum(0)) / (1 + len(null))
+        numbers = [
+            {
+                "accuracy": (proba.argmax(2) == self.z).mean(),
+                "chance": (self.base.argmax(1) == self.z).mean(),
+                "balanced_accuracy": balanced[i],
+                "score": score[i],
+                "low": max(-1.0, score[i] - above[i] * error[i]),
+                "high": min(1.0, score[i] - below[i] * error[i]),
+                "p_value": p_values[i],
+                **self.bits(proba),
+            }
+            for i, proba in enumerate(probas)
+        ]
+        return numbers, (1 + (null.max(1) >= found.max() - 1e-6).sum()) / (1 + len(null))
+
+    def null(self, picks, seed):
+        """t of the permutations, (n, n_probes).
+
+        No permutation keeps z given y where each group has one level. t then comes from Student's
+        distribution.
+        """
         if self.conditional and self.nested:
-            errors, spare = zip(*(self.error_of_score(of) for of in picks), strict=True)
-            alone = student.sf(found / np.maximum(errors, 1e-12), spare)
-            return alone, min(1.0, alone.min() * len(alone))
-        null = np.array([[self.balanced(of, z)[1] for of in picks] for z in self.permuted(seed)])
-        found = found - 1e-12
-        above, greatest = (null >= found).sum(0), (null.max(1) >= found.max()).sum()
-        return (1 + above) / (1 + len(null)), (1 + greatest) / (1 + len(null))
+            spare = self.units.max() + 1 - self.shape[1]
+            even = (np.arange(N_PERMUTATIONS) + 0.5) / N_PERMUTATIONS
+            return np.repeat(student.ppf(even, spare)[:, None], len(picks), axis=1)
+        scores = (self.scores(picks, z) for z in self.permuted(seed))
+        return np.concatenate([ratio(score, error) for _, score, error in scores])
 
     def permuted(self, seed):
-        """z (n_test,) of each permutation.
+        """z (n, n_test) of the permutations, some at a time.
 
         Levels of whole groups are permuted where each group has one. Others are permuted within the
         classes of y, and within groups.
         """
-        random = np.random.RandomState(seed)
-        if self.grouped and self.nested:
-            of_unit = self.z[np.unique(self.units, return_index=True)[1]]
-            for _ in range(N_PERMUTATIONS):
-                yield random.permutation(of_unit)[self.units]
-            return
-        block = self.y * (self.units.max() + 1) + self.units if self.grouped else self.y
-        places, z = np.argsort(block, kind="stable"), np.empty_like(self.z)
-        for _ in range(N_PERMUTATIONS):
-            z[places] = self.z[np.lexsort((random.uniform(size=len(z)), block))]
-            yield z
+        random, z, n_units = np.random.RandomState(seed), self.z, self.units.max() + 1
+        whole = self.grouped and self.nested
+        if whole:
+            z = z[np.unique(self.units, return_index=True)[1]]  # of each group
+            block = np.zeros(n_units)
+        else:
+            block = self.y * n_units + self.units if self.grouped else self.y
+        places = np.argsort(block, kind="stable")
+        for rows in gen_batches(N_PERMUTATIONS, max(1, PERMUTED // len(z))):
+            drawn = np.empty((rows.stop - rows.start, len(z)), int)
+            keys = block + random.uniform(size=drawn.shape)
+            drawn[:, places] = z[np.argsort(keys, axis=1)]
+            yield drawn[:, self.units] if whole else drawn
+
+
+def ratio(score, error):
+    """t: scores over their standard errors, finite."""
+    return np.where(np.abs(score) > 1e-6, score / np.maximum(error, 1e-9), 0)
 
 
 def tempered(power, odds, base, z):

@@ -229,7 +229,7 @@ def leakage_report(
     ('rbf', True)
     """
     seed = check_random_state(random_state).randint(2**31 - 1)
-    probes = _checked_probes(probes)
+    probes = checked_probes(probes)
     h = matrix(h, "h")
     halves = Halves.read(z, len(h), groups, seed)
     audit = Audit(halves, probes, seed, n_repeats)
@@ -285,13 +285,16 @@ class Audit:
     seed: int
     n_repeats: int
 
-    def best(self, h, tally, features, given=""):
-        """Numbers of the best probe of h, and a row for each probe."""
-        probas = [
+    def probas(self, h):
+        """Probabilities of each probe on the scoring rows, (n_repeats, n_test, n_levels)."""
+        return [
             self.halves.proba(h, probe, self.seed + place, self.n_repeats)
             for place, probe in enumerate(self.probes.values())
         ]
-        numbers, any_probe = tally.describe(probas, self.seed)
+
+    def best(self, h, tally, features, given=""):
+        """Numbers of the best probe of h, and a row for each probe."""
+        numbers, any_probe = tally.describe(self.probas(h), self.seed)
         rows = [
             {"features": features, "given": given, "probe": name}
             | {key: float(value) for key, value in of_probe.items()}
@@ -302,7 +305,7 @@ class Audit:
         return Bunch(**{name: best[name] for name in named}, p_value=float(any_probe)), rows
 
 
-def _checked_probes(probes):
+def checked_probes(probes):
     """Families or classifiers by name."""
     if not isinstance(probes, dict):
         unknown = [probe for probe in probes if not isinstance(probe, str) or probe not in FAMILIES]

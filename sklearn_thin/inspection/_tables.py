@@ -60,5 +60,6 @@ def lines(rows):
 def cell(value):
     """A value as the text of a cell."""
     if isinstance(value, (float, np.floating)):
-        return "–" if np.isnan(value) else f"{value:.3f}"
+        common = value == 0 or 1e-3 <= abs(value) < 1e5
+        return "–" if np.isnan(value) else f"{value:.3f}" if common else f"{value:.2g}"
     return str(value)

@@ -192,24 +192,28 @@ class Tally:
         return np.concatenate([ratio(score, error) for _, score, error in scores])
 
     def permuted(self, seed):
-        """z (n, n_test) of the permutations, some at a time.
+        """z (n, n_test) of the permutations, some at a time."""
+        random, units = np.random.RandomState(seed), self.units
+        if self.grouped and self.nested:
+            return permutations(self.z, random, units=units)
+        block = self.y * (units.max() + 1) + units if self.grouped else self.y
+        return permutations(self.z, random, block=block)
 
-        Levels of whole groups are permuted where each group has one. Others are permuted within the
-        classes of y, and within groups.
-        """
-        random, z, n_units = np.random.RandomState(seed), self.z, self.units.max() + 1
-        whole = self.grouped and self.nested
-        if whole:
-            z = z[np.unique(self.units, return_index=True)[1]]  # of each group
-            block = np.zeros(n_units)
-        else:
-            block = self.y * n_units + self.units if self.grouped else self.y
-        places = np.argsort(block, kind="stable")
-        for rows in gen_batches(N_PERMUTATIONS, max(1, PERMUTED // len(z))):
-            drawn = np.empty((rows.stop - rows.start, len(z)), int)
-            keys = block + random.uniform(size=drawn.shape)
-            drawn[:, places] = z[np.argsort(keys, axis=1)]
-            yield drawn[:, self.units] if whole else drawn
+
+def permutations(z, random, *, units=None, block=None):
+    """Permuted codes (n, n_rows), some at a time.
+
+    Either among the units, of which each has one level, or within the blocks of rows.
+    """
+    given = z
+    if units is not None:
+        z = z[np.unique(units, return_index=True)[1]]
+    block = np.zeros(len(z), int) if block is None else block
+    places = np.argsort(block, kind="stable")
+    for some in gen_batches(N_PERMUTATIONS, max(1, PERMUTED // len(given))):
+        drawn = np.empty((some.stop - some.start, len(z)), int)
+        drawn[:, places] = z[np.argsort(block + random.uniform(size=drawn.shape), axis=1)]
+        yield drawn if units is None else drawn[:, units]
 
 
 def ratio(score, error):

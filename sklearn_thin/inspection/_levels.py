@@ -1,0 +1,386 @@
+"""How well predictions serve each level of a variable."""
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+from scipy.stats import binomtest
+from sklearn.utils import check_array, check_random_state, gen_batches
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.validation import _num_samples
+
+from sklearn_thin.inspection._tables import TableReport
+from sklearn_thin.inspection._tally import LEVEL, N_PERMUTATIONS, permutations
+from sklearn_thin.rows.labels import (
+    check_labels,
+    encode_groups,
+    encode_labels,
+    places_in,
+    plain_labels,
+    sorted_classes,
+    wrong_length,
+)
+
+N_RESAMPLES = 1000
+DRAWN = 2**22  # counts of rows that are drawn at once
+ENDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
+
+
+@validate_params(
+    {
+        "y": ["array-like"],
+        "predicted": ["array-like"],
+        "z": ["array-like"],
+        "groups": ["array-like", None],
+        "labels": ["array-like", None],
+        "n_bins": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random_state=None):
+    """Accuracy and calibration at each level of `z`, the worst level, and the gap.
+
+    The measures are those of `fairlearn.metrics.MetricFrame`, with intervals.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Class labels, or numbers.
+    predicted : array-like of shape (n_samples, n_classes) or (n_samples,)
+        Probabilities, such as `clf.predict_proba(X_test)`, or predicted labels or numbers. Numbers
+        with fractions, in `y` or `predicted`, are those of a regressor.
+    z : array-like of shape (n_samples,)
+        Labels of the exogenous variable.
+    groups : array-like of shape (n_samples,), default=None
+        Whole groups are resampled for the intervals, instead of rows.
+    labels : array-like of shape (n_classes,), default=None
+        Classes of the columns of `predicted`, such as `clf.classes_`. None takes the sorted labels
+        of y.
+    n_bins : int, default=10
+        Bins of equal width of the confidence, for the calibration.
+    random_state : int, RandomState instance or None, default=None
+        Draws the resamples and permutations.
+
+    Returns
+    -------
+    LevelReport
+        A Bunch. `print(report)` shows its text, `report.table` is a pandas DataFrame of its rows,
+        and `report.to_json()` is JSON.
+
+        rows : list of dict
+            One for each level. `level`, `n_rows`, and with `groups` also `n_groups`. Of classes:
+            `accuracy` with its 95 % interval, `low` and `high`; `balanced_accuracy`, the mean
+            recall of the classes in the level; with probabilities also `confidence`, the mean of
+            the greatest probabilities, and `calibration_error`, the expected calibration error,
+            with `calibration_low` and `calibration_high`. Of numbers: `rmse` with `low` and
+            `high`, in the units of y; `r2`, and `bias`, the mean of predicted less true numbers.
+        overall : dict
+            The same of all rows.
+        worst_level : label
+            The level with the least accuracy, or the greatest RMSE.
+        worst, worst_low, worst_high : float
+            Its accuracy or RMSE, with the interval of this level.
+        gap, gap_low, gap_high : float
+            Best less worst accuracy, or worst less best RMSE. Noise alone makes a gap, above all
+            at levels with few rows.
+        p_value : float
+            That of equal accuracy, or equal mean squared error, at all levels. Levels are permuted
+            within groups, or among groups that have one level each.
+        reliability : list of dict
+            With probabilities, for each level and bin: `level`, `confidence`, `accuracy` and
+            `n_rows`, as in :func:`sklearn.calibration.calibration_curve`.
+
+    Raises
+    ------
+    ValueError
+        If z has one level or missing labels, if lengths differ, or if `labels` do not fit the
+        columns of `predicted`.
+
+    See Also
+    --------
+    leakage_report : Whether the variable has left a representation.
+
+    Notes
+    -----
+    The expected calibration error is the mean of |accuracy - confidence| over bins, by rows (Guo
+    et al., 2017). It is greater than 0 for a calibrated classifier of few rows.
+
+    Intervals are percentiles of 1,000 resamples within the levels, or of whole groups. That of
+    accuracy without groups is Wilson's, which holds for few rows too. Ends are NaN for a level with
+    one row or one group. The worst level and the gap are chosen by the same rows, and are therefore
+    pessimistic.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_thin.inspection import level_report
+    >>> random = np.random.RandomState(0)
+    >>> y, z = random.randint(2, size=(2, 600))
+    >>> wrong = random.uniform(size=600) < np.where(z == 1, 0.3, 0.1)
+    >>> report = level_report(y, np.where(wrong, 1 - y, y), z, random_state=0)
+    >>> report.worst_level, round(report.gap, 2), report.p_value < 0.01
+    (1, 0.19, True)
+    """
+    random = check_random_state(random_state)
+    measure, y, predicted = _read(y, predicted, labels, n_bins)
+    levels, z = encode_labels(z, _num_samples(y), name="z", rows="y")
+    names = plain_labels(levels).tolist()
+    groups = None if groups is None else encode_groups(groups, len(z))
+    parts = measure.parts(y, predicted)
+    sums = np.array([parts[z == level].sum(0) for level in range(len(levels))])
+    drawn = _resampled(parts, z, groups, random)  # (N_RESAMPLES, n_levels, n_parts)
+    units = np.array([len(np.unique(unit)) for unit in _units(z, groups, len(levels))])
+    rows = measure.rows(sums, drawn, np.where(units > 1, 1.0, np.nan), groups is not None)
+    counts = {"n_rows": np.bincount(z)} | ({} if groups is None else {"n_groups": units})
+    rows = [
+        {"level": name, **{key: int(of[i]) for key, of in counts.items()}, **row}
+        for i, (name, row) in enumerate(zip(names, rows, strict=True))
+    ]
+    worst = rows[measure.order(measure.main(sums)).argmin()]
+    gap = np.ptp(measure.main(sums))
+    gaps = np.nanmax(measure.main(drawn), 1) - np.nanmin(measure.main(drawn), 1)
+    total = measure.rows(sums.sum(0)[None], drawn.sum(1)[:, None], np.ones(1), groups is not None)
+    return LevelReport(
+        overall={"n_rows": len(z), **total[0]},
+        worst_level=worst["level"],
+        worst=worst[measure.name],
+        worst_low=worst["low"],
+        worst_high=worst["high"],
+        gap=float(gap),
+        gap_low=float(np.quantile(gaps, ENDS[0])),
+        gap_high=float(np.quantile(gaps, ENDS[1])),
+        p_value=_p_of_equal_levels(parts[:, :2], z, groups, random),
+        rows=rows,
+        reliability=measure.reliability(sums, names),
+    )
+
+
+class LevelReport(TableReport):
+    """The result of :func:`level_report`."""
+
+    @property
+    def heading(self):
+        """The worst level and the gap."""
+        return (
+            f"{self.overall['n_rows']} rows, {len(self.rows)} levels.\n"
+            f"worst level: {self.worst_level}, {self.worst:.3f} "
+            f"[{self.worst_low:.3f}, {self.worst_high:.3f}]\n"
+            f"gap: {self.gap:.3f} [{self.gap_low:.3f}, {self.gap_high:.3f}], "
+            f"p = {self.p_value:.3f} for equal levels"
+        )
+
+
+def _read(y, predicted, labels, n_bins):
+    """The measures, and y and predicted as codes, numbers or probabilities."""
+    if np.ndim(predicted) == 2 and np.shape(predicted)[1] > 1:
+        predicted = check_array(predicted, dtype=float, input_name="predicted")
+        given = None if labels is None else encode_labels(labels, len(labels), name="labels")[0]
+        y = check_labels(y)
+        classes = sorted_classes(y, "y")[0] if given is None else given
+        if len(classes) != predicted.shape[1]:
+            raise ValueError(
+                f"predicted must have one column for each of the {len(classes)} classes "
+                f"{classes[:10].tolist()}, got {predicted.shape[1]} columns. Pass "
+                "labels=clf.classes_."
+            )
+        _same_length(y, predicted)
+        codes = places_in(classes, y)
+        if (codes < 0).any():
+            raise ValueError(
+                f"y has labels that are not in labels: {sorted(set(y[codes < 0].tolist()))[:10]}"
+            )
+        return Labels(len(classes), n_bins), codes, predicted
+    y, predicted = check_labels(y, numbers=True), check_labels(predicted, "predicted", numbers=True)
+    _same_length(y, predicted)
+    fractions = [of.dtype.kind == "f" and (of != np.floor(of)).any() for of in (y, predicted)]
+    if not any(fractions):
+        classes = np.unique(np.concatenate([plain_labels(y), plain_labels(predicted)]))
+        return Labels(len(classes)), places_in(classes, y), places_in(classes, predicted)
+    if not fractions[0] and len(np.unique(y)) == 2:
+        raise ValueError(
+            "predicted has fractions, but y has two labels. Pass predicted labels, or "
+            "probabilities with a column for each class, predict_proba(X)"
+        )
+    return Numbers(), y.astype(float), predicted.astype(float)
+
+
+def _same_length(y, predicted):
+    if len(y) != len(predicted):
+        raise wrong_length(y, len(predicted), "y", "predicted")
+
+
+@dataclass
+class Labels:
+    """Measures of labels or probabilities, all functions of sums over rows.
+
+    The parts of a row are: 1; 1 if right; its class, in total and if right; the bin of its
+    confidence, in total, if right, and times the confidence.
+    """
+
+    n_classes: int
+    n_bins: int = 0  # 0 without probabilities
+    name = "accuracy"
+
+    def parts(self, y, predicted):
+        """Parts of the rows, (n_samples, n_parts)."""
+        classes, confidence = np.eye(self.n_classes)[y], None
+        if self.n_bins:
+            confidence, predicted = predicted.max(1)[:, None], predicted.argmax(1)
+        right = (y == predicted)[:, None]
+        parts = [np.ones_like(right), right, classes, classes * right]
+        if self.n_bins:
+            edges = np.linspace(0, 1, self.n_bins + 1)[1:-1]
+            bins = np.eye(self.n_bins)[np.searchsorted(edges, confidence[:, 0])]
+            parts += [bins, bins * right, bins * confidence]
+        return np.column_stack(parts).astype(float)
+
+    def split(self, sums):
+        """Sums of classes, (2, ..., n_classes), and of bins, (3, ..., n_bins)."""
+        end = 2 + 2 * self.n_classes
+        return np.split(sums[..., 2:end], 2, axis=-1), np.split(sums[..., end:], 3, axis=-1)
+
+    def main(self, sums):
+        """Accuracy, of the first two parts; NaN without rows."""
+        return _mean(sums[..., 1], sums[..., 0])
+
+    def order(self, main):
+        """Values that are least for the worst level."""
+        return main
+
+    def calibration_error(self, sums):
+        """Expected calibration error."""
+        counts, right, confidence = self.split(sums)[1]
+        return _mean(np.abs(right - confidence).sum(-1), counts.sum(-1))
+
+    def rows(self, sums, drawn, several, grouped):
+        """Measures of each level; `several` is NaN where a level has no interval."""
+        (classes, right), (_, _, confidence) = self.split(sums)
+        balanced = _mean(_mean(right, classes, 0).sum(-1), (classes > 0).sum(-1))
+        low, high = _ends(self.main(drawn))
+        if not grouped:
+            low, high = np.transpose([_wilson(n, n_right) for n, n_right in sums[:, :2]])
+        columns = {"accuracy": self.main(sums), "low": low * several, "high": high * several}
+        columns["balanced_accuracy"] = balanced
+        if self.n_bins:
+            columns["confidence"] = confidence.sum(-1) / sums[:, 0]
+            low, high = _ends(self.calibration_error(drawn))
+            columns["calibration_error"] = self.calibration_error(sums)
+            columns |= {"calibration_low": low * several, "calibration_high": high * several}
+        return _dicts(columns)
+
+    def reliability(self, sums, names):
+        """Mean confidence and accuracy of the rows in each bin of each level."""
+        counts, right, confidence = self.split(sums)[1] if self.n_bins else np.zeros((3, 0, 0))
+        return [
+            {
+                "level": names[level],
+                "confidence": float(confidence[level, place] / counts[level, place]),
+                "accuracy": float(right[level, place] / counts[level, place]),
+                "n_rows": int(counts[level, place]),
+            }
+            for level, place in np.argwhere(counts > 0)
+        ]
+
+
+class Numbers:
+    """Measures of numbers.
+
+    The parts of a row are 1, the squared error, the error, y and its square.
+    """
+
+    name = "rmse"
+
+    def parts(self, y, predicted):
+        """Parts of the rows, (n_samples, n_parts), of y less its mean."""
+        error, y = predicted - y, y - y.mean()
+        return np.column_stack([np.ones(len(y)), error**2, error, y, y**2])
+
+    def main(self, sums):
+        """Root mean squared error, of the first two parts; NaN without rows."""
+        return np.sqrt(_mean(sums[..., 1], sums[..., 0]))
+
+    def order(self, main):
+        """Values that are least for the worst level."""
+        return -main
+
+    def rows(self, sums, drawn, several, grouped):
+        """Measures of each level; `several` is NaN where a level has no interval."""
+        n, squares, error, y, y_squares = np.moveaxis(sums, -1, 0)
+        low, high = _ends(self.main(drawn))
+        columns = {"rmse": self.main(sums), "low": low * several, "high": high * several}
+        columns["r2"] = 1 - _mean(squares, np.maximum(y_squares - y**2 / n, 0))
+        return _dicts(columns | {"bias": error / n})
+
+    def reliability(self, sums, names):
+        """Numbers have no confidence."""
+        return []
+
+
+def _mean(total, count, empty=np.nan):
+    """Totals over counts; `empty` where the count is 0."""
+    return np.where(count > 0, total / np.where(count > 0, count, 1), empty)
+
+
+def _ends(drawn):
+    """Ends of the intervals (2, n_levels) of resampled values (n, n_levels)."""
+    return np.nanquantile(drawn, ENDS, axis=0)
+
+
+def _wilson(n_rows, right):
+    """Ends of the interval of an accuracy."""
+    interval = binomtest(round(right), round(n_rows)).proportion_ci(LEVEL, method="wilson")
+    return interval.low, interval.high
+
+
+def _dicts(columns):
+    """Columns of equal length as rows of plain floats."""
+    rows = zip(*columns.values(), strict=True)
+    return [dict(zip(columns, map(float, row), strict=True)) for row in rows]
+
+
+def _units(z, groups, n_levels):
+    """Groups, or rows, of each level."""
+    units = np.arange(len(z)) if groups is None else groups
+    return [units[z == level] for level in range(n_levels)]
+
+
+def _resampled(parts, z, groups, random):
+    """Sums of parts over resamples, (N_RESAMPLES, n_levels, n_parts): of rows within each level, or
+    of groups.
+    """
+    n_levels = z.max() + 1
+    drawn = np.zeros((N_RESAMPLES, n_levels, parts.shape[1]))
+    if groups is None:
+        units = [(slice(level, level + 1), parts[z == level][:, None]) for level in range(n_levels)]
+    else:
+        sums = np.zeros((groups.max() + 1, n_levels, parts.shape[1]))
+        np.add.at(sums, (groups, z), parts)
+        units = [(slice(None), sums)]
+    for levels, values in units:  # (n_units, 1 or n_levels, n_parts)
+        n_units = len(values)
+        for some in gen_batches(N_RESAMPLES, max(1, DRAWN // n_units)):
+            size = some.stop - some.start
+            times = random.multinomial(n_units, np.full(n_units, 1 / n_units), size=size)
+            drawn[some, levels] = np.tensordot(times.astype(float), values, axes=1)
+    return drawn
+
+
+def _p_of_equal_levels(parts, z, groups, random):
+    """Share of the permutations of z whose means differ as much between the levels.
+
+    Of 1 and the loss of the rows, (n_samples, 2). Means differ by the sum of squares between the
+    levels.
+    """
+    whole = groups is not None and len(np.unique(z + groups * (z.max() + 1))) == groups.max() + 1
+    units, block = (groups, None) if whole else (None, groups)
+    loss = parts[:, 1] - parts[:, 1].mean()
+
+    def between(labels):  # (n, n_samples) -> (n,)
+        of_levels = ((labels == level).astype(float) for level in range(z.max() + 1))
+        return sum(_mean((there @ loss) ** 2, there.sum(1), 0) for there in of_levels)
+
+    least = between(z[None])[0] * (1 - 1e-9)
+    batches = permutations(z, random, units=units, block=block)
+    above = sum(np.count_nonzero(between(labels) >= least) for labels in batches)
+    return float((1 + above) / (1 + N_PERMUTATIONS))

@@ -1,0 +1,261 @@
+"""A report finds codes that a family can read, and no more where there are none."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.utils._param_validation import InvalidParameterError
+
+from sklearn_thin.inspection import leakage_report
+
+FAST = {"probes": ["linear", "rbf"], "n_repeats": 1, "random_state": 0}
+
+
+def noise(n=400, seed=0, width=4):
+    return np.random.RandomState(seed).normal(size=(n, width))
+
+
+def parity(h):
+    return (h[:, 0] * h[:, 1] > 0).astype(int)
+
+
+def radius(h):
+    return ((h[:, :2] ** 2).sum(1) > 2 * np.log(2)).astype(int)
+
+
+def through_y(n=800, seed=0):
+    """h shows y, and z follows y in 80 % of the rows."""
+    random = np.random.RandomState(seed)
+    y = random.randint(4, size=n)
+    z = np.where(random.uniform(size=n) < 0.8, y % 2, 1 - y % 2)
+    return noise(n, seed) + 3 * np.eye(4)[y], z, y
+
+
+def scores(report, features="h", given=""):
+    """Scores by probe of one part of the table."""
+    rows = [row for row in report.rows if (row["features"], row["given"]) == (features, given)]
+    return {row["probe"]: row["score"] for row in rows}
+
+
+@pytest.mark.parametrize("labels", [np.array([3, 1, 2]), np.array(["b", "a", "c"])])
+def test_a_copy_of_z_scores_1(labels):
+    codes = np.arange(300) % 3
+    report = leakage_report(np.eye(3)[codes], labels[codes], random_state=0)
+    assert scores(report) == dict.fromkeys(["linear", "mlp", "rbf", "forest"], 1.0)
+    assert (report.score, report.high) == (1.0, 1.0)
+    assert report.p_value == 0.001
+    assert report.bits == pytest.approx(np.log2(3), abs=0.02)
+    assert report.levels == sorted(labels.tolist())
+
+
+@pytest.mark.parametrize("code", [parity, radius])
+def test_a_nonlinear_code_is_missed_by_the_linear_family_alone(code):
+    h = noise(1000)
+    report = leakage_report(h, code(h), random_state=0)
+    rows = {row["probe"]: row for row in report.rows if row["features"] == "h"}
+    assert rows["linear"]["p_value"] > 0.01
+    assert rows["linear"]["bits"] < 0.01
+    for probe in ("mlp", "rbf", "forest"):
+        assert rows[probe]["p_value"] < 0.01
+        assert rows[probe]["bits"] > 0.02
+    assert report.low > 0.3
+
+
+def test_a_shift_that_depends_on_the_class_is_missed_by_the_linear_family():
+    random = np.random.RandomState(0)
+    y, z = random.randint(2, size=(2, 1000))
+    h = noise(1000) + np.column_stack([(2 * y - 1) * (2 * z - 1), 3 * y, 0 * y, 0 * y])
+    found = scores(leakage_report(h, z, **FAST))
+    assert abs(found["linear"]) < 0.1
+    assert found["rbf"] > 0.3
+
+
+def test_what_is_read_through_y_alone_is_marginal_and_not_conditional():
+    h, z, y = through_y()
+    report = leakage_report(h, z, y, **FAST)
+    assert report.p_value < 0.01
+    assert report.conditional.p_value > 0.01
+    assert abs(report.conditional.score) < 0.2
+    assert report.conditional.bits < 0.01 < report.bits < report.bits_of_y + 0.1
+    assert report.bits_of_y == pytest.approx(1 + 0.8 * np.log2(0.8) + 0.2 * np.log2(0.2), abs=0.05)
+
+
+def test_what_h_adds_to_y_is_conditional():
+    h, z, y = through_y()
+    h[:, 0] += 2 * z
+    report = leakage_report(h, z, y, **FAST)
+    assert report.conditional.p_value < 0.01
+    assert report.conditional.bits > 0.1
+
+
+def test_independent_rows_score_nothing():
+    h, random = noise(), np.random.RandomState(1)
+    reports = [leakage_report(h, random.randint(3, size=400), **FAST) for _ in range(20)]
+    assert sum(report.low <= 0 <= report.high for report in reports) >= 16
+    assert sum(report.p_value < 0.05 for report in reports) <= 4
+    assert abs(np.mean([report.bits for report in reports])) < 0.01
+
+
+def test_rare_levels_count_as_much_as_frequent_ones():
+    z = np.repeat([0, 1], [360, 40])
+    h = noise()
+    row = leakage_report(h, z, **FAST).rows[0]
+    assert row["chance"] == row["accuracy"] == pytest.approx(0.9)
+    assert row["balanced_accuracy"] == pytest.approx(0.5, abs=0.15)
+    assert row["score"] == pytest.approx(2 * row["balanced_accuracy"] - 1)
+
+
+# ----------------------------------------------------------------------------- groups
+
+
+def test_groups_train_and_score_apart():
+    """Each group has a place of its own in h, by which rows alone would show its level."""
+    groups = np.arange(800) % 40
+    z = groups % 2
+    h = 5 * np.random.RandomState(0).normal(size=(40, 4))[groups] + noise(800)
+    assert leakage_report(h, z, **FAST).score > 0.8
+    report = leakage_report(h, z, groups=groups, **FAST)
+    assert report.low < 0
+    assert report.p_value > 0.01
+
+
+def test_rows_of_a_group_are_not_independent():
+    """A group repeats one row: the interval is that of the groups."""
+    h, z = noise(60), np.arange(60) % 2
+    h[:, 0] += z
+    alone = leakage_report(h, z, **FAST)
+    copies = [np.repeat(of, 20, axis=0) for of in (h, z, np.arange(60))]
+    grouped = leakage_report(*copies[:2], groups=copies[2], **FAST)
+    assert grouped.high - grouped.low > 0.6 * (alone.high - alone.low)
+    naive = leakage_report(*copies[:2], **FAST)
+    assert naive.high - naive.low < 0.4 * (alone.high - alone.low)
+
+
+def test_a_level_that_varies_within_groups_is_found():
+    groups, h, z = np.arange(400) % 20, noise(), np.arange(400) % 3 % 2
+    h[:, 0] += 2 * z
+    assert leakage_report(h, z, groups=groups, **FAST).p_value < 0.01
+    y = np.arange(400) % 7 % 2
+    assert leakage_report(h, z, y, groups, **FAST).conditional.p_value < 0.01
+
+
+def test_sites_with_y_have_a_p_value_without_a_permutation():
+    groups = np.arange(400) % 40
+    z, h, y = groups % 2, noise(), np.arange(400) % 3
+    report = leakage_report(h, z, y, groups, **FAST)
+    assert report.conditional.p_value > 0.01
+    h[:, 0] += 3 * z
+    assert leakage_report(h, z, y, groups, **FAST).conditional.p_value < 0.01
+
+
+# --------------------------------------------------------------------------- controls
+
+
+def test_controls_stand_beside_h():
+    X = noise()
+    z = (X[:, 0] > 0).astype(int)
+    report = leakage_report(0 * X, z, X=X, **FAST)
+    assert abs(scores(report)["linear"]) < 0.01
+    assert scores(report, "X")["linear"] > 0.8
+    assert scores(report, "random layer")["linear"] > 0.2
+    assert abs(scores(report, "permuted z")["linear"]) < 0.01
+    report = leakage_report(X, z, X=X, untrained=X[:, 1:], **FAST)
+    assert scores(report, "untrained")["linear"] < 0.3
+    assert scores(report, "random layer") == {}
+    assert abs(scores(report, "permuted z")["linear"]) < 0.3
+
+
+@pytest.mark.parametrize("kind", ["images", "frame"])
+def test_the_raw_input_may_be_images_or_a_table(kind):
+    h, z = noise(), np.arange(400) % 2
+    X = h.reshape(400, 2, 2) + z[:, None, None]
+    if kind == "frame":
+        X = pd.DataFrame({"number": h[:, 0], "text": np.array(["a", "b"])[z]})
+        X.loc[0, "number"] = np.nan
+    assert scores(leakage_report(h, z, X=X, **FAST), "X")["linear"] > 0.4
+
+
+# ----------------------------------------------------------------------------- results
+
+
+def test_a_report_is_a_table_a_text_and_json():
+    h, z, y = through_y(200)
+    report = leakage_report(h, z, y, **FAST)
+    assert list(report.table["probe"]) == ["linear", "rbf"] * 3
+    assert set(report.table["features"]) == {"h", "permuted z"}
+    assert "z from h given y: score" in str(report)
+    assert len(str(report).splitlines()) == 11
+    read = json.loads(report.to_json())
+    assert read["rows"] == report.rows
+    assert read["conditional"]["score"] == report.conditional.score
+
+
+def test_a_random_state_makes_it_reproducible_and_another_does_not():
+    h, z = noise(), np.arange(400) % 2
+    first, second, other = (
+        leakage_report(h, z, **{**FAST, "random_state": seed}).rows for seed in (0, 0, 1)
+    )
+    assert first == second != other
+
+
+def test_repetitions_are_averaged():
+    h, z = noise(), np.arange(400) % 2
+    h[:, 0] += z
+    report = leakage_report(h, z, probes=["forest"], n_repeats=3, random_state=0)
+    assert report.score * 200 * 3 == pytest.approx(round(report.score * 200 * 3))
+    assert report.p_value == 0.001
+
+
+def test_probes_may_be_classifiers():
+    probe = LogisticRegression()
+    report = leakage_report(noise(), np.arange(400) % 2, probes={"mine": probe}, random_state=0)
+    assert report.probe == "mine"
+    assert not hasattr(probe, "coef_")
+
+
+def test_levels_with_few_rows_are_probed():
+    z = np.repeat(np.arange(10), 4)
+    h = np.eye(10)[z]
+    assert leakage_report(h, z, probes=["mlp", "linear", "rbf"], random_state=0).score > 0.8
+
+
+# ----------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"z": np.zeros(400)}, "z must have at least two classes"),
+        ({"z": np.where(np.arange(400) % 2, np.nan, 1.0)}, "z must have a label for each row"),
+        ({"z": np.arange(399) % 2}, "z must have one label for each of the 400 rows of h"),
+        ({"z": np.repeat([0, 1, 2], [3, 197, 200])}, "at least 4 rows, .* have fewer: {'0': 3}"),
+        ({"z": np.random.RandomState(0).normal(size=400)}, "continuous"),
+        ({"groups": np.arange(400) % 2}, "groups and z must differ"),
+        ({"groups": np.where(np.arange(400) % 2, 0, np.arange(400))}, "at least 2 groups"),
+        ({"groups": np.arange(400) % 4}, "more groups than levels"),
+        ({"groups": np.arange(10)}, "groups must have one label for each"),
+        ({"y": np.arange(400) % 2}, "y determines z"),
+        ({"y": np.arange(10)}, "y must have one label for each of the 400 rows"),
+        ({"X": noise(10)}, "X must have one row for each of the 400 rows of h, got 10"),
+        ({"untrained": noise(10)}, "untrained must have one row for each of the 400 rows"),
+        ({"h": np.full((400, 2), np.nan)}, "h contains NaN"),
+        ({"probes": ["kernel"]}, "probes must be names among"),
+        ({"probes": []}, "probes must be names among"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(change, match):
+    given = {"h": noise(), "z": np.arange(400) % 2, **FAST, **change}
+    with pytest.raises(ValueError, match=match):
+        leakage_report(given.pop("h"), given.pop("z"), **given)
+
+
+def test_a_probe_without_probabilities_is_refused():
+    with pytest.raises(TypeError, match="probe 'ridge' must be a classifier with predict_proba"):
+        leakage_report(noise(), np.arange(400) % 2, probes={"ridge": RidgeClassifier()})
+
+
+def test_wrong_parameters_are_named():
+    with pytest.raises(InvalidParameterError, match=r"'n_repeats' parameter .* Got 0"):
+        leakage_report(noise(), np.arange(400) % 2, n_repeats=0)

@@ -1,0 +1,164 @@
+"""The numbers of each level are scikit-learn's, and their intervals cover."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import balanced_accuracy_score, r2_score, root_mean_squared_error
+
+from sklearn_thin.inspection import level_report
+
+
+def predicted(n=900, seed=0, served=(2.0, 2.0, 0.5)):
+    """y, probabilities that serve each level of z by its own factor, and z."""
+    random = np.random.RandomState(seed)
+    y, z = random.randint(3, size=n), random.randint(len(served), size=n)
+    logits = random.normal(size=(n, 3)) + np.asarray(served)[z][:, None] * np.eye(3)[y]
+    proba = np.exp(logits)
+    return y, proba / proba.sum(1, keepdims=True), z
+
+
+def test_each_level_has_the_numbers_of_its_rows():
+    y, proba, z = predicted()
+    report = level_report(y, proba, np.array(["a", "b", "c"])[z], random_state=0)
+    assert [row["level"] for row in report.rows] == ["a", "b", "c"]
+    for level, row in enumerate(report.rows):
+        here = z == level
+        guess, confidence = proba[here].argmax(1), proba[here].max(1)
+        right = guess == y[here]
+        assert row["n_rows"] == here.sum()
+        assert row["accuracy"] == pytest.approx(right.mean())
+        assert row["low"] < row["accuracy"] < row["high"]
+        expected = balanced_accuracy_score(y[here], guess)
+        assert row["balanced_accuracy"] == pytest.approx(expected)
+        assert row["confidence"] == pytest.approx(confidence.mean())
+        true, of_bins = calibration_curve(right, confidence, n_bins=10)
+        bins = [one for one in report.reliability if one["level"] == row["level"]]
+        np.testing.assert_allclose([one["accuracy"] for one in bins], true)
+        np.testing.assert_allclose([one["confidence"] for one in bins], of_bins)
+        rows = np.array([one["n_rows"] for one in bins])
+        error = np.abs(true - of_bins) @ rows / here.sum()
+        assert row["calibration_error"] == pytest.approx(error)
+        assert row["calibration_low"] < error < row["calibration_high"]
+    accuracies = [row["accuracy"] for row in report.rows]
+    assert (report.worst_level, report.worst) == ("c", min(accuracies))
+    assert (report.worst_low, report.worst_high) == (report.rows[2]["low"], report.rows[2]["high"])
+    assert report.gap == pytest.approx(np.ptp(accuracies))
+    assert report.gap_low < report.gap < report.gap_high
+    assert report.p_value == 0.001
+    assert report.overall["accuracy"] == pytest.approx((proba.argmax(1) == y).mean())
+
+
+def test_labels_have_no_calibration():
+    y, proba, z = predicted()
+    names = np.array(["x", "y", "z"])
+    report = level_report(names[y], names[proba.argmax(1)], z, random_state=0)
+    assert set(report.rows[0]) == {
+        "level",
+        "n_rows",
+        "accuracy",
+        "low",
+        "high",
+        "balanced_accuracy",
+    }
+    assert report.reliability == []
+    with_proba = level_report(names[y], proba, z, random_state=0)
+    assert report.worst == with_proba.worst
+
+
+def test_numbers_have_errors_in_units_of_y():
+    random = np.random.RandomState(0)
+    z = random.randint(2, size=400)
+    y = 1000 * random.normal(size=400)
+    guess = y + np.where(z, 200, 100) * random.normal(size=400) + 30
+    report = level_report(y, guess, z, random_state=0)
+    for level, row in enumerate(report.rows):
+        of_level = y[z == level], guess[z == level]
+        assert row["rmse"] == pytest.approx(root_mean_squared_error(*of_level))
+        assert row["r2"] == pytest.approx(r2_score(*of_level))
+        assert row["bias"] == pytest.approx(np.mean(of_level[1] - of_level[0]))
+        assert row["low"] < row["rmse"] < row["high"]
+    assert report.worst_level == 1
+    assert report.gap == pytest.approx(report.rows[1]["rmse"] - report.rows[0]["rmse"])
+    assert report.p_value == 0.001
+
+
+def test_equal_levels_have_no_small_p_value():
+    p_values = [
+        level_report(*predicted(300, seed, (1.0, 1.0, 1.0)), random_state=seed).p_value
+        for seed in range(20)
+    ]
+    assert sum(p < 0.05 for p in p_values) <= 4
+    assert max(p_values) > 0.5
+
+
+def test_rows_of_a_group_count_as_one():
+    y, proba, z = predicted(90, served=(1.0, 1.0))
+    groups = np.arange(90)
+    alone = level_report(y, proba, z, groups, random_state=0)
+    copies = [np.repeat(of, 20, axis=0) for of in (y, proba, z, groups)]
+    grouped = level_report(*copies, random_state=0)
+    naive = level_report(*copies[:3], random_state=0)
+    for of_groups, of_rows, of_copies in zip(alone.rows, naive.rows, grouped.rows, strict=True):
+        width = of_groups["high"] - of_groups["low"]
+        assert of_copies["high"] - of_copies["low"] == pytest.approx(width, rel=0.1)
+        assert of_rows["high"] - of_rows["low"] < 0.4 * width
+        assert of_copies["n_groups"] == of_groups["n_rows"]
+    assert grouped.p_value > naive.p_value or naive.p_value < 0.01
+
+
+def test_a_level_with_one_row_is_listed_without_an_interval():
+    y, proba, z = predicted(200, served=(1.0, 1.0))
+    z[0] = 2
+    row = level_report(y, proba, z, random_state=0).rows[2]
+    assert row["n_rows"] == 1
+    assert np.isnan([row["low"], row["high"], row["calibration_low"]]).all()
+
+
+def test_few_right_rows_prove_little():
+    y = np.repeat([0, 1], [5, 95])
+    report = level_report(y, y, y, random_state=0)
+    assert report.rows[0]["accuracy"] == 1
+    assert report.rows[0]["low"] < 0.6
+    assert report.rows[1]["low"] > 0.95
+
+
+def test_a_report_is_a_table_a_text_and_json():
+    y, proba, z = predicted(200)
+    z[0] = 3
+    report = level_report(y, proba, z, random_state=0)
+    assert list(report.table["level"]) == [0, 1, 2, 3]
+    assert "worst level: " in str(report)
+    read = json.loads(report.to_json())
+    assert read["rows"][3]["low"] is None
+    assert read["gap"] == report.gap
+
+
+def test_classes_that_the_rows_lack_are_named_by_labels():
+    y, proba, z = predicted()
+    few = y < 2
+    report = level_report(y[few], proba[few], z[few], labels=[0, 1, 2], random_state=0)
+    assert report.overall["accuracy"] == pytest.approx((proba.argmax(1) == y)[few].mean())
+    with pytest.raises(ValueError, match=r"one column for each of the 2 classes .* labels=clf.cl"):
+        level_report(y[few], proba[few], z[few])
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"z": np.zeros(300)}, "z must have at least two classes"),
+        ({"z": np.where(np.arange(300) % 2, np.nan, 1.0)}, "z must have a label for each row"),
+        ({"z": np.arange(9)}, "z must have one label for each of the 300 rows of y"),
+        ({"groups": np.arange(9)}, "groups must have one label for each"),
+        ({"y": np.arange(9) % 3}, "y must have one label for each of the 300 rows of predicted"),
+        ({"predicted": np.arange(9)}, "y must have one label for each of the 9 rows of predicted"),
+        ({"predicted": np.full((300, 3), np.nan)}, "predicted contains NaN"),
+        ({"labels": [1, 2, 3]}, r"y has labels that are not in labels: \[0\]"),
+        ({"y": np.arange(300) % 2, "predicted": np.full(300, 0.3)}, "a column for each class"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(change, match):
+    given = dict(zip(("y", "predicted", "z"), predicted(300), strict=True)) | change
+    with pytest.raises(ValueError, match=match):
+        level_report(given.pop("y"), given.pop("predicted"), given.pop("z"), **given)

@@ -1,11 +1,12 @@
-"""`leakage_report` on representations with a known truth: coverage, codes, seconds.
+"""Reports of leakage and of levels where the truth is known: coverage, codes, levels, seconds.
 
     OMP_NUM_THREADS=1 python benchmarks/bench_leakage.py
 
 "coverage" draws representations that are independent of z, or independent of z given y. The true
 score of every probe is then 0. Printed are, in % of `--draws`, the 95 % intervals of the score that
 hold 0, and the p-values below 0.05. "any" is the p-value of the best probe. The standard error of
-95 % is 0.7 points at 1,000 draws. The null representations are 8 normal columns:
+95 % is 0.7 points at 1,000 draws. Each probe is fitted once. The representations are 8 normal
+columns, of `--rows` rows:
 
 - rows: 2 levels, balanced.
 - rare: 4 levels of 60, 25, 10 and 5 %.
@@ -24,6 +25,11 @@ score of each probe, and in brackets the draws of `--code-draws` with p below 0.
   class.
 - through y: as above; "through y, given y" are the conditional probes.
 
+"levels" draws predictions of which 90 % are right, whatever the level. Printed are, in % of
+`--draws`, the 95 % intervals of accuracy by `level_report` that hold 90 %, for levels of 400, 100,
+50 and 20 rows, and p-values of equal levels below 0.05. With "groups", 40 groups have an accuracy
+each, 90 % in the mean.
+
 "seconds" measures one report on 10,000 rows, 64 columns, 4 classes of y, and a raw input of 100
 columns, with all defaults: wall time, and CPU time of the process.
 """
@@ -34,12 +40,13 @@ import numpy as np
 from _cases import arguments
 from tqdm.auto import tqdm
 
-from sklearn_thin.inspection import leakage_report
+from sklearn_thin.inspection import leakage_report, level_report
 from sklearn_thin.inspection._leakage import Audit
 from sklearn_thin.inspection._probes import FAMILIES, Halves
 from sklearn_thin.inspection._tally import Tally
 
 N_NULL, N_NOISE = 8, 4  # columns
+LEVELS = 400, 100, 50, 20  # rows
 
 
 # ------------------------------------------------------------------------ independent
@@ -80,10 +87,10 @@ def through_y(n, random, width=N_NULL):
 
 NULLS = {
     "rows": rows,
-    "rare": rare,
-    "people": people,
-    "sites": sites,
     "through y": through_y,
+    "rare": rare,
+    "sites": sites,
+    "people": people,
 }
 
 
@@ -155,7 +162,7 @@ def covers(args, bar):
 def without_controls(h, z, seed, y=None, groups=None):
     """The part of a report that is asked for: of z from h, or given y."""
     halves = Halves.read(z, len(h), groups, seed)
-    audit = Audit(halves, {name: name for name in FAMILIES}, seed, 2)
+    audit = Audit(halves, {name: name for name in FAMILIES}, seed, 1)
     if y is None:
         return audit.best(h, Tally(halves), "h")
     return audit.best(np.column_stack([h, np.eye(y.max() + 1)[y]]), Tally(halves, y), "h", "y")
@@ -183,6 +190,24 @@ def reads(args, bar):
         yield f"| {name} | " + " | ".join(cells) + " |"
 
 
+def levels(args, bar):
+    """Lines of the table of equal levels."""
+    z = np.repeat(np.arange(len(LEVELS)), LEVELS)
+    for grouped in (False, True):
+        held, found = [], []
+        for draw in range(args.draws):
+            random = np.random.RandomState(draw)
+            groups = random.randint(40, size=len(z)) if grouped else None
+            accuracy = random.beta(18, 2, size=40)[groups] if grouped else 0.9
+            right = (random.uniform(size=len(z)) < accuracy).astype(int)
+            report = level_report(np.ones(len(z), int), right, z, groups, random_state=draw)
+            held.append([row["low"] <= 0.9 <= row["high"] for row in report.rows])
+            found.append(report.p_value < 0.05)
+            bar.update()
+        cells = (f"{100 * cell:.1f}" for cell in [*np.mean(held, 0), np.mean(found)])
+        yield f"| {'groups' if grouped else 'rows'} | " + " | ".join(cells) + " |"
+
+
 def print_seconds(n_rows):
     random = np.random.RandomState(0)
     y, z = random.randint(4, size=n_rows), random.randint(2, size=n_rows)
@@ -194,9 +219,18 @@ def print_seconds(n_rows):
     print(f"{n_rows:,} rows, 64 columns: {wall:.1f} s, CPU {cpu:.1f} s")
 
 
+def print_table(heads, lines, args, n_reports):
+    print("| " + " | ".join(heads) + " |")
+    print("|---" * len(heads) + "|")
+    with tqdm(total=n_reports, unit="report") as bar:
+        for line in lines(args, bar):
+            print(line, flush=True)
+    print()
+
+
 def main():
     parser = arguments(__doc__, rows=400)
-    parts = ("coverage", "codes", "seconds")
+    parts = ("coverage", "codes", "levels", "seconds")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts, metavar="NAME")
     parser.add_argument("--nulls", nargs="+", choices=NULLS, default=NULLS, metavar="NAME")
     parser.add_argument("--draws", type=int, default=1000)
@@ -205,19 +239,15 @@ def main():
     args = parser.parse_args()
     if "coverage" in args.parts:
         heads = [f"{kind} {name}" for kind in ("holds 0,", "p < 0.05,") for name in FAMILIES]
-        print("| independent h | " + " | ".join([*heads, "p < 0.05, any"]) + " |")
-        print("|---" * (len(heads) + 2) + "|")
-        with tqdm(total=len(args.nulls) * args.draws, unit="report") as bar:
-            for line in covers(args, bar):
-                print(line, flush=True)
+        heads = ["independent h", *heads, "p < 0.05, any"]
+        print_table(heads, covers, args, len(args.nulls) * args.draws)
     if "codes" in args.parts:
-        print(f"\n| score (found in {args.code_draws}) | " + " | ".join(FAMILIES) + " |")
-        print("|---" * (len(FAMILIES) + 1) + "|")
-        with tqdm(total=(len(CODES) + 1) * args.code_draws, unit="report") as bar:
-            for line in reads(args, bar):
-                print(line, flush=True)
+        heads = [f"score (found in {args.code_draws})", *FAMILIES]
+        print_table(heads, reads, args, (len(CODES) + 1) * args.code_draws)
+    if "levels" in args.parts:
+        heads = ["equal levels", *(f"{rows} rows" for rows in LEVELS), "p < 0.05"]
+        print_table(heads, levels, args, 2 * args.draws)
     if "seconds" in args.parts:
-        print()
         print_seconds(args.most)
 
 

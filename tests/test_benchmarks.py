@@ -118,6 +118,17 @@ def test_bench_dispel_tints_digits(run, data_dir):
     assert printed.count("| tinted digits, λ = 0, weighted |") == 2
 
 
+def test_bench_leakage(run):
+    small = ("--rows", "100", "--draws", "1", "--code-draws", "1", "--most", "100")
+    printed = run("bench_leakage.py", *small, "--nulls", "rows", "through y")
+    coverage, codes, levels, seconds = printed.strip().split("\n\n")
+    assert [len(cells(coverage, name)) for name in ("rows", "through y")] == [10, 10]
+    assert cells(codes, "copy")[4] == "1.00 (1)"
+    assert len(codes.splitlines()) == 9
+    assert [len(cells(levels, name)) for name in ("rows", "groups")] == [6, 6]
+    assert seconds.startswith("100 rows, 64 columns: ")
+
+
 def test_splince_erases_z_and_keeps_the_covariance_with_y(modules):
     random = np.random.RandomState(0)
     y = random.randint(3, size=500)

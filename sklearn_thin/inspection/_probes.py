@@ -33,6 +33,7 @@ def linear(n_rows, n_levels, seed):
 
 
 def mlp(n_rows, n_levels, seed):
+    # a question has few networks, and a stack of few is no faster than MLPClassifier on a CPU
     early = n_rows >= 20 * n_levels  # the tenth that stops the training needs every level
     given = {"early_stopping": early, "max_iter": 500 if early else 100}
     return MLPClassifier((256,), random_state=seed, **given)

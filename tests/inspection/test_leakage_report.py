@@ -133,6 +133,16 @@ def test_rows_of_a_group_are_not_independent():
     assert naive.high - naive.low < 0.4 * (alone.high - alone.low)
 
 
+def test_an_interval_knows_that_groups_show_z_in_different_degrees():
+    """h shows z in half of the groups, and nothing in the others."""
+    groups, z = np.arange(2000) % 40, np.arange(2000) // 40 % 2
+    h = noise(2000)
+    h[:, 0] += np.where(groups < 20, 4 * z, 2)
+    grouped, naive = (leakage_report(h, z, groups=of, **FAST) for of in (groups, None))
+    assert grouped.low > 0.1
+    assert grouped.high - grouped.low > 2 * (naive.high - naive.low)
+
+
 def test_a_level_that_varies_within_groups_is_found():
     groups, h, z = np.arange(400) % 20, noise(), np.arange(400) % 3 % 2
     h[:, 0] += 2 * z

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -88,6 +88,15 @@ def test_groups_are_routed_on_request(routing):
     given = {"exogenous_target": z[test], "groups": groups[test]}
     assert search.best_score_ == pytest.approx(scorer(model, X[test], **given), abs=0.02)
     assert search.best_score_ != pytest.approx(scorer(model, X[test], exogenous_target=z[test]))
+
+
+def test_groups_of_a_splitter_stay_with_the_splitter(routing):
+    X, y, z = table()
+    thin = small().set_fit_request(groups=False, exogenous_target=False)
+    scorer = make_leakage_scorer(probes=["linear"])
+    search = GridSearchCV(thin, {"lr": [1e-2]}, scoring=scorer, cv=GroupKFold(2))
+    search.fit(X, y, exogenous_target=z, groups=np.arange(240) % 4)  # too few to probe by groups
+    assert np.isfinite(search.best_score_)
 
 
 def test_a_scorer_is_cloned_and_printed():

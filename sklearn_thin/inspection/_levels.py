@@ -4,13 +4,20 @@ from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
-from scipy.stats import binomtest
-from sklearn.utils import check_array, check_random_state, gen_batches
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import _num_samples
 
+from sklearn_thin.inspection._intervals import (
+    ENDS,
+    effective_rows,
+    ends_of,
+    mean_of,
+    resampled,
+    wilson,
+)
 from sklearn_thin.inspection._tables import TableReport
-from sklearn_thin.inspection._tally import LEVEL, N_PERMUTATIONS, permutations
+from sklearn_thin.inspection._tally import N_PERMUTATIONS, permutations
 from sklearn_thin.rows.labels import (
     check_labels,
     encode_groups,
@@ -20,10 +27,6 @@ from sklearn_thin.rows.labels import (
     sorted_classes,
     wrong_length,
 )
-
-N_RESAMPLES = 1000
-DRAWN = 2**22  # counts of rows that are drawn at once
-ENDS = (1 - LEVEL) / 2, (1 + LEVEL) / 2
 
 
 @validate_params(
@@ -106,9 +109,10 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     The expected calibration error is the mean of |accuracy - confidence| over bins, by rows (Guo
     et al., 2017). It is greater than 0 for a calibrated classifier of few rows.
 
-    Intervals are percentiles of 1,000 resamples within the levels, or of whole groups. That of
-    accuracy without groups is Wilson's, which holds for few rows too. Ends are NaN for a level with
-    one row or one group. The worst level and the gap are chosen by the same rows, and are therefore
+    Intervals of accuracy are Wilson's, which hold for few rows too. With groups, the number of rows
+    is divided by the design effect (Korn and Graubard, 1998). Other intervals are percentiles of
+    1,000 resamples within the levels, or of whole groups. Ends are NaN for a level with one row or
+    one group. The worst level and the gap are chosen by the same rows, and are therefore
     pessimistic.
 
     Examples
@@ -129,9 +133,11 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     groups = None if groups is None else encode_groups(groups, len(z))
     parts = measure.parts(y, predicted)
     sums = np.array([parts[z == level].sum(0) for level in range(len(levels))])
-    drawn = _resampled(parts, z, groups, random)  # (N_RESAMPLES, n_levels, n_parts)
-    units = np.array([len(np.unique(unit)) for unit in _units(z, groups, len(levels))])
-    rows = measure.rows(sums, drawn, np.where(units > 1, 1.0, np.nan), groups is not None)
+    drawn = resampled(parts, z, groups, random)  # (N_RESAMPLES, n_levels, n_parts)
+    units = np.bincount(z)
+    if groups is not None:
+        units = np.bincount(np.unique(np.column_stack([z, groups]), axis=0)[:, 0])
+    rows = measure.rows(sums, drawn, units, effective_rows(parts, z, groups))
     counts = {"n_rows": np.bincount(z)} | ({} if groups is None else {"n_groups": units})
     rows = [
         {"level": name, **{key: int(of[i]) for key, of in counts.items()}, **row}
@@ -140,9 +146,12 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     worst = rows[measure.order(measure.main(sums)).argmin()]
     gap = np.ptp(measure.main(sums))
     gaps = np.nanmax(measure.main(drawn), 1) - np.nanmin(measure.main(drawn), 1)
-    total = measure.rows(sums.sum(0)[None], drawn.sum(1)[:, None], np.ones(1), groups is not None)
+    every = np.zeros_like(z)
+    n_units = [len(z) if groups is None else groups.max() + 1]
+    total = sums.sum(0)[None], drawn.sum(1)[:, None], np.array(n_units)
+    overall = measure.rows(*total, effective_rows(parts, every, groups))[0]
     return LevelReport(
-        overall={"n_rows": len(z), **total[0]},
+        overall={"n_rows": len(z), **overall},
         worst_level=worst["level"],
         worst=worst[measure.name],
         worst_low=worst["low"],
@@ -242,7 +251,7 @@ class Labels:
 
     def main(self, sums):
         """Accuracy, of the first two parts; NaN without rows."""
-        return _mean(sums[..., 1], sums[..., 0])
+        return mean_of(sums[..., 1], sums[..., 0])
 
     def order(self, main):
         """Values that are least for the worst level."""
@@ -251,20 +260,19 @@ class Labels:
     def calibration_error(self, sums):
         """Expected calibration error."""
         counts, right, confidence = self.split(sums)[1]
-        return _mean(np.abs(right - confidence).sum(-1), counts.sum(-1))
+        return mean_of(np.abs(right - confidence).sum(-1), counts.sum(-1))
 
-    def rows(self, sums, drawn, several, grouped):
-        """Measures of each level; `several` is NaN where a level has no interval."""
+    def rows(self, sums, drawn, units, n_effective):
+        """Measures of each level, with NaN for intervals of a single row or group."""
         (classes, right), (_, _, confidence) = self.split(sums)
-        balanced = _mean(_mean(right, classes, 0).sum(-1), (classes > 0).sum(-1))
-        low, high = _ends(self.main(drawn))
-        if not grouped:
-            low, high = np.transpose([_wilson(n, n_right) for n, n_right in sums[:, :2]])
+        balanced = mean_of(mean_of(right, classes, 0).sum(-1), (classes > 0).sum(-1))
+        several = np.where(units > 1, 1.0, np.nan)
+        low, high = wilson(self.main(sums), n_effective, units)
         columns = {"accuracy": self.main(sums), "low": low * several, "high": high * several}
         columns["balanced_accuracy"] = balanced
         if self.n_bins:
             columns["confidence"] = confidence.sum(-1) / sums[:, 0]
-            low, high = _ends(self.calibration_error(drawn))
+            low, high = ends_of(self.calibration_error(drawn))
             columns["calibration_error"] = self.calibration_error(sums)
             columns |= {"calibration_low": low * several, "calibration_high": high * several}
         return _dicts(columns)
@@ -298,18 +306,19 @@ class Numbers:
 
     def main(self, sums):
         """Root mean squared error, of the first two parts; NaN without rows."""
-        return np.sqrt(_mean(sums[..., 1], sums[..., 0]))
+        return np.sqrt(mean_of(sums[..., 1], sums[..., 0]))
 
     def order(self, main):
         """Values that are least for the worst level."""
         return -main
 
-    def rows(self, sums, drawn, several, grouped):
-        """Measures of each level; `several` is NaN where a level has no interval."""
+    def rows(self, sums, drawn, units, n_effective):
+        """Measures of each level, with NaN for intervals of a single row or group."""
         n, squares, error, y, y_squares = np.moveaxis(sums, -1, 0)
-        low, high = _ends(self.main(drawn))
+        several = np.where(units > 1, 1.0, np.nan)
+        low, high = ends_of(self.main(drawn))
         columns = {"rmse": self.main(sums), "low": low * several, "high": high * several}
-        columns["r2"] = 1 - _mean(squares, np.maximum(y_squares - y**2 / n, 0))
+        columns["r2"] = 1 - mean_of(squares, np.maximum(y_squares - y**2 / n, 0))
         return _dicts(columns | {"bias": error / n})
 
     def reliability(self, sums, names):
@@ -317,53 +326,10 @@ class Numbers:
         return []
 
 
-def _mean(total, count, empty=np.nan):
-    """Totals over counts; `empty` where the count is 0."""
-    return np.where(count > 0, total / np.where(count > 0, count, 1), empty)
-
-
-def _ends(drawn):
-    """Ends of the intervals (2, n_levels) of resampled values (n, n_levels)."""
-    return np.nanquantile(drawn, ENDS, axis=0)
-
-
-def _wilson(n_rows, right):
-    """Ends of the interval of an accuracy."""
-    interval = binomtest(round(right), round(n_rows)).proportion_ci(LEVEL, method="wilson")
-    return interval.low, interval.high
-
-
 def _dicts(columns):
     """Columns of equal length as rows of plain floats."""
     rows = zip(*columns.values(), strict=True)
     return [dict(zip(columns, map(float, row), strict=True)) for row in rows]
-
-
-def _units(z, groups, n_levels):
-    """Groups, or rows, of each level."""
-    units = np.arange(len(z)) if groups is None else groups
-    return [units[z == level] for level in range(n_levels)]
-
-
-def _resampled(parts, z, groups, random):
-    """Sums of parts over resamples, (N_RESAMPLES, n_levels, n_parts): of rows within each level, or
-    of groups.
-    """
-    n_levels = z.max() + 1
-    drawn = np.zeros((N_RESAMPLES, n_levels, parts.shape[1]))
-    if groups is None:
-        units = [(slice(level, level + 1), parts[z == level][:, None]) for level in range(n_levels)]
-    else:
-        sums = np.zeros((groups.max() + 1, n_levels, parts.shape[1]))
-        np.add.at(sums, (groups, z), parts)
-        units = [(slice(None), sums)]
-    for levels, values in units:  # (n_units, 1 or n_levels, n_parts)
-        n_units = len(values)
-        for some in gen_batches(N_RESAMPLES, max(1, DRAWN // n_units)):
-            size = some.stop - some.start
-            times = random.multinomial(n_units, np.full(n_units, 1 / n_units), size=size)
-            drawn[some, levels] = np.tensordot(times.astype(float), values, axes=1)
-    return drawn
 
 
 def _p_of_equal_levels(parts, z, groups, random):
@@ -378,7 +344,7 @@ def _p_of_equal_levels(parts, z, groups, random):
 
     def between(labels):  # (n, n_samples) -> (n,)
         of_levels = ((labels == level).astype(float) for level in range(z.max() + 1))
-        return sum(_mean((there @ loss) ** 2, there.sum(1), 0) for there in of_levels)
+        return sum(mean_of((there @ loss) ** 2, there.sum(1), 0) for there in of_levels)
 
     least = between(z[None])[0] * (1 - 1e-9)
     batches = permutations(z, random, units=units, block=block)

@@ -214,8 +214,10 @@ def leakage_report(
     under computational constraints", ICLR 2020). Given y, p(z | y) replaces p(z).
 
     The rows that score never train. A permutation of their z, with the probes as they are, is
-    therefore an exact test. Intervals are those of a t distribution, with the variance of scored
-    rows or groups. They hold for these trained probes, and not for another draw of training rows.
+    therefore an exact test. z is permuted within the classes of y, and within groups, or among
+    groups that have one level each. Intervals of the score invert this test with a studentised
+    score (Chung and Romano, 2013). They hold for these trained probes, and not for another draw of
+    training rows. Given y, with one level in each group, Student's t replaces the permutations.
 
     Examples
     --------

@@ -182,12 +182,13 @@ class Tally:
         """t of the permutations, (n, n_probes).
 
         No permutation keeps z given y where each group has one level. t then comes from Student's
-        distribution.
+        distribution, as of independent probes.
         """
         if self.conditional and self.nested:
             spare = self.units.max() + 1 - self.shape[1]
-            even = (np.arange(N_PERMUTATIONS) + 0.5) / N_PERMUTATIONS
-            return np.repeat(student.ppf(even, spare)[:, None], len(picks), axis=1)
+            even = student.ppf((np.arange(N_PERMUTATIONS) + 0.5) / N_PERMUTATIONS, spare)
+            random = np.random.RandomState(seed)
+            return np.column_stack([random.permutation(even) for _ in picks])
         scores = (self.scores(picks, z) for z in self.permuted(seed))
         return np.concatenate([ratio(score, error) for _, score, error in scores])
 

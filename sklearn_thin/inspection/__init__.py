@@ -12,6 +12,7 @@ from sklearn_thin.inspection._plot.gate_tree import GateTreeDisplay
 from sklearn_thin.inspection._plot.history import HistoryDisplay
 from sklearn_thin.inspection._plot.pair_distance import PairDistanceDisplay, pair_distance_iou
 from sklearn_thin.inspection._plot.representation import RepresentationDisplay
+from sklearn_thin.inspection._report import nuisance_report
 from sklearn_thin.inspection._scorer import make_leakage_scorer
 from sklearn_thin.inspection._tree import export_gate_text
 
@@ -33,6 +34,7 @@ __all__ = [
     "leakage_score",
     "level_report",
     "make_leakage_scorer",
+    "nuisance_report",
     "pair_distance_iou",
     "similar_levels",
 ]

@@ -1,0 +1,188 @@
+"""nuisance_report: rows in, a word out."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import Bunch, check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from sklearn_thin.inspection._report.advice import advise
+from sklearn_thin.inspection._report.drift import log_losses
+from sklearn_thin.inspection._report.models import GATES, POOLED, score_models
+from sklearn_thin.inspection._report.ratios import compare
+from sklearn_thin.inspection._report.rows import read_rows
+from sklearn_thin.inspection._report.view import NuisanceReport, table_of
+
+
+@validate_params(
+    {
+        "X": "no_validation",
+        "y": "no_validation",
+        "z": "no_validation",
+        "groups": "no_validation",
+        "unseen": ["boolean"],
+        "n_splits": [Interval(Integral, 2, None, closed="left")],
+        "n_repeats": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "min_gain": [Interval(Real, 0, 1, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def nuisance_report(
+    X,
+    y,
+    z,
+    groups=None,
+    *,
+    unseen=False,
+    n_splits=5,
+    n_repeats="auto",
+    min_gain=0.05,
+    random_state=None,
+):
+    """Advise to ignore a nuisance variable z, use it as a feature, gate by it, or dispel it.
+
+    The report trains small networks on folds of the rows, and compares their held-out losses. All
+    networks train together. The loss is the squared error of the probabilities (Brier, 1950). It
+    notices differences that errors alone do not show.
+
+    The advice is a word:
+
+    - "gate": a gate by z is better than both models without z, and than both with z as a feature.
+    - "feature": a model with z as a feature is better than both without. No gate is better still.
+    - "ignore": no model with z is better, and the intervals exclude a gain of 25 %.
+    - "dispel", with `unseen=True` alone: on levels that training lacked, a network without z in its
+      representation is better than the pooled network, and than the class frequencies. z is erased
+      from the representation by `Erasure(keep_target=True)` of :mod:`sklearn_thin.dispelling`.
+    - "too little data to say": none of these.
+
+    "Better" needs two things: the mean loss is lower by the share `min_gain`, and the interval of
+    the ratio of losses lies below 1. The intervals have a confidence of 95 %, so that one
+    comparison of equally good models is wrong in at most 2.5 % of reports. They are those of the
+    central limit theorem of cross-validation [1]_, over rows or groups.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+        A table of numbers and text, without z, or images. The networks read images as columns of
+        pixels, without convolutions.
+    y : array-like of shape (n_samples,)
+        Class labels. Numbers of a regression are refused: bin them.
+    z : array-like of shape (n_samples,)
+        Levels of the nuisance variable. Bin numbers.
+    groups : array-like of shape (n_samples,), default=None
+        Rows of one group are held out together, such as windows of one recording.
+    unseen : bool, default=False
+        Whether new rows come from levels of z that these rows lack. The folds then hold out whole
+        levels, and only the pooled network, the dispelling one and a constant are compared.
+    n_splits : int, default=5
+        Folds of the cross-validation, at least 2.
+    n_repeats : int or "auto", default="auto"
+        Repeats of the cross-validation. Each has its own folds, and its own seed of the networks.
+        "auto" is 2, or up to 5 with fewer than 1,000 rows.
+    min_gain : float, default=0.05
+        Least share of the loss that a model must save, in [0, 1).
+    random_state : int, RandomState instance or None, default=None
+        Draws folds and networks.
+
+    Returns
+    -------
+    NuisanceReport
+        A Bunch, which prints as text or HTML, and has `plot()`.
+
+        advice : str
+            The word.
+        reason : str
+            Its reason, with ratios and intervals.
+        table : DataFrame or Bunch
+            Columns (n_models,): `model`; `error`, the share of wrong rows; `loss`; `error_ratio`
+            and `loss_ratio` to the pooled network, with the ends of their intervals, `error_low`,
+            `error_high`, `loss_low` and `loss_high`. A Bunch of arrays without pandas.
+        recognition : Bunch or None
+            How well z is recognised from X: `accuracy` of an encoder on held-out rows; `chance`,
+            the accuracy of the most frequent level; `kept`, the share of the best gate's gain that
+            is left if the encoder replaces the known z, or NaN without a gain. None with
+            `unseen=True`.
+        drift : Ratio or None
+            A test of posterior drift, the change of the relation of X and y with z: the held-out
+            log-loss of a logistic regression with slopes for each level, as a share of the
+            log-loss with intercepts for each level alone. It has `ratio`, `low` and `high`. `high`
+            below 1 shows drift. Of wide X it reads 32 principal components. None with
+            `unseen=True`.
+        n_splits, n_repeats : int
+            Folds and repeats.
+
+    Raises
+    ------
+    ValueError
+        For one level, missing or continuous labels, labels of another length than X, levels with
+        too few rows or groups for the folds, groups that equal z, and z that determines y.
+
+    Notes
+    -----
+    The models of the table:
+
+    ======================== ===================================================================
+    pooled                   X alone
+    pooled, linear           X alone, without a hidden layer
+    z as feature             X and the levels of z as one-hot columns
+    z as feature, linear     the same columns, without a hidden layer
+    gate by z, layers        the levels gate the maps of a hidden layer (`gating="layers"`)
+    gate by z, linear        the levels gate linear experts of X (`MLPBackbone(())`)
+    experts
+    gate by encoder, ...     the same two networks; in prediction the encoder's probabilities
+                             replace the known levels
+    encoder alone            frequencies of the classes of each level, weighted by the encoder
+    z alone                  frequencies of the classes of each level
+    dispelled                X alone, with z erased from the representation
+    class frequencies        a constant
+    ======================== ===================================================================
+
+    The networks have one hidden layer of 64 units and about 700 steps. The word is about these
+    networks. A larger network, or a convolutional one, may gain more or less by z.
+
+    References
+    ----------
+    .. [1] Bayle, Bayle, Janson and Mackey, "Cross-validation confidence intervals for test error",
+       NeurIPS, 2020.
+
+    Examples
+    --------
+    >>> from sklearn_thin.datasets import make_sites
+    >>> from sklearn_thin.inspection import nuisance_report
+    >>> sites = make_sites(600, n_sites=6, n_types=2, random_state=0)
+    >>> report = nuisance_report(
+    ...     sites.data, sites.target, sites.site, n_splits=2, n_repeats=1, random_state=0
+    ... )
+    >>> report.advice
+    'gate'
+    """
+    rows = read_rows(X, y, z, groups, unseen=unseen, n_splits=n_splits)
+    if n_repeats == "auto":
+        n_repeats = int(np.clip(2000 // len(rows.y), 2, 5))
+    seeds = check_random_state(random_state).randint(2**31 - 1, size=n_repeats)
+    scores = score_models(rows, seeds, unseen=unseen)
+    advice, reason = advise(scores, rows.groups, min_gain, unseen=unseen)
+    drift = recognition = None
+    if not unseen:
+        slopes, intercepts = log_losses(rows, seeds[0])
+        drift, recognition = compare(slopes, intercepts, rows.groups), recognise(scores)
+    return NuisanceReport(
+        advice=advice,
+        reason=reason,
+        table=table_of(scores, rows.groups),
+        recognition=recognition,
+        drift=drift,
+        n_splits=n_splits,
+        n_repeats=n_repeats,
+    )
+
+
+def recognise(scores):
+    """How well z is recognised from X, and the share of the gate's gain that is left."""
+    means = {name: losses.mean() for name, losses in scores.losses.items()}
+    best = min(GATES, key=means.get)
+    gain = means[POOLED] - means[best]
+    kept = (means[POOLED] - means[GATES[best]]) / gain if gain > 0 else np.nan
+    accuracy, chance = np.mean(scores.recognised), np.mean(scores.chance)
+    return Bunch(accuracy=float(accuracy), chance=float(chance), kept=float(kept))

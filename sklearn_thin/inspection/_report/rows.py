@@ -1,0 +1,114 @@
+"""What the user passes -> checked rows and folds of the report."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import _num_samples
+
+from sklearn_thin.rows.columns import as_table
+from sklearn_thin.rows.labels import encode_groups, encode_labels
+
+LEAST_LEVELS = 2  # in a training
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Checked rows: codes of y, z and groups beside X."""
+
+    X: Any  # a table, or images (n, height, width) or (n, channels, height, width)
+    y: np.ndarray  # codes (n,)
+    z: np.ndarray  # codes (n,)
+    groups: np.ndarray  # codes (n,) of rows that stay together
+    classes: np.ndarray
+    levels: np.ndarray
+    n_splits: int
+
+    def folds(self, seed):
+        """(training rows, test rows) of each fold. Groups are dealt by level and class."""
+        rng = np.random.RandomState(seed)
+        first = np.unique(self.groups, return_index=True)[1]  # a row of each group
+        first = rng.permutation(first)
+        order = np.lexsort((self.y[first], self.z[first]))  # stable: random within a stratum
+        fold = np.empty(len(first), int)
+        fold[self.groups[first[order]]] = np.arange(len(first)) % self.n_splits
+        fold = fold[self.groups]  # of each row
+        return [
+            (np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in range(self.n_splits)
+        ]
+
+
+def read_rows(X, y, z, groups, *, unseen, n_splits):
+    """Checked Rows, or an error before any long work."""
+    X = as_table(X)
+    if len(X.shape) not in (2, 3, 4):
+        raise ValueError(
+            "X must be a table (n, features) or images (n, height, width) or (n, channels, height, "
+            f"width), got shape {X.shape}"
+        )
+    n_rows = _num_samples(X)
+    classes, y_codes = encode_labels(y, n_rows)
+    levels, z_codes = encode_labels(z, n_rows, name="z")
+    if groups is None:
+        codes = np.arange(n_rows)
+    else:
+        codes = np.unique(encode_groups(groups, n_rows), return_inverse=True)[1]
+    check_not_target(y_codes, z_codes)
+    check_levels(z_codes, codes, levels, given=groups is not None, unseen=unseen, n_splits=n_splits)
+    codes = z_codes if unseen else codes
+    if (n_groups := codes.max() + 1) < n_splits:
+        kind = "levels of z" if unseen else "groups"
+        raise ValueError(
+            f"n_splits={n_splits} folds need as many {kind}, got {n_groups}. Lower n_splits"
+        )
+    if unseen and (left := n_groups - -(-n_groups // n_splits)) < LEAST_LEVELS:
+        raise ValueError(
+            f"each fold needs at least {LEAST_LEVELS} levels of z to train on, got {left} of "
+            f"{n_groups}. Raise n_splits, or take rows of more levels"
+        )
+    return Rows(X, y_codes, z_codes, codes, classes, levels, n_splits)
+
+
+def pairs(a, b):
+    """Number of different pairs of codes."""
+    return len(np.unique(a.astype(np.int64) * (b.max() + 1) + b))
+
+
+def check_not_target(y, z):
+    """Raise where y is a function of z."""
+    if pairs(y, z) == z.max() + 1:
+        raise ValueError(
+            "z determines y: each level of z has rows of one class of y alone. z is then the "
+            "target under another name, and no nuisance. A model that reads z would look perfect. "
+            "Leave z out, unless it is known before y; then y needs no model"
+        )
+
+
+def check_levels(z, groups, levels, *, given, unseen, n_splits):
+    """Raise where levels have too few rows or groups for the folds."""
+    if unseen:
+        if given and pairs(groups, z) > groups.max() + 1:
+            raise ValueError(
+                "with unseen=True whole levels of z are held out, and each group must lie within "
+                "one level of z. Leave groups out, or merge the levels that share a group"
+            )
+        return
+    if given and pairs(groups, z) == z.max() + 1:
+        raise ValueError(
+            "groups and z: all rows of a level are in one group. Its rows are then all held out "
+            "together, and no model can learn the level. Pass unseen=True, if new rows come from "
+            "new levels of z, or groups that divide each level"
+        )
+    if given:
+        first = np.unique(groups.astype(np.int64) * (z.max() + 1) + z)
+        counts, least, what = np.bincount(first % (z.max() + 1)), 2, "groups"
+    else:
+        counts, least, what = np.bincount(z), n_splits, "rows"
+    rare = np.flatnonzero(counts < least)
+    if len(rare):
+        shown = ", ".join(f"{levels[i]} ({counts[i]})" for i in rare[:5])
+        raise ValueError(
+            f"each level of z must have at least {least} {what} for {n_splits} folds, but "
+            f"{len(rare)} of {len(levels)} levels have fewer: {shown}. Merge rare levels, leave "
+            f"their rows out, or lower n_splits"
+        )

@@ -1,0 +1,187 @@
+"""The report ends in the right word where it is known, and refuses rows that cannot decide."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_thin.datasets import make_sites
+from sklearn_thin.inspection import nuisance_report
+from sklearn_thin.inspection._report.ratios import compare
+
+QUICK = {"n_splits": 2, "n_repeats": 1, "random_state": 0}
+
+
+def rows(n_rows=240, n_levels=3, seed=0):
+    """X, y that depends on X alone, and z without meaning."""
+    rng = np.random.RandomState(seed)
+    X = rng.normal(size=(n_rows, 3))
+    return X, (X[:, 0] > 0).astype(int), np.arange(n_rows) % n_levels
+
+
+@pytest.fixture(scope="module")
+def gated():
+    """A report of sites of two types, in a frame with text."""
+    made = make_sites(600, n_sites=6, n_types=2, random_state=0)
+    frame = pd.DataFrame(made.data).assign(text="same").rename(columns=str)
+    y = np.array(["a", "b", "c"])[made.target]
+    return nuisance_report(frame, y, made.site_names[made.site], **QUICK)
+
+
+def test_sites_of_hidden_types_want_a_gate(gated):
+    assert gated.advice == "gate"
+    assert "of the loss with z as a feature" in gated.reason
+    assert gated.drift.high < 1
+    loss = gated.table.set_index("model")["loss"]
+    assert loss["gate by z, linear experts"] < loss["z as feature"] < loss["pooled"]
+
+
+def test_sites_cannot_be_recognised_from_their_features(gated):
+    """Features have one distribution at all sites."""
+    assert gated.recognition.accuracy == pytest.approx(gated.recognition.chance, abs=0.08)
+    assert gated.recognition.kept < 0.2
+
+
+def test_a_variable_that_is_an_offset_of_the_target_is_a_feature():
+    rng = np.random.RandomState(0)
+    X, z = rng.normal(size=(500, 3)), np.arange(500) % 2
+    y = X[:, 0] + 3 * z + 0.3 * rng.normal(size=500) > 1.5
+    report = nuisance_report(X, y, z, **QUICK)
+    assert report.advice == "feature"
+    assert report.drift.low > 0.95
+    loss = report.table.set_index("model")["loss"]
+    assert loss["z alone"] < loss["encoder alone"]
+
+
+def test_levels_without_meaning_are_ignored():
+    rng = np.random.RandomState(1)
+    X = rng.normal(size=(1000, 3))
+    y = X[:, 0] + 0.7 * rng.normal(size=1000) > 0
+    report = nuisance_report(X, y, rng.randint(2, size=1000), **QUICK)
+    assert report.advice == "ignore"
+    assert report.drift.low < 1
+
+
+def test_few_rows_are_too_little_to_say():
+    """A gate has linear experts, which win here without z as well."""
+    X, y, z = rows(60)
+    y = (X[:, 0] + 2 * np.random.RandomState(0).normal(size=60) > 0).astype(int)
+    report = nuisance_report(X, y, z, **QUICK)
+    assert report.advice == "too little data to say"
+    assert "cannot be excluded" in report.reason
+    loss = report.table.set_index("model")["loss"]
+    assert loss["gate by z, linear experts"] < loss["z as feature"]
+
+
+def test_levels_to_come_are_held_out_whole():
+    X, y, z = rows(n_levels=6)
+    report = nuisance_report(X + z[:, None], y, z, unseen=True, **QUICK)
+    assert list(report.table["model"]) == ["pooled", "dispelled", "class frequencies"]
+    assert "levels that training lacked" in report.reason
+    assert report.drift is report.recognition is None
+
+
+def test_the_report_is_the_same_for_equal_seeds():
+    X, y, z = rows(n_levels=4)
+    first, again = (nuisance_report(X, y, z, unseen=True, **QUICK) for _ in range(2))
+    other = nuisance_report(X, y, z, unseen=True, **{**QUICK, "random_state": 1})
+    pd.testing.assert_frame_equal(first.table, again.table)
+    assert (first.table["loss"] != other.table["loss"]).all()
+
+
+# ------------------------------------------------------------------------------ its forms
+
+
+def test_text_and_html_have_word_reason_and_models(gated):
+    html = gated._repr_html_()
+    for text in (str(gated), repr(gated)):
+        assert text.startswith(f"gate: {gated.reason}")
+        for model in gated.table["model"]:
+            assert model in text
+            assert model in html
+    assert html.count("<tr>") == 1 + len(gated.table)
+
+
+def test_the_figure_shows_ratios_with_intervals(gated):
+    assert gated.plot() is gated
+    ax = gated.ax_
+    assert ax.figure is gated.figure_
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(gated.table["model"])
+    points = [line.get_xdata()[0] for line in ax.lines if line.get_marker() in "os"]
+    np.testing.assert_allclose(points, gated.table["loss_ratio"])
+    assert "ax_" not in gated  # the Bunch holds results alone
+
+
+def test_without_pandas_the_table_is_arrays(monkeypatch):
+    monkeypatch.setattr("sklearn_thin.inspection._report.view.find_spec", lambda name: None)
+    X, y, z = rows(n_levels=4)
+    report = nuisance_report(X, y, z, unseen=True, **QUICK)
+    assert isinstance(report.table["loss"], np.ndarray)
+    assert "pooled" in str(report)
+
+
+# ------------------------------------------------------------------------------ intervals
+
+
+def test_intervals_hold_the_true_ratio():
+    """The losses are correlated, and of groups; 95 % of intervals hold the ratio 0.9."""
+    rng, held = np.random.RandomState(0), 0
+    groups = np.repeat(np.arange(100), 3)
+    for _ in range(1000):
+        base = rng.gamma(2, size=100)[groups] + rng.gamma(2, size=300)
+        losses = 0.9 * base + rng.normal(0, 0.3, 100)[groups]
+        found = compare(losses, base, groups)
+        held += found.low < 0.9 < found.high
+    assert held / 1000 == pytest.approx(0.95, abs=0.02)
+
+
+def test_groups_count_once():
+    rng = np.random.RandomState(0)
+    base, losses = rng.gamma(2, size=50), rng.gamma(2, size=50)
+    once = compare(losses, base, np.arange(50))
+    thrice = compare(np.tile(losses, 3), np.tile(base, 3), np.tile(np.arange(50), 3))
+    assert (once.low, once.high) == pytest.approx((thrice.low, thrice.high))
+
+
+# ------------------------------------------------------------------------------ bad input
+
+
+def bad(**changes):
+    X, y, z = rows()
+    return {"X": X, "y": y, "z": z, **changes}
+
+
+MISSING = np.where(np.arange(240) == 7, np.nan, np.arange(240) % 3)
+RARE = np.where(np.arange(240) < 238, "usual", "rare").astype(object)
+RARE[:100] = "other"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (bad(z=np.zeros(240)), "z must have at least two classes"),
+        (bad(z=MISSING), "z must have a label for each row, but 1 of 240"),
+        (bad(z=np.linspace(0, 1, 240)), "z: Unknown label type: continuous"),
+        (bad(y=np.linspace(0, 1, 240)), "y: Unknown label type: continuous"),
+        (bad(z=np.arange(200) % 3), "z must have one label for each of the 240 rows of X, got 200"),
+        (bad(y=np.arange(200) % 3), "y must have one label for each of the 240 rows"),
+        (bad(groups=np.arange(9)), "groups must have one label for each of the 240 rows"),
+        (bad(z=RARE), r"at least 5 rows for 5 folds, but 1 of 3 .*: rare \(2\)"),
+        (bad(z=rows()[1]), "z determines y"),
+        (bad(z=np.where(rows()[1], "dog", "cat")), "z determines y"),
+        (bad(z=rows()[1] + 2 * (np.arange(240) % 2)), "z determines y"),
+        (bad(groups=rows()[2]), "Pass unseen=True"),
+        (bad(groups=rows()[2] // 2), "Pass unseen=True|at least 2 groups"),
+        (bad(groups=np.where(rows()[2] == 1, 0, 1 + np.arange(240))), "at least 2 groups"),
+        (bad(groups=np.arange(240) % 4), "n_splits=5 folds need as many groups, got 4"),
+        (bad(unseen=True), "n_splits=5 folds need as many levels of z, got 3"),
+        (bad(unseen=True, n_splits=2), "at least 2 levels of z to train on, got 1"),
+        (bad(unseen=True, groups=np.arange(240) % 4), "each group must lie within one level"),
+        (bad(X=np.zeros(240)), "X must be a table"),
+        (bad(n_splits=1), "The 'n_splits' parameter"),
+        (bad(min_gain=1.5), "The 'min_gain' parameter"),
+    ],
+)
+def test_rows_that_cannot_decide_are_refused_before_any_training(given, message, monkeypatch):
+    monkeypatch.setattr("sklearn_thin.inspection._report.report.score_models", None)
+    with pytest.raises(ValueError, match=message):
+        nuisance_report(**given)

@@ -164,6 +164,17 @@ def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
     assert results.read_text().count("\n") == before.count("\n")
 
 
+def test_bench_advice_resumes(run, tmp_path):
+    results = tmp_path / "advice.jsonl"
+    options = ("--draws", "2", "--cases", "z equals y", "--results", str(results))
+    printed = run("bench_advice.py", *options)
+    assert cells(printed, "z equals y")[2:4] == ["refused 2", "0"]
+    before = results.read_text()
+    results.write_text(before.splitlines(keepends=True)[0])
+    assert run("bench_advice.py", *options) == printed
+    assert results.read_text().count("\n") == before.count("\n") == 2
+
+
 def test_bench_turns(run, data_dir):
     small = ("--rows", "60", "--held-out", "60", "--epochs", "1", "--seeds", "2", "--rounds", "2")
     printed = run("bench_turns.py", *small)

@@ -41,6 +41,19 @@ def test_sites_cannot_be_recognised_from_their_features(gated):
     assert gated.recognition.kept < 0.2
 
 
+def test_an_encoder_that_recognises_each_of_many_levels_replaces_them():
+    """The levels are told by twelve columns of X, and turn the relation of the thirteenth."""
+    rng = np.random.RandomState(0)
+    z = np.arange(600) % 12
+    X = np.column_stack([5 * np.eye(12)[z], rng.normal(size=600)])
+    y = X[:, 12] * np.where(z % 3, 1, -1) > 0
+    report = nuisance_report(X, y, z, **QUICK)
+    loss = report.table.set_index("model")["loss"]
+    assert report.recognition.accuracy == 1
+    assert loss["gate by encoder, layers"] == pytest.approx(loss["gate by z, layers"], abs=0.02)
+    assert loss["encoder alone"] == pytest.approx(loss["z alone"], abs=0.02)
+
+
 def test_a_variable_that_is_an_offset_of_the_target_is_a_feature():
     rng = np.random.RandomState(0)
     X, z = rng.normal(size=(500, 3)), np.arange(500) % 2

@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from sklearn_thin.inspection._report.advice import advise
 from sklearn_thin.inspection._report.drift import log_losses
-from sklearn_thin.inspection._report.models import GATES, POOLED, score_models
+from sklearn_thin.inspection._report.models import GATES, POOLS, score_models
 from sklearn_thin.inspection._report.ratios import compare
 from sklearn_thin.inspection._report.rows import read_rows
 from sklearn_thin.inspection._report.view import NuisanceReport, table_of
@@ -105,12 +105,13 @@ def nuisance_report(
             `unseen=True`.
         drift : Ratio or None
             A test of posterior drift, the change of the relation of X and y with z: the held-out
-            log-loss of a logistic regression with slopes for each level, as a share of the
-            log-loss with intercepts for each level alone. It has `ratio`, `low` and `high`. `high`
-            below 1 shows drift. Of wide X it reads 32 principal components. None with
+            log-loss of a logistic regression with slopes and intercepts for each level, as a share
+            of the log-loss with slopes for shuffled levels. It has `ratio`, `low` and `high`.
+            The text states a change if `high` is below 1 and the gain at least `min_gain`. Of wide
+            X the test reads 32 principal components. It sees linear relations alone. None with
             `unseen=True`.
-        n_splits, n_repeats : int
-            Folds and repeats.
+        n_splits, n_repeats, min_gain
+            As used.
 
     Raises
     ------
@@ -165,8 +166,8 @@ def nuisance_report(
     advice, reason = advise(scores, rows.groups, min_gain, unseen=unseen)
     drift = recognition = None
     if not unseen:
-        slopes, intercepts = log_losses(rows, seeds[0])
-        drift, recognition = compare(slopes, intercepts, rows.groups), recognise(scores)
+        drift = compare(*log_losses(rows, seeds[0]), rows.groups)
+        recognition = recognise(scores, rows.groups)
     return NuisanceReport(
         advice=advice,
         reason=reason,
@@ -175,14 +176,17 @@ def nuisance_report(
         drift=drift,
         n_splits=n_splits,
         n_repeats=n_repeats,
+        min_gain=min_gain,
     )
 
 
-def recognise(scores):
+def recognise(scores, groups):
     """How well z is recognised from X, and the share of the gate's gain that is left."""
     means = {name: losses.mean() for name, losses in scores.losses.items()}
-    best = min(GATES, key=means.get)
-    gain = means[POOLED] - means[best]
-    kept = (means[POOLED] - means[GATES[best]]) / gain if gain > 0 else np.nan
+    gate, pooled = min(GATES, key=means.get), min(POOLS, key=means.get)
+    kept = np.nan
+    if compare(scores.losses[gate], scores.losses[pooled], groups).high < 1:
+        gain = means[pooled] - means[gate]
+        kept = (means[pooled] - means[GATES[gate]]) / gain
     accuracy, chance = np.mean(scores.recognised), np.mean(scores.chance)
     return Bunch(accuracy=float(accuracy), chance=float(chance), kept=float(kept))

@@ -87,16 +87,17 @@ class NuisanceReport(Bunch):
             if found.kept > 0:
                 kept = f"; a gate by it has {found.kept:.0%} of the gain of the known z"
             elif found.kept <= 0:
-                kept = "; a gate by it is no better than the pooled network"
+                kept = "; a gate by it has none of the gain of the known z"
             notes.append(
                 f"an encoder recognises z with accuracy {found.accuracy:.3f}, by chance "
                 f"{found.chance:.3f}{kept}"
             )
         if self.drift is not None:
-            changes = "changes" if self.drift.high < 1 else "is not shown to change"
+            shown = self.drift.high < 1 and self.drift.ratio <= 1 - self.min_gain
+            changes = "changes" if shown else "is not shown to change"
             notes.append(
                 f"the relation of X and y {changes} with z: slopes by level make {self.drift} of "
-                "the log-loss of a regression with intercepts by level"
+                "the log-loss of slopes by shuffled levels"
             )
         return notes
 

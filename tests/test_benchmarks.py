@@ -168,7 +168,7 @@ def test_bench_advice_resumes(run, tmp_path):
     results = tmp_path / "advice.jsonl"
     options = ("--draws", "2", "--cases", "z equals y", "--results", str(results))
     printed = run("bench_advice.py", *options)
-    assert cells(printed, "z equals y")[2:4] == ["refused 2", "0"]
+    assert cells(printed, "z equals y")[3:5] == ["refused 2", "0"]
     before = results.read_text()
     results.write_text(before.splitlines(keepends=True)[0])
     assert run("bench_advice.py", *options) == printed

@@ -17,6 +17,9 @@ from sklearn_thin.inspection._report.models import (
 )
 from sklearn_thin.inspection._report.ratios import compare
 
+POOLED, LINEAR = POOLS
+FEATURE, FEATURE_LINEAR = FEATURES
+GATE, GATE_LINEAR = GATES
 QUICK = {"n_splits": 2, "n_repeats": 1, "random_state": 0}
 
 
@@ -37,7 +40,7 @@ def _short_trainings():
 @pytest.fixture(scope="module")
 def gated(_short_trainings):
     """A report of sites of two types, in a frame with text."""
-    made = make_sites(600, n_sites=6, n_types=2, noise=0.05, random_state=0)
+    made = make_sites(600, n_sites=12, n_types=3, n_features=12, noise=0.05, random_state=0)
     frame = pd.DataFrame(made.data).assign(text="same").rename(columns=str)
     y = np.array(["a", "b", "c"])[made.target]
     return nuisance_report(frame, y, made.site_names[made.site], **QUICK)
@@ -48,7 +51,7 @@ def test_sites_of_hidden_types_want_a_gate(gated):
     assert "of the loss with z as a feature" in gated.reason
     assert gated.drift.high < 1
     loss = gated.table.set_index("model")["loss"]
-    assert loss["gate by z, linear experts"] < loss["z as feature"] < loss["pooled"]
+    assert min(loss[GATE], loss[GATE_LINEAR]) < loss[FEATURE] < loss[POOLED]
 
 
 def test_sites_cannot_be_recognised_from_their_features(gated):
@@ -148,11 +151,6 @@ def scores(n_rows=2000, spread=0.3, seed=0, **means):
         made.losses[model] = means.get(model, 0.5) * 2 * (base + spread * rng.normal(size=n_rows))
         made.errors[model] = made.losses[model] > 1
     return made
-
-
-POOLED, LINEAR = POOLS
-FEATURE, FEATURE_LINEAR = FEATURES
-GATE, GATE_LINEAR = GATES
 
 
 @pytest.mark.parametrize(

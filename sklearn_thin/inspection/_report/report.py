@@ -151,7 +151,9 @@ def nuisance_report(
     --------
     >>> from sklearn_thin.datasets import make_sites
     >>> from sklearn_thin.inspection import nuisance_report
-    >>> sites = make_sites(600, n_sites=6, n_types=2, noise=0.05, random_state=0)
+    >>> sites = make_sites(
+    ...     600, n_sites=12, n_types=3, n_features=12, noise=0.05, random_state=0
+    ... )
     >>> report = nuisance_report(
     ...     sites.data, sites.target, sites.site, n_splits=2, n_repeats=1, random_state=0
     ... )

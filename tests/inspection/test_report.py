@@ -129,6 +129,7 @@ def test_the_figure_shows_ratios_with_intervals(gated):
     assert [label.get_text() for label in ax.get_yticklabels()] == list(gated.table["model"])
     points = [line.get_xdata()[0] for line in ax.lines if line.get_marker() in "os"]
     np.testing.assert_allclose(points, gated.table["loss_ratio"])
+    assert len(ax.get_xticks()) > 1
     assert "ax_" not in gated  # the Bunch holds results alone
 
 

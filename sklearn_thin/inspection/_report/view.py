@@ -19,6 +19,7 @@ COLUMNS = {  # of the text and the HTML: heading -> format
 }
 ENDS = ("low", "high")
 LEAST = 0.01  # ratio in the figure
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50)
 BLUE, ORANGE = "#0072B2", "#D55E00"  # told apart without red and green (Okabe and Ito)
 
 
@@ -129,8 +130,9 @@ class NuisanceReport(Bunch):
             ax.plot(ratio[i], i, "o" if high[i] < 1 else "s", color=colour, label=name)
         ax.axvline(1, color="0.5", lw=1, zorder=0)
         ax.set_xscale("log")
+        ax.set_xticks([tick for tick in TICKS if ax.get_xlim()[0] < tick < ax.get_xlim()[1]])
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter("")
+        ax.minorticks_off()
         ax.set(
             yticks=range(len(names)),
             yticklabels=names,

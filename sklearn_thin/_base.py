@@ -105,8 +105,7 @@ class BaseNet(
     def _fit(self, X, y, *, epochs=None, **given):
         """Plan, train and keep, or change nothing; with `epochs` the fit before continues."""
         self._validate_params()
-        goes_on = self.warm_start or epochs is not None
-        before = getattr(self, "net_", None) if goes_on else None
+        before = getattr(self, "net_", None) if self.warm_start or epochs is not None else None
         if before is not None:
             check_unchanged(self, self.architecture_)
         make_plan = partial(self._plan, X, y, before=before, epochs=epochs, **given)
@@ -225,8 +224,7 @@ class BaseNet(
     _n_features_out = property(attrgetter("module_.experts.in_features"))
 
     @property
-    def n_iter_(self) -> int:
-        """Epochs trained."""
+    def n_iter_(self) -> int:  # epochs trained
         return len(self.net_.history)
 
     # ------------------------------------------------------------------ predicting

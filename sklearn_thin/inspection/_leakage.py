@@ -108,7 +108,7 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None) -> 
     return Bunch(accuracy=accuracy, chance=chance, excess=accuracy - chance)
 
 
-@validate_params(
+@validated(
     {
         "h": ["array-like"],
         "z": ["array-like"],
@@ -119,8 +119,7 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None) -> 
         "probes": [list, tuple, dict],
         "n_repeats": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+    }
 )
 def leakage_report(
     h,

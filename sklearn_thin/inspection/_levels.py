@@ -5,9 +5,10 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples
 
+from sklearn_thin._arguments import validated
 from sklearn_thin.inspection._intervals import (
     ENDS,
     effective_rows,
@@ -29,7 +30,7 @@ from sklearn_thin.rows.labels import (
 )
 
 
-@validate_params(
+@validated(
     {
         "y": ["array-like"],
         "predicted": ["array-like"],
@@ -38,8 +39,7 @@ from sklearn_thin.rows.labels import (
         "labels": ["array-like", None],
         "n_bins": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+    }
 )
 def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random_state=None):
     """Accuracy and calibration at each level of `z`, the worst level, and the gap.

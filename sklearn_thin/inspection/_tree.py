@@ -5,9 +5,10 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import _num_samples
 
+from sklearn_thin._arguments import validated
 from sklearn_thin._environment import own_torch_state
 from sklearn_thin.inspection._gate import gate_importances
 from sklearn_thin.inspection._reading import read_gate, read_levels
@@ -79,14 +80,13 @@ def percent(share):
     return f"{100 * share:.0f} %"
 
 
-@validate_params(
+@validated(
     {
         "estimator": "no_validation",
         "X": "no_validation",
         "max_depth": [Interval(Integral, 1, 12, closed="both")],
         "spacing": [Interval(Integral, 1, None, closed="left")],
-    },
-    prefer_skip_nested_validation=True,
+    }
 )
 @own_torch_state()
 def export_gate_text(estimator, X, y=None, *, levels=None, exogenous=None, max_depth=5, spacing=3):

@@ -16,7 +16,6 @@ from sklearn_thin._compat import compiled
 from sklearn_thin._environment import CASTS, is_out_of_memory, noting_ctrl_c, torch_seed
 from sklearn_thin.losses import batch_losses
 from sklearn_thin.modules.tensors import laid_out_as
-from sklearn_thin.rows.arrays import BLOCK
 from sklearn_thin.training.batches import TensorBatches, batch_bounds
 from sklearn_thin.training.callbacks import EpochBar, RefitMap, early_stopping
 from sklearn_thin.training.capture import CapturedNetStep
@@ -102,27 +101,13 @@ def train(net, plan):
             diverged = isinstance(error, FloatingPointError)
             if (plan.keeps_optimizer or diverged) and len(net.history) > n_before:
                 net.end_early()
-            raise (naming_rows(error, plan) if diverged else error) from None
+            raise (plan.names_rows(error) if diverged else error) from None
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             raise plan.lacks_memory(error) from None
         finally:
             tidy(net, plan)
-
-
-def naming_rows(error, plan):
-    """The error of a loss that is not finite, with the training rows that overflow float32."""
-    parts = plan.train.X["x"].split(BLOCK)
-    sums = torch.cat([part.float().flatten(1).square().sum(1) for part in parts])
-    bad = ~sums.isfinite()  # variances of batch normalisation hold squares
-    if not bad.any():
-        return error
-    return FloatingPointError(
-        f"{error} Values of {int(bad.sum())} of the {len(bad)} training rows overflow float32 when "
-        f"squared, the first in row {int(bad.int().argmax())} of these: clip them, or leave these "
-        "rows out."
-    )
 
 
 def tidy(net, plan):

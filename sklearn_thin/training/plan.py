@@ -11,7 +11,7 @@ from torch import nn
 from sklearn_thin._environment import out_of_memory
 from sklearn_thin._sharing import Itself, shared, structure
 from sklearn_thin.losses import THINLoss
-from sklearn_thin.rows.arrays import IN_MEMORY
+from sklearn_thin.rows.arrays import BLOCK, IN_MEMORY
 from sklearn_thin.training.batches import batch_bounds
 from sklearn_thin.training.padding import family
 
@@ -119,4 +119,17 @@ class FitPlan:
             f"{self.settings.device} has too little memory to train {self.name} with batches of "
             f"{self.settings.batch_size} rows. Set a smaller batch_size, which changes the result, "
             "a smaller network, or another device",
+        )
+
+    def names_rows(self, error):
+        """The error of a loss that is not finite, with the training rows that overflow float32."""
+        parts = self.train.X["x"].split(BLOCK)
+        sums = torch.cat([part.float().flatten(1).square().sum(1) for part in parts])
+        bad = ~sums.isfinite()  # variances of batch normalisation hold squares
+        if not bad.any():
+            return error
+        return FloatingPointError(
+            f"{error} Values of {int(bad.sum())} of the {len(bad)} training rows overflow float32 "
+            f"when squared, the first in row {int(bad.int().argmax())} of these: clip them, or "
+            "leave these rows out."
         )

@@ -22,7 +22,7 @@ from sklearn_thin.training.batches import StackedBatches
 from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
 from sklearn_thin.training.maps import EPOCH_ROWS, refit_map
-from sklearn_thin.training.net import naming_rows, new_net, record
+from sklearn_thin.training.net import new_net, record
 from sklearn_thin.training.padding import padded
 from sklearn_thin.training.traced import ENOUGH, TracedStep, can_be_traced
 
@@ -338,7 +338,7 @@ class Stack:
                 known = {"finite": epoch["finite"], "lr": net.lr}
                 record(net.history, part, means, len(batches[part].bounds), **known)
         except FloatingPointError as error:
-            error = naming_rows(error, self.plans[index])
+            error = self.plans[index].names_rows(error)
             self.errors[index] = error.with_traceback(None)  # which holds the stack
             return True
         net.history.record("dur", epoch["dur"])

@@ -4,8 +4,9 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklearn_thin._arguments import validated
 from sklearn_thin.inspection._report.advice import advise
 from sklearn_thin.inspection._report.drift import log_losses
 from sklearn_thin.inspection._report.models import GATES, POOLS, score_models
@@ -14,7 +15,7 @@ from sklearn_thin.inspection._report.rows import read_rows
 from sklearn_thin.inspection._report.view import NuisanceReport, table_of
 
 
-@validate_params(
+@validated(
     {
         "X": "no_validation",
         "y": "no_validation",
@@ -25,8 +26,7 @@ from sklearn_thin.inspection._report.view import NuisanceReport, table_of
         "n_repeats": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
         "min_gain": [Interval(Real, 0, 1, closed="left")],
         "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+    }
 )
 def nuisance_report(
     X,

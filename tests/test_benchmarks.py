@@ -175,6 +175,29 @@ def test_bench_advice_resumes(run, tmp_path):
     assert results.read_text().count("\n") == before.count("\n") == 2
 
 
+def test_choose_default_resumes_and_compares_candidates(run, tmp_path):
+    results = tmp_path / "choice.jsonl"
+    few = ("--rows", "240", "--epochs", "1", "--draws", "2", "--sets", "make_sites")
+    labels = ("earlier default", "default", "decay 0.01")
+    options = (*few, "--results", str(results), "--candidates", *labels)
+    printed = run("choose_default.py", *options)
+    before = results.read_text()
+    assert before.count("\n") == 2 * len(labels)
+    assert printed.count(" ± ") == 2 * 2  # errors and log-losses of two candidates
+    assert printed.count("points below the oracle") == len(labels)
+    assert run("choose_default.py", *options) == printed
+    assert results.read_text() == before
+
+
+def test_choose_default_holds_out_cycles_of_new_people(modules, data_dir, monkeypatch):
+    monkeypatch.setenv("SKLEARN_THIN_DATA", str(data_dir))
+    frame, _, train, held_out, _ = modules("choose_default").rows_of("emg_gestures, 3 %", 22)
+    assert not set(train) & set(held_out)
+    people = frame["nuisance"].astype(str)
+    assert people.iloc[held_out].nunique() == 18
+    assert set(people.iloc[held_out]) <= set(people.iloc[train])
+
+
 def test_bench_turns(run, data_dir):
     small = ("--rows", "60", "--held-out", "60", "--epochs", "1", "--seeds", "2", "--rounds", "2")
     printed = run("bench_turns.py", *small)

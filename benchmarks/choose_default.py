@@ -1,0 +1,210 @@
+"""Candidates for the default of tables with a known variable, on held-out rows.
+
+    SKLEARN_THIN_DATA=DIR python benchmarks/choose_default.py --jobs 2
+
+DIR is as in peers.py. No test row of peers.py takes part, and its draws are others: they count from
+22. Held-out rows are those of the search in peers.py, with two exceptions. Sites are drawn, with
+8,000 held-out rows. Of `emg_gestures` 18 of all 37 people are new: in even draws a share of two
+random cycles of each is for training, and in odd draws of the first cycle alone. The other cycles
+of the first session are held out.
+
+Printed are errors and log-losses as ratios to the earlier default's in the same draws: the ratio of
+the means, its standard error by the delta method, and the number of draws. For the sites it also
+prints the points below the oracle. `--results` names a file of a JSON object a line. A command that
+is interrupted continues there.
+"""
+
+import json
+from pathlib import Path
+
+import joblib
+import numpy as np
+from _cases import arguments
+from _nuisance import load_nuisance, share, strata
+from _peers import OLD_TRAINING, frame_of, thin
+from peers import SETS, fit, load, markdown, search_rows
+from tqdm.auto import tqdm
+
+from sklearn_thin import MLPBackbone
+from sklearn_thin.training.batches import usual_training
+
+FIRST = 22  # draws of the tables in docs/results.md are smaller
+HELD_OUT = 8000  # rows of drawn sites
+EARLIER = "earlier default"
+KINDS = {"error": "errors", "loss": "log-losses"}
+
+
+def network(dropout, weight_decay, hidden=0.0):
+    return {
+        "backbone": MLPBackbone((128, 128), dropout, hidden),
+        "weight_decay": weight_decay,
+    }
+
+
+CANDIDATES = {
+    EARLIER: {"backbone": MLPBackbone((128, 128), 0.35, 0.5), **OLD_TRAINING},
+    "default": {},
+    # the default's steps; decays do not follow the rows
+    "decay 0.003, dropout 0.35": network(0.35, 3e-3),
+    "decay 0.003, modulation_dropout 0.3": network(0.2, 3e-3, 0.3),
+    "decay 0.005, dropout 0.3": network(0.3, 5e-3),
+    "decay 0.01": network(0.2, 1e-2),
+    "decay 0.01, dropout 0.35": network(0.35, 1e-2),
+    "decay 0.02": network(0.2, 2e-2),
+}
+
+
+# ------------------------------------------------------------------------------------ rows
+
+
+def rows_of(name, draw, few=None):
+    """Frame, labels, training rows, held-out rows, and the oracle's error on the latter or None."""
+    if callable(SETS[name]):
+        n_train = few or (4000 if name == "make_sites" else 5000)
+        made = SETS[name](n_train + (few or HELD_OUT), random_state=draw)
+        frame = frame_of(made.data.astype(np.float32), made.site_names[made.site])
+        train, held_out = np.split(np.arange(len(frame)), [n_train])
+        wrong = made.oracle_proba.argmax(1) != made.target
+        return frame, made.target, train, held_out, 100 * wrong[held_out].mean()
+    if "fraction" in SETS[name]:
+        return *new_people(SETS[name]["fraction"], draw), None
+    frame, y, train, _, codes, thinned = load(name, draw)
+    return frame, y, *search_rows(name, train, codes, thinned, draw), None
+
+
+def new_people(fraction, draw):
+    """`emg_gestures`: few rows of new people, and their held-out cycles of the first session."""
+    data = load_nuisance("emg_gestures")
+    names = np.asarray(data.nuisance_names).astype(str)[data.nuisance]
+    frame = frame_of(np.asarray(data.data, np.float32), names)
+    random = np.random.RandomState(1000 + draw)
+    people = random.permutation(np.unique(data.nuisance))[:18]
+    new, first = np.isin(data.nuisance, people), data.train
+    early = np.zeros(len(new), bool)
+    for person in people:
+        rows = first & (data.nuisance == person)
+        cycles = random.permutation(np.unique(data.groups[rows]))
+        cycles = data.groups[rows][:1] if draw % 2 else cycles[: len(cycles) // 2]
+        early |= rows & np.isin(data.groups, cycles)
+    n_few = fraction * np.count_nonzero(first & new)
+    few = share(np.flatnonzero(early), strata(data), n_few / np.count_nonzero(early), random)
+    train = np.union1d(np.flatnonzero(first & ~new), few)
+    return frame, data.target, train, np.flatnonzero(first & new & ~early)
+
+
+# ------------------------------------------------------------------------------------ runs
+
+
+class Candidate:
+    """A maker of models, as `peers.fit` reads it."""
+
+    make = staticmethod(thin)
+
+
+def run(name, draw, label, few, epochs):
+    """One result: a candidate on one draw of one set."""
+    frame, y, train, held_out, oracle = rows_of(name, draw, few)
+    params = CANDIDATES[label]
+    if params and "lr" not in params:
+        params = {**usual_training((len(train), 1), gated=True), **params}
+    if epochs:
+        params = {**params, "max_epochs": epochs}
+    model, seconds = fit(Candidate, params, frame, y, train, draw)
+    proba = np.zeros((len(held_out), y.max() + 1))
+    proba[:, model.classes_] = model.predict_proba(frame.iloc[held_out])
+    wrong = proba.argmax(1) != y[held_out]
+    return {
+        "set": name,
+        "draw": draw,
+        "candidate": label,
+        "error": 100 * wrong.mean(),
+        "loss": -np.log(proba[np.arange(len(proba)), y[held_out]] + 1e-6).mean(),
+        "oracle": oracle,
+        "seconds": seconds,
+    }
+
+
+def key(result):
+    return result["set"], result["draw"], result["candidate"]
+
+
+# ----------------------------------------------------------------------------------- table
+
+
+def ratio(ours, theirs):
+    """Ratio of the means, its standard error and the number of draws, as text."""
+    ratio_ = ours.mean() / max(theirs.mean(), 1e-9)
+    if len(ours) < 2:
+        return f"{ratio_:.2f} (1)"
+    spread = np.std(ours - ratio_ * theirs, ddof=1) / np.sqrt(len(ours)) / theirs.mean()
+    return f"{ratio_:.2f} ± {spread:.2f} ({len(ours)})"
+
+
+def table(results, kind, names):
+    """Ratios to the earlier default: a row for each set, a column for each candidate."""
+    labels = [label for label in CANDIDATES if any(of == label for *_, of in results)]
+    rows = []
+    for name in names:
+        cells = [name]
+        for label in labels:
+            draws = sorted(
+                d for n, d, c in results if (n, c) == (name, label) and (n, d, EARLIER) in results
+            )
+            ours, theirs = (
+                np.array([results[name, draw, c][kind] for draw in draws]) for c in (label, EARLIER)
+            )
+            if not draws:
+                cells.append("–")
+            elif label == EARLIER:
+                mean = f"{ours.mean():.2f}" + " %" * (kind == "error")
+                cells.append(f"{mean} ({len(draws)})")
+            else:
+                cells.append(ratio(ours, theirs))
+        rows.append(cells)
+    return markdown([f"ratios of {KINDS[kind]}", *labels], rows)
+
+
+def gaps(results):
+    """Points below the oracle on each draw of the sites."""
+    lines = {}
+    for (name, _, label), result in sorted(results.items()):
+        if result["oracle"] is not None:
+            gap = f"{result['error'] - result['oracle']:.1f}"
+            lines.setdefault(f"points below the oracle of {name}, {label}", []).append(gap)
+    return "\n".join(f"{line}: {', '.join(each)}" for line, each in lines.items())
+
+
+def main():
+    parser = arguments(__doc__, rows=0)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="NAME")
+    parser.add_argument(
+        "--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES), metavar="NAME"
+    )
+    parser.add_argument("--draws", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=1, help="runs at once, a thread each")
+    parser.add_argument("--epochs", type=int, help="of each candidate; default its own")
+    parser.add_argument("--results", default="choose_default.jsonl", help="file of results")
+    parser.add_argument("--table", action="store_true", help="print the tables, and run nothing")
+    args = parser.parse_args()
+    file = Path(args.results)
+    lines = file.read_text().splitlines() if file.exists() else []
+    results = {key(result): result for result in map(json.loads, lines)}
+    todo = [
+        (name, FIRST + draw, label, args.rows, args.epochs)
+        for draw in range(0 if args.table else args.draws)
+        for name in args.sets
+        for label in args.candidates
+        if (name, FIRST + draw, label) not in results
+    ]
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        pool = joblib.Parallel(n_jobs=args.jobs, return_as="generator_unordered")
+        for result in tqdm(pool(joblib.delayed(run)(*task) for task in todo), total=len(todo)):
+            results[key(result)] = result
+            with file.open("a") as out:
+                out.write(json.dumps(result) + "\n")
+    results = {k: r for k, r in results.items() if k[0] in args.sets}
+    print("\n\n".join([*(table(results, kind, args.sets) for kind in KINDS), gaps(results)]))
+
+
+if __name__ == "__main__":
+    main()

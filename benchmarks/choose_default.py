@@ -43,14 +43,14 @@ def network(dropout, weight_decay, hidden=0.0):
 
 CANDIDATES = {
     EARLIER: {"backbone": MLPBackbone((128, 128), 0.35, 0.5), **OLD_TRAINING},
-    "default": {},
-    # the default's steps; decays do not follow the rows
-    "decay 0.003, dropout 0.35": network(0.35, 3e-3),
+    "default": {},  # decay 0.003, dropout 0.35
+    # the default's steps
     "decay 0.003, modulation_dropout 0.3": network(0.2, 3e-3, 0.3),
     "decay 0.005, dropout 0.3": network(0.3, 5e-3),
     "decay 0.01": network(0.2, 1e-2),
     "decay 0.01, dropout 0.35": network(0.35, 1e-2),
     "decay 0.02": network(0.2, 2e-2),
+    "decay by the rows": network(0.2, None),
 }
 
 
@@ -107,6 +107,8 @@ def run(name, draw, label, few, epochs):
     params = CANDIDATES[label]
     if params and "lr" not in params:
         params = {**usual_training((len(train), 1), gated=True), **params}
+        if params["weight_decay"] is None:  # of a fixed prior
+            params["weight_decay"] = float(f"{min(1e-2, 40 / len(train)):.0e}")
     if epochs:
         params = {**params, "max_epochs": epochs}
     model, seconds = fit(Candidate, params, frame, y, train, draw)

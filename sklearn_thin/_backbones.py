@@ -191,7 +191,7 @@ class TorchvisionBackbone(BaseEstimator):
         return load_network(self.name, self.weights)
 
 
-GATED = MLPBackbone((128, 128), dropout=0.2)  # "auto" for tables with gated layers
+GATED = MLPBackbone((128, 128), dropout=0.35)  # "auto" for tables with gated layers
 
 
 def build_module(net, seed, *, gate_input=None, dispels=False):

@@ -123,8 +123,8 @@ class THINClassifier(ClassOutputs, BaseTHIN):
     lr_schedule : {"cosine", "constant"}, default="cosine"
         Cosine goes to 0 over `max_epochs`, with a step after each batch.
     weight_decay : float or "auto", default="auto"
-        Passed to the optimizer. For a table with gated layers and `backbone="auto"`, "auto" is 40
-        over the number of training rows, at most 0.01, rounded to one digit. It is 0 otherwise.
+        Passed to the optimizer. "auto" is 3e-3 for a table with gated layers and
+        `backbone="auto"`, and 0 otherwise.
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 2. A single row left over joins the batch before. "auto" is 32 for
         images. For tables it is the power of two nearest to 1/128 of the training rows, at least 32

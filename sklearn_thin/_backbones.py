@@ -35,7 +35,7 @@ class MLPBackbone(BaseEstimator):
         Probability of zeroing a unit after each block, in [0, 1).
     modulation_dropout : float, default=0.0
         Probability of a row without scales and shifts by the variable in training, in [0, 1).
-        Only `gating="layers"` has them. It helps levels with few rows, and levels never seen.
+        Only `gating="layers"` has them. The layers then learn to serve rows without them.
 
     Examples
     --------

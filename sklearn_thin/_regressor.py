@@ -170,7 +170,7 @@ class THINRegressor(NumberOutputs, BaseTHIN):
     lr_schedule : {"cosine", "constant"}, default="cosine"
         Cosine goes to 0 over `max_epochs`, with a step after each batch.
     weight_decay : float or "auto", default="auto"
-        Passed to the optimizer. "auto" is 3e-3 for a table with gated layers and
+        The optimizer gets it. "auto" is 3e-3 for a table with gated layers and
         `backbone="auto"`, and 0 otherwise.
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 2. A single row left over joins the batch before. "auto" is 32 for

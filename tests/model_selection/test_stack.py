@@ -337,14 +337,14 @@ def test_out_of_memory_halves_the_stack_and_says_so(error, digits, monkeypatch):
     whole, sizes = stacks.Stack, []
 
     class Tight(whole):
-        def fit(self, ctrl_c):
+        def fit(self, ctrl_c, **kwargs):
             sizes.append(len(self.nets))
             if len(self.nets) > 2:
                 self._train_epoch()  # as far as it gets
                 for index in self.active:
                     self._load(index)  # as between epochs
                 raise error
-            return super().fit(ctrl_c)
+            return super().fit(ctrl_c, **kwargs)
 
     monkeypatch.setattr("sklearn_thin.training.stacks.Stack", Tight)
     with warnings.catch_warnings(record=True) as said:

@@ -188,11 +188,13 @@ class BaseNet(
             )
         gated = module.gates_layers and isinstance(self.backbone, str) and train.X["x"].ndim == 2
         usual = usual_training(train.X["x"].shape, settings.batch_size, gated)
-        auto = {name: n for name, n in usual.items() if getattr(settings, name) == "auto"}
-        settings = replace(settings, **auto)
-        followers = {}
-        if epochs is None and getattr(self, "_skl_callbacks", None):
-            followers["sklearn"] = SklearnCallbacks(self, rows, settings.max_epochs)
+        settings = replace(
+            settings, **{k: usual[k] for k in usual if getattr(settings, k) == "auto"}
+        )
+        follows = epochs is None and getattr(self, "_skl_callbacks", None)
+        followers = (
+            {"sklearn": SklearnCallbacks(self, rows, settings.max_epochs)} if follows else {}
+        )
         return FitPlan(
             module=module,
             train=train,

@@ -188,13 +188,10 @@ class BaseNet(
             )
         gated = module.gates_layers and isinstance(self.backbone, str) and train.X["x"].ndim == 2
         usual = usual_training(train.X["x"].shape, settings.batch_size, gated)
-        settings = replace(
-            settings, **{k: usual[k] for k in usual if getattr(settings, k) == "auto"}
-        )
-        follows = epochs is None and getattr(self, "_skl_callbacks", None)
-        followers = (
-            {"sklearn": SklearnCallbacks(self, rows, settings.max_epochs)} if follows else {}
-        )
+        auto = {name: n for name, n in usual.items() if getattr(settings, name) == "auto"}
+        settings = replace(settings, **auto)
+        calls = epochs is None and getattr(self, "_skl_callbacks", None)
+        followers = {"sklearn": SklearnCallbacks(self, rows, settings.max_epochs)} if calls else {}
         return FitPlan(
             module=module,
             train=train,
@@ -218,8 +215,7 @@ class BaseNet(
         check_is_fitted(self, "net_")
         return self.net_.module_
 
-    # skorch's history: losses, learning rate and seconds of every epoch
-    history_ = property(attrgetter("net_.history"))
+    history_ = property(attrgetter("net_.history"))  # skorch's: losses, rate, seconds by epoch
     interrupted_ = property(attrgetter("net_.interrupted_"))
     input_shape_ = property(attrgetter("input_.shape"))
     input_dtype_ = property(attrgetter("input_.dtype"))

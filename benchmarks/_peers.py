@@ -52,26 +52,16 @@ def thin(seed, **params):
     return THINClassifier(NUISANCE, device="cpu", random_state=seed, **params)
 
 
-# of the networks that are no default of the package: about 4,000 steps at a small rate
-OLD_TRAINING = {"lr": 1e-3, "weight_decay": 0.0}
-
-
 def film(seed, **params):
     """FiLM as published, of the default's width: all rows have their scales and shifts."""
-    own = {"backbone": MLPBackbone((128, 128), dropout=0.2), **OLD_TRAINING}
-    return thin(seed, gating="layers", depth=0, **{**own, **params})
-
-
-def film_as_thin(seed, **params):
-    """FiLM with all settings of THIN's default except the tree."""
-    return thin(seed, gating="layers", depth=0, **params)
+    backbone = MLPBackbone((128, 128), dropout=0.2)
+    return thin(seed, gating="layers", depth=0, **{"backbone": backbone, **params})
 
 
 def plain(seed, **params):
     """A network without a gate. It encodes a column of categories as one-hot."""
-    own = {"backbone": MLPBackbone((256, 256)), **OLD_TRAINING}
     shared = {"depth": 0, "n_experts": 1, "device": "cpu", "random_state": seed}
-    return THINClassifier(None, **shared, **{**own, **params})
+    return THINClassifier(None, **shared, **params)
 
 
 class GroupDRO(ClassifierMixin, BaseEstimator):
@@ -270,7 +260,6 @@ CONTENDERS = {
     "pooled network": Contender(lambda seed, **p: pooled(plain(seed, **p)), NETWORK),
     "network, level as feature": Contender(plain, NETWORK),
     "FiLM": Contender(film, NETWORK),
-    "FiLM, same training": Contender(film_as_thin),
     "network per level": Contender(lambda seed, **p: PerLevel(plain(seed, **p)), NETWORK),
     "regression per level": Contender(
         lambda seed, **p: PerLevel(linear(**p)), PENALTIES, own=False

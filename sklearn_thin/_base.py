@@ -44,7 +44,7 @@ from sklearn_thin.rows.arrays import (
 from sklearn_thin.rows.labels import Classes, agreement, check_class_weight
 from sklearn_thin.rows.split import hold_out
 from sklearn_thin.rows.tables import input_of
-from sklearn_thin.training.batches import usual_training
+from sklearn_thin.training.batches import usual_sizes
 from sklearn_thin.training.callbacks import SklearnCallbacks, check_callback
 from sklearn_thin.training.net import OPTIMIZERS, new_net, train
 from sklearn_thin.training.plan import FitPlan, Settings
@@ -186,9 +186,8 @@ class BaseNet(
                 f"{len(train)} (rows of weight 0 and held-out rows do not count). Pass more "
                 "rows at once, or use a backbone without it and hidden_units=0."
             )
-        gated = module.gates_layers and isinstance(self.backbone, str) and train.X["x"].ndim == 2
-        usual = usual_training(train.X["x"].shape, settings.batch_size, gated)
-        auto = {name: n for name, n in usual.items() if getattr(settings, name) == "auto"}
+        sizes = usual_sizes(train.X["x"].shape, settings.batch_size)
+        auto = {name: n for name, n in sizes.items() if getattr(settings, name) == "auto"}
         settings = replace(settings, **auto)
         calls = epochs is None and getattr(self, "_skl_callbacks", None)
         followers = {"sklearn": SklearnCallbacks(self, rows, settings.max_epochs)} if calls else {}

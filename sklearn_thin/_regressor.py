@@ -164,22 +164,19 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         `v2.Compose`. The exogenous side then reads the augmented images.
     optimizer : {"adam", "adamw", "sgd"} or callable, default="adam"
         A callable is called as `optimizer(parameters, lr=..., weight_decay=...)`.
-    lr : float or "auto", default="auto"
-        Learning rate at the start. "auto" is 4e-3 for a table with gated layers and
-        `backbone="auto"`, and 1e-3 otherwise.
+    lr : float, default=1e-3
+        Learning rate at the start.
     lr_schedule : {"cosine", "constant"}, default="cosine"
         Cosine goes to 0 over `max_epochs`, with a step after each batch.
-    weight_decay : float or "auto", default="auto"
-        The optimizer gets it. "auto" is 3e-3 for a table with gated layers and
-        `backbone="auto"`, and 0 otherwise.
+    weight_decay : float, default=0.0
+        The optimizer gets it.
     batch_size : int or "auto", default="auto"
         Rows in a batch, at least 2. A single row left over joins the batch before. "auto" is 32 for
         images. For tables it is the power of two nearest to 1/128 of the training rows, at least 32
-        and at most 256. With gated layers and `backbone="auto"` it is 1/32, and at least 128.
+        and at most 256.
     max_epochs : int or "auto", default="auto"
         Passes over the training rows. "auto" is 50 for images. For tables it is the number that
-        makes about 4,000 steps, at least 10 and at most 50. With gated layers and `backbone="auto"`
-        there are about 1,000 steps.
+        makes about 4,000 steps, at least 10 and at most 50.
     early_stopping : bool, float or int, default=False
         Whether to hold out rows and stop when the squared error of their standardised y no longer
         improves. True holds out a tenth, a float a fraction, an int a number of rows. The best
@@ -292,9 +289,9 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         inference="soft",
         augment=None,
         optimizer="adam",
-        lr="auto",
+        lr=1e-3,
         lr_schedule="cosine",
-        weight_decay="auto",
+        weight_decay=0.0,
         batch_size="auto",
         max_epochs="auto",
         early_stopping=False,

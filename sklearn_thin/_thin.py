@@ -43,8 +43,6 @@ class BaseTHIN(_BaseComposition, BaseNet):
         "dispelling": [StrOptions(set(WAYS)), Cosine, None],
         "inference": [StrOptions({"soft", "hard"})],
         "augment": [callable, None],
-        "lr": [StrOptions({"auto"}), *BaseNet._parameter_constraints["lr"]],
-        "weight_decay": [StrOptions({"auto"}), *BaseNet._parameter_constraints["weight_decay"]],
     }
     preprocessing = "endogenous"
     __metadata_request__fit = {"exogenous_target": True}

@@ -178,7 +178,7 @@ def test_bench_advice_resumes(run, tmp_path):
 def test_choose_default_resumes_and_compares_candidates(run, tmp_path):
     results = tmp_path / "choice.jsonl"
     few = ("--rows", "240", "--epochs", "1", "--draws", "2", "--sets", "make_sites")
-    labels = ("earlier default", "default", "decay 0.01")
+    labels = ("default", "decay 0.003, dropout 0.35", "decay 0.01")
     options = (*few, "--results", str(results), "--candidates", *labels)
     printed = run("choose_default.py", *options)
     before = results.read_text()

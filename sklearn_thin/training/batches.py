@@ -8,22 +8,19 @@ from skorch.dataset import Dataset
 from torch.nn.utils.rnn import pad_sequence
 
 
-def usual_training(shape, batch_size="auto", gated=False):
-    """Batch size, number of epochs, rate and weight decay for training rows of a shape.
+def usual_sizes(shape, batch_size="auto"):
+    """Batch size and number of epochs for training rows of a shape.
 
     A batch of a table has about 1/128 of the rows, from 32 to 256. A table gets about 4,000
-    steps, in 10 to 50 epochs. Images get batches of 32 and 50 epochs. The default network of
-    tables with gated layers takes fewer, larger steps, with a weight decay.
+    steps, in 10 to 50 epochs. Images get batches of 32 and 50 epochs.
     """
     n_rows, *sample = shape
     table, size, epochs = len(sample) == 1, batch_size, 50
-    least, part, steps = (7, 32, 1000) if gated else (5, 128, 4000)
     if size == "auto":
-        size = 2 ** min(8, max(least, round(math.log2(n_rows / part)))) if table else 32
+        size = 2 ** min(8, max(5, round(math.log2(n_rows / 128)))) if table else 32
     if table:
-        epochs = min(50, max(10, round(steps * size / n_rows)))
-    lr, decay = (4e-3, 3e-3) if gated else (1e-3, 0.0)
-    return {"batch_size": size, "max_epochs": epochs, "lr": lr, "weight_decay": decay}
+        epochs = min(50, max(10, round(4000 * size / n_rows)))
+    return {"batch_size": size, "max_epochs": epochs}
 
 
 def batch_bounds(n_rows, batch_size):

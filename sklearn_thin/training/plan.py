@@ -21,10 +21,10 @@ class Settings:
     """Settings of a training."""
 
     optimizer: Any  # a name of OPTIMIZERS, or a callable
-    lr: float | str  # "auto" before the rows are read
+    lr: float
     lr_schedule: str  # "cosine" or "constant"
-    weight_decay: float | str
-    batch_size: int | str
+    weight_decay: float
+    batch_size: int | str  # "auto" before the rows are read
     max_epochs: int | str
     n_iter_no_change: int | None  # patience of early stopping; None trains to the end
     device: torch.device

@@ -15,13 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_thin import (
-    ConvNetBackbone,
-    ExogenousEncoder,
-    MLPBackbone,
-    THINClassifier,
-    THINRegressor,
-)
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
 from sklearn_thin.training.capture import CapturedNetStep
 
 # torch's compiler warns of its own parts when it is imported
@@ -243,46 +237,3 @@ def test_auto_takes_larger_batches_and_fewer_epochs_for_large_tables(shape, batc
     assert plan.settings.max_epochs == max_epochs
     given = THINClassifier(batch_size=50, max_epochs=3).plan(X, np.arange(len(X)) % 2).settings
     assert (given.batch_size, given.max_epochs) == (50, 3)
-
-
-def with_sites(n_rows):
-    """A table whose last column is a site, and its labels."""
-    X = np.random.RandomState(0).rand(n_rows, 3)
-    X[:, 2] = np.arange(n_rows) % 5
-    return X, np.arange(n_rows) % 2
-
-
-@pytest.mark.parametrize("kind", [THINClassifier, THINRegressor])
-@pytest.mark.parametrize(
-    ("n_rows", "batch_size", "max_epochs"), [(300, 128, 50), (5000, 128, 26), (15_000, 256, 17)]
-)
-def test_auto_suits_the_default_network_of_a_known_variable(kind, n_rows, batch_size, max_epochs):
-    settings = kind(-1, random_state=0).plan(*with_sites(n_rows)).settings
-    assert (settings.batch_size, settings.max_epochs) == (batch_size, max_epochs)
-    assert (settings.lr, settings.weight_decay) == (4e-3, 3e-3)
-    given = {"lr": 0.1, "weight_decay": 0.0, "batch_size": 50, "max_epochs": 3}
-    settings = kind(-1, random_state=0, **given).plan(*with_sites(n_rows)).settings
-    assert {name: getattr(settings, name) for name in given} == given
-
-
-@pytest.mark.parametrize(
-    ("exogenous", "params"),
-    [
-        (None, {}),
-        (-1, {"gating": "head"}),
-        (-1, {"backbone": MLPBackbone((8,))}),
-        (-1, {"backbone": MLPBackbone((8,)), "gating": "layers"}),
-    ],
-)
-def test_auto_keeps_small_batches_and_rates_for_other_networks(exogenous, params):
-    settings = THINClassifier(exogenous, random_state=0, **params).plan(*with_sites(8000)).settings
-    assert (settings.batch_size, settings.max_epochs) == (64, 32)
-    assert (settings.lr, settings.weight_decay) == (1e-3, 0.0)
-
-
-def test_auto_keeps_the_batches_of_images_with_gated_layers(digits):
-    labels = {"exogenous_target": digits.z[:100]}
-    thin = THINClassifier("given", gating="layers", random_state=0)
-    settings = thin.plan(digits.images[:100], digits.y[:100], **labels).settings
-    assert (settings.batch_size, settings.max_epochs) == (32, 50)
-    assert (settings.lr, settings.weight_decay) == (1e-3, 0.0)

@@ -27,7 +27,7 @@ from sklearn_thin._backbones import build_module, module_input_shape
 from sklearn_thin._checkpoints import FOLDER, PLACE, kept_plan
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import CASTS, all_or_nothing, check_device, public
-from sklearn_thin._pickling import KNOWN, with_packed, with_unpacked
+from sklearn_thin._pickling import KNOWN, with_defaults, with_packed, with_unpacked
 from sklearn_thin._sharing import check_unchanged, noted, shared
 from sklearn_thin._spoilt import warn_if_spoilt
 from sklearn_thin.exogenous.side import reads_nan
@@ -109,7 +109,7 @@ class BaseNet(
         if before is not None:
             check_unchanged(self, self.architecture_)
         make_plan = partial(self._plan, X, y, before=before, epochs=epochs, **given)
-        keeps = epochs is None and (self.checkpoint_dir or FOLDER.get()) is not None
+        keeps = epochs is None and not (self.checkpoint_dir is None and FOLDER.get() is None)
         with all_or_nothing(self):
             plan = kept_plan(self, make_plan) if keeps else make_plan()
             self.net_ = new_net(plan)
@@ -273,7 +273,7 @@ class BaseNet(
         return with_packed(dict(super().__getstate__()), {} if known is None else known)
 
     def __setstate__(self, state):
-        super().__setstate__(with_unpacked(state, {}))
+        super().__setstate__(with_unpacked(with_defaults(type(self), state), {}))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

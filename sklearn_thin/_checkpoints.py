@@ -13,11 +13,17 @@ FOLDER = ContextVar("folder", default=None)  # of the fit around this one
 
 def made_folder(place):
     """The folder, made if it is missing; OSError where no file can be written into it."""
+    if not str(place):
+        raise ValueError("checkpoint_dir must name a folder, got an empty text")
     folder = Path(place)
-    folder.mkdir(parents=True, exist_ok=True)
     probe = folder / f".{secrets.token_hex(8)}"
-    probe.touch()
-    probe.unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        reason = f"checkpoint_dir must be a folder that can be written to: {error.strerror}"
+        raise type(error)(error.errno, reason, str(folder)) from None
     return folder.resolve()
 
 

@@ -7,6 +7,7 @@ describe modules of known layers (:mod:`sklearn_thin._layers`), and pack other m
 
 import copy
 from contextvars import ContextVar
+from inspect import Parameter, signature
 from itertools import chain
 
 import torch
@@ -141,3 +142,9 @@ def with_unpacked(value, known):
             known[id(value)] = unpacked(value)
         return known[id(value)]
     return {key: with_unpacked(part, known) for key, part in value.items()}
+
+
+def with_defaults(kind, state):
+    """The state of an estimator, with the defaults of parameters that an older version lacked."""
+    defaults = {p.name: p.default for p in signature(kind).parameters.values()}
+    return {n: v for n, v in defaults.items() if v is not Parameter.empty} | state

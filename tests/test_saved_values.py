@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import sklearn
 import skops.io as sio
+from sklearn.base import clone
 from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_selection import SelectKBest, f_classif
@@ -249,6 +250,9 @@ def test_format_1_stays_readable(tmp_path):
     clf = kept("format-1", tmp_path)
     proba = clf.predict_proba([[0, 0.5, -1], [1, 0.5, -1], [2, np.nan, 1e9]])[:, 0]
     np.testing.assert_allclose(proba, [0.5570231, 0.5484615, 0.7023724], rtol=0, atol=1e-6)
+    assert clf.get_params()["checkpoint_dir"] is None  # a parameter that this version lacked
+    assert clone(clf).fit(np.eye(3).repeat(4, axis=0), [0, 1] * 6).n_iter_ > 0
+    assert "THINClassifier" in repr(clf)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +273,7 @@ def test_a_pipeline_of_another_version_of_scikit_learn(version, proba, tmp_path)
     X = np.array([[0, 0.5, -1, 2], [1, np.nan, 1, 0.5]], dtype=np.float32)
     np.testing.assert_allclose(pipe.predict_proba(X)[:, 1], proba, rtol=0, atol=1e-6)
     assert pipe["thin"].class_weight == {False: 1, True: 3}
+    assert clone(pipe).get_params()["thin__checkpoint_dir"] is None
 
 
 def test_a_file_has_what_other_versions_of_scikit_learn_read(rows, tmp_path):

@@ -485,3 +485,16 @@ def test_skorchs_checkpoint_starts_a_fit_from_the_best_epoch(rows, tmp_path):
     assert resumed.history_[:, "epoch"] == [1, 2, 3, 4, 5]
     losses = resumed.history_[:, "train_loss"]
     assert losses[3] < losses[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "match"),
+    [
+        ("", ValueError, "checkpoint_dir must name a folder, got an empty text"),
+        (__file__, FileExistsError, "checkpoint_dir must be a folder that can be written to"),
+        (f"{__file__}/below", NotADirectoryError, "checkpoint_dir must be a folder"),
+    ],
+)
+def test_a_place_that_is_no_folder_is_refused_by_name(place, error, match, digits):
+    with pytest.raises(error, match=match):
+        small(checkpoint_dir=place).fit(digits.X[:40], digits.y[:40])

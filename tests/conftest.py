@@ -18,6 +18,8 @@ from sklearn.frozen import FrozenEstimator
 
 from tests.helpers import BENCHMARKS, small, small_encoder
 
+collect_ignore = ["typed_code.py"]  # mypy reads it, and nobody runs it
+
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # pytest has a worker for each core
 if "ATEN_CPU_CAPABILITY" in os.environ:  # torch's cache of programs does not know the setting

@@ -190,7 +190,7 @@ def test_no_pickle_is_read(rows, encoder, tmp_path):
     np.save(tmp_path / "X.npy", X)
     script = (
         "import _pickle, pickle, sys\n"
-        "import numpy as np, torch, joblib\n"
+        "import numpy as np, torch, joblib, skops.io\n"  # skops imports dask, which unpickles
         "import sklearn_thin\n"
         "def hook(event, args):\n"
         "    if event == 'pickle.find_class': raise SystemExit(f'a pickle finds {args}')\n"

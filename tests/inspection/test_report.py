@@ -16,6 +16,7 @@ from sklearn_thin.inspection._report.models import (
     Scores,
 )
 from sklearn_thin.inspection._report.ratios import compare
+from sklearn_thin.inspection._report.rows import read_rows
 
 POOLED, LINEAR = POOLS
 FEATURE, FEATURE_LINEAR = FEATURES
@@ -240,6 +241,39 @@ def test_groups_count_once():
 def bad(**changes):
     X, y, z = rows()
     return {"X": X, "y": y, "z": z, **changes}
+
+
+def one_to_one():
+    """A frame whose column "site" has a value of its own for each level of z."""
+    X, y, z = rows()
+    return pd.DataFrame(X, columns=list("abc")).assign(site=z), y, z
+
+
+@pytest.mark.parametrize("unseen", [False, True])
+@pytest.mark.parametrize(
+    "codes",
+    [[0, 1, 2], ["x", "y", "z"], [3.0, np.nan, 1.0], ["x", None, "z"]],
+)
+def test_z_within_a_frame_is_named_and_dropped(codes, unseen):
+    X, y, z = one_to_one()
+    X["site"] = pd.Series(codes)[z].to_numpy()
+    with pytest.raises(ValueError, match=r"column 'site' of X is one-to-one with z") as error:
+        nuisance_report(X, y, np.array(["p", "q", "r"])[z], unseen=unseen, **QUICK)
+    assert "nuisance_report(X.drop(columns='site'), y, X['site'])" in str(error.value)
+
+
+def test_z_within_an_array_is_named_by_its_index():
+    X, y, z = one_to_one()
+    with pytest.raises(ValueError, match=r"column 3 of X .*np.delete\(X, 3, axis=1\), y, X\[:, 3"):
+        nuisance_report(X.to_numpy(), y, z, **QUICK)
+
+
+def test_a_column_that_z_determines_or_that_determines_z_is_a_feature():
+    X, y, z = one_to_one()
+    X["site"] = np.where(z == 2, 1, z)
+    assert len(read_rows(X, y, z, None, unseen=False, n_splits=2).levels) == 3
+    X["site"] = 2 * z + y
+    assert len(read_rows(X, y, z, None, unseen=False, n_splits=2).levels) == 3
 
 
 MISSING = np.where(np.arange(240) == 7, np.nan, np.arange(240) % 3)

@@ -117,7 +117,8 @@ def nuisance_report(
     ------
     ValueError
         For one level, missing or continuous labels, labels of another length than X, levels with
-        too few rows or groups for the folds, groups that equal z, and z that determines y.
+        too few rows or groups for the folds, groups that equal z, z that determines y, and a
+        column of X that is one-to-one with z.
 
     Notes
     -----

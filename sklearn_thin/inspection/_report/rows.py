@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
-from sklearn_thin.rows.columns import as_table
+from sklearn_thin.rows.columns import as_table, name_of, read_column
 from sklearn_thin.rows.labels import encode_groups, encode_labels
 
 LEAST_LEVELS = 2  # in a training
@@ -54,6 +54,7 @@ def read_rows(X, y, z, groups, *, unseen, n_splits):
     else:
         codes = np.unique(encode_groups(groups, n_rows), return_inverse=True)[1]
     check_not_target(y_codes, z_codes)
+    check_not_in_table(X, z_codes)
     check_levels(z_codes, codes, levels, given=groups is not None, unseen=unseen, n_splits=n_splits)
     codes = z_codes if unseen else codes
     if (n_groups := codes.max() + 1) < n_splits:
@@ -82,6 +83,27 @@ def check_not_target(y, z):
             "target under another name, and no nuisance. A model that reads z would look perfect. "
             "Leave z out, unless it is known before y; then y needs no model"
         )
+
+
+def check_not_in_table(X, z):
+    """Raise where a column of the table X has one value for each level of z, and no value twice."""
+    if len(X.shape) != 2 or hasattr(X, "tocsr"):
+        return
+    first = np.unique(z, return_index=True)[1]  # a row of each level
+    for i in range(X.shape[1]):
+        values = read_column(X, i)
+        if values.dtype != object:
+            values = np.where(np.isnan(values), np.inf, values)  # missing is a value too
+        of_levels = values[first]
+        if (values == of_levels[z]).all() and len(set(of_levels.tolist())) == len(first):
+            rest, column = f"np.delete(X, {i}, axis=1)", f"X[:, {i}]"
+            if hasattr(X, "columns"):
+                column = f"X[{X.columns[i]!r}]"
+                rest = f"X.drop({'columns=' if hasattr(X, 'iloc') else ''}{X.columns[i]!r})"
+            raise ValueError(
+                f"{name_of(X, i)} is one-to-one with z. Models without z would read z there, and "
+                f"the report would compare nothing. Drop it: nuisance_report({rest}, y, {column})"
+            )
 
 
 def check_levels(z, groups, levels, *, given, unseen, n_splits):

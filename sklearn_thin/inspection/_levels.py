@@ -1,7 +1,7 @@
 """How well predictions serve each level of a variable."""
 
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Number
 
 import numpy as np
 from sklearn.utils import check_array, check_random_state
@@ -28,6 +28,8 @@ from sklearn_thin.rows.labels import (
     sorted_classes,
     wrong_length,
 )
+
+SUM = 1e-3  # largest difference of a row's sum from 1
 
 
 @validated(
@@ -58,8 +60,8 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     groups : array-like of shape (n_samples,), default=None
         Whole groups are resampled for the intervals, instead of rows.
     labels : array-like of shape (n_classes,), default=None
-        Classes of the columns of `predicted`, such as `clf.classes_`. None takes the sorted labels
-        of y.
+        Classes of the columns of `predicted`, in their order, such as `clf.classes_`. None takes
+        the sorted labels of y.
     n_bins : int, default=10
         Bins of equal width of the confidence, for the calibration.
     random_state : int, RandomState instance or None, default=None
@@ -97,8 +99,9 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     Raises
     ------
     ValueError
-        If z has one level or missing labels, if lengths differ, or if `labels` do not fit the
-        columns of `predicted`.
+        If z has one level or missing labels, if lengths differ, if `labels` do not fit the columns
+        of `predicted` or hold a class twice, if the rows of `predicted` are no probabilities, or if
+        predicted labels are of another type than y.
 
     See Also
     --------
@@ -112,7 +115,8 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     Intervals of accuracy are Wilson's, which hold for few rows too. With groups, the number of rows
     is divided by the design effect (Korn and Graubard, 1998). Other intervals are percentiles of
     1,000 resamples within the levels, or of whole groups. Ends are NaN for a level with one row or
-    one group. The worst level and the gap are chosen by the same rows, and are therefore
+    one group, and for the gap if such a level is the best or the worst. The worst level and the gap
+    are chosen by the same rows, and are therefore
     pessimistic.
 
     Examples
@@ -143,9 +147,11 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
         {"level": name, **{key: int(of[i]) for key, of in counts.items()}, **row}
         for i, (name, row) in enumerate(zip(names, rows, strict=True))
     ]
-    worst = rows[measure.order(measure.main(sums)).argmin()]
-    gap = np.ptp(measure.main(sums))
+    main = measure.main(sums)
+    worst = rows[measure.order(main).argmin()]
     gaps = np.nanmax(measure.main(drawn), 1) - np.nanmin(measure.main(drawn), 1)
+    if (units[(main == main.min()) | (main == main.max())] == 1).any():
+        gaps = np.full_like(gaps, np.nan)  # resamples of one row, or one group, do not vary
     every = np.zeros_like(z)
     n_units = [len(z) if groups is None else groups.max() + 1]
     total = sums.sum(0)[None], drawn.sum(1)[:, None], np.array(n_units)
@@ -156,7 +162,7 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
         worst=worst[measure.name],
         worst_low=worst["low"],
         worst_high=worst["high"],
-        gap=float(gap),
+        gap=float(np.ptp(main)),
         gap_low=float(np.quantile(gaps, ENDS[0])),
         gap_high=float(np.quantile(gaps, ENDS[1])),
         p_value=_p_of_equal_levels(parts[:, :2], z, groups, random),
@@ -184,9 +190,9 @@ def _read(y, predicted, labels, n_bins):
     """The measures, and y and predicted as codes, numbers or probabilities."""
     if np.ndim(predicted) == 2 and np.shape(predicted)[1] > 1:
         predicted = check_array(predicted, dtype=float, input_name="predicted")
-        given = None if labels is None else encode_labels(labels, len(labels), name="labels")[0]
+        _check_proba(predicted)
         y = check_labels(y)
-        classes = sorted_classes(y, "y")[0] if given is None else given
+        classes = sorted_classes(y, "y")[0] if labels is None else _of_columns(labels)
         if len(classes) != predicted.shape[1]:
             raise ValueError(
                 f"predicted must have one column for each of the {len(classes)} classes "
@@ -204,14 +210,54 @@ def _read(y, predicted, labels, n_bins):
     _same_length(y, predicted)
     fractions = [of.dtype.kind == "f" and (of != np.floor(of)).any() for of in (y, predicted)]
     if not any(fractions):
-        classes = np.unique(np.concatenate([plain_labels(y), plain_labels(predicted)]))
-        return Labels(len(classes)), places_in(classes, y), places_in(classes, predicted)
+        classes, codes = sorted_classes(y, "y")
+        places = places_in(classes, predicted)  # -1 where no row has the label: always wrong
+        if (places < 0).all() and _kinds(y).isdisjoint(_kinds(predicted)):
+            raise ValueError(
+                f"y and predicted must hold labels of one type, got y such as {y.tolist()[0]!r} "
+                f"and predicted such as {predicted.tolist()[0]!r}. Pass both as text, or both as "
+                "numbers"
+            )
+        return Labels(len(classes)), codes, places
     if not fractions[0] and len(np.unique(y)) == 2:
         raise ValueError(
             "predicted has fractions, but y has two labels. Pass predicted labels, or "
             "probabilities with a column for each class, predict_proba(X)"
         )
     return Numbers(), y.astype(float), predicted.astype(float)
+
+
+def _check_proba(predicted):
+    """Raise where rows are no probabilities."""
+    sums = predicted.sum(1)
+    if (wrong := (predicted < 0).any(1) | (np.abs(sums - 1) > SUM)).any():
+        row = wrong.argmax()
+        raise ValueError(
+            "predicted with several columns must hold probabilities, rows that are not negative "
+            f"and sum to 1, but {wrong.sum()} of {len(wrong)} rows do not. Row {row} has the least "
+            f"value {predicted[row].min():.4g} and the sum {sums[row]:.4g}. Pass "
+            "clf.predict_proba(X), or labels, clf.predict(X)"
+        )
+
+
+def _of_columns(labels):
+    """Classes of the columns in the order given; ValueError for a class that comes twice."""
+    labels = check_labels(labels, "labels")
+    values = labels.tolist()
+    if twice := [label for label in dict.fromkeys(values) if values.count(label) > 1]:
+        raise ValueError(
+            f"labels must hold each class once, but {twice[:10]} come more than once. Pass "
+            "labels=clf.classes_"
+        )
+    return labels
+
+
+def _kinds(labels):
+    """Types of labels; all numbers are of one type."""
+    return {
+        next((kind for kind in (Number, str) if isinstance(label, kind)), type(label))
+        for label in labels.tolist()
+    }
 
 
 def _same_length(y, predicted):

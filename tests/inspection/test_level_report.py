@@ -144,6 +144,41 @@ def test_classes_that_the_rows_lack_are_named_by_labels():
         level_report(y[few], proba[few], z[few])
 
 
+def test_columns_are_in_the_order_of_labels():
+    y, proba, z = predicted()
+    names, order = np.array(["a", "b", "c"]), [2, 0, 1]
+    expected = level_report(names[y], proba, z, random_state=0)
+    given = level_report(names[y], proba[:, order], z, labels=names[order], random_state=0)
+    for row, other in zip(given.rows, expected.rows, strict=True):
+        assert row == pytest.approx(other)
+    assert given.overall["accuracy"] == pytest.approx((proba.argmax(1) == y).mean())
+
+
+def test_predicted_labels_that_y_lacks_are_wrong():
+    y, _, z = predicted(90)
+    report = level_report(y, np.where(z == 1, 7, y), z, random_state=0)
+    assert [row["accuracy"] for row in report.rows] == [1, 0, 1]
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_the_gap_to_a_level_with_one_row_has_no_interval(numbers):
+    y = np.repeat([0.5, 1.5], 20) if numbers else np.repeat([0, 1], 20)
+    guess, z = y.copy(), np.repeat([0, 1], [39, 1])
+    guess[-1] = 3 * numbers
+    report = level_report(y, guess, z, random_state=0)
+    assert report.gap == (1.5 if numbers else 1)
+    assert np.isnan([report.gap_low, report.gap_high]).all()
+    levels = np.repeat([0, 1, 2], [20, 19, 1])
+    grouped = level_report(y, guess, levels, levels, random_state=0)
+    assert np.isnan([grouped.gap_low, grouped.gap_high]).all()
+    several = level_report(y, guess, np.repeat([0, 1], 20), random_state=0)
+    assert several.gap_low < several.gap < several.gap_high
+
+
+def scores_of_rows(n=300):
+    return np.random.RandomState(0).normal(size=(n, 3))
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -156,6 +191,14 @@ def test_classes_that_the_rows_lack_are_named_by_labels():
         ({"predicted": np.full((300, 3), np.nan)}, "predicted contains NaN"),
         ({"labels": [1, 2, 3]}, r"y has labels that are not in labels: \[0\]"),
         ({"y": np.arange(300) % 2, "predicted": np.full(300, 0.3)}, "a column for each class"),
+        ({"labels": [1, 0, 1]}, r"labels must hold each class once, but \[1\] come more"),
+        ({"predicted": scores_of_rows()}, r"300 of 300 rows do not.*Pass clf.predict_proba\(X\)"),
+        ({"predicted": np.full((300, 3), 0.34)}, "300 of 300 rows do not"),
+        (
+            {"predicted": np.full(300, "1")},
+            "labels of one type, got y such as . and predicted .* '1'",
+        ),
+        ({"y": np.full(300, "1"), "predicted": np.full(300, True)}, "labels of one type"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(change, match):

@@ -8,10 +8,10 @@ from sklearn.utils import Bunch
 
 from sklearn_thin._environment import own_torch_state
 from sklearn_thin._sharing import sharing
-from sklearn_thin.exogenous.known import KnownVariable, target_column
+from sklearn_thin.exogenous.known import KnownVariable, target_column, values_of
 from sklearn_thin.inspection._reading import as_numbers, natural_order, read_gate
-from sklearn_thin.rows.columns import as_table
-from sklearn_thin.rows.labels import check_labels
+from sklearn_thin.rows.columns import as_levels, as_table
+from sklearn_thin.rows.labels import check_labels, places_in
 
 
 @own_torch_state()
@@ -56,20 +56,23 @@ def explain(estimator, X, *, exogenous=None, variable=None, levels=None, level_n
         Where labels can stand for the variable, else None:
 
         - `levels` (n_levels,), numbers in their order, and `level` (n_samples,), the index of the
-          row's own level, or -1;
+          row's own level, or -1 if the level is missing, unseen or not tried. A missing number
+          counts as the mean. The levels of a column are text, and those of a boolean column "0"
+          and "1": pass `levels=[False, True]` to see booleans;
         - `by_level` (n_samples, n_levels, K), the prediction under each level;
         - `interval` (n_samples, 2), its range over the levels: of the probability of the predicted
           class, or of the predicted number;
         - `counterfactual` (n_samples,) of a classifier: another class that the network predicts
           under the level `counterfactual_level`, or None. This is the level nearest to the row's
-          own, the larger one of two. Levels that are no numbers are tried in their order.
+          own, the larger one of two. Levels that are no numbers, and levels of a row without a
+          level of its own, are tried in their order.
           `lasts` (n_samples,): whether all levels beyond predict that class too.
 
     Raises
     ------
     NotFittedError, TypeError, ValueError
-        For an estimator that is not fitted or has no gate, a variable that it has not, and levels
-        that cannot stand for it.
+        For an estimator that is not fitted or has no gate, a variable that it has not, no levels,
+        and levels that cannot stand for it.
 
     Examples
     --------
@@ -100,7 +103,7 @@ def explain(estimator, X, *, exogenous=None, variable=None, levels=None, level_n
             _add_levels(why, rows, name, tried, outputs)
     if not numbers:
         _add_counterfactual(why, net.classes_)
-    why.text = [_line(why, i, level_name) for i in range(len(why.leaf))]
+    why.text = [_line(why, i, level_name, levels is None) for i in range(len(why.leaf))]
     return why
 
 
@@ -155,6 +158,8 @@ def levels_of(net, index, levels):
         levels = variable.classes if readable else None
         return None if levels is None else levels[natural_order(levels)]
     levels = check_labels(levels, "levels", numbers=True)
+    if not len(levels):
+        raise ValueError("levels must hold at least one level to try, got none. None tries all")
     return levels[natural_order(levels)]
 
 
@@ -184,7 +189,8 @@ def _by_name(rows):
 def own_levels(rows, name, levels):
     """Index in `levels` of the level that each row has, or most probably has; -1 if not there.
 
-    Of numbers it is the nearest level.
+    Rows of a known variable whose level is missing or unseen have the prior, and no level of their
+    own. Of numbers it is the nearest level.
     """
     side = rows.net.exogenous_side_
     index = [v.name for v in side.variables].index(name)
@@ -194,8 +200,13 @@ def own_levels(rows, name, levels):
     z = torch.cat(parts).numpy()  # (n, n_classes), or numbers (n, 1)
     if variable.classes is None:
         return np.abs(z - as_numbers(levels)).argmin(1)
-    place = {str(level): i for i, level in enumerate(levels.tolist())}
-    return np.array([place.get(str(label), -1) for label in variable.classes[z.argmax(1)].tolist()])
+    own = variable.classes[z.argmax(1)]
+    if not isinstance(variable.transformer, KnownVariable):
+        return places_in(levels, own)
+    places = places_in(as_levels(values_of(levels, "levels")), own)
+    known = variable.transformer
+    prior = known.predictor_(torch.from_numpy(known.prior_)).numpy()  # (n_classes,)
+    return np.where(np.isclose(z, prior, atol=1e-4).all(1), -1, places)
 
 
 def _add_counterfactual(why, classes):
@@ -221,10 +232,10 @@ def _add_counterfactual(why, classes):
         why.lasts[i] = walks and len(beyond) > 1 and bool((beyond == predicted[i, first]).all())
 
 
-def _line(why, i, level_name):
-    """One line on a row."""
+def _line(why, i, level_name, every):
+    """One line on a row; `every` level is tried, or some that the caller passed."""
     shown = f"{why.prediction[i]}" if why.proba is not None else f"{_numbers(why.prediction[i])}"
-    parts = [f"predicted {shown}", f"leaf {why.leaf[i]} ({why.leaf_proba[i, why.leaf[i]]:.2f})"]
+    parts = [f"predicted {shown}", _leaf(why, i)]
     if why.proba is not None:
         parts[0] += f" ({why.proba[i].max():.2f})"
         agree = int((why.votes[i] == why.prediction[i]).sum())
@@ -232,21 +243,30 @@ def _line(why, i, level_name):
     if why.levels is None:
         return "; ".join(parts)
     low, high = why.interval[i]
-    parts.append(f"{_numbers(low)} to {_numbers(high)} over all levels")
+    parts.append(f"{_numbers(low)} to {_numbers(high)} over {'all' if every else 'these'} levels")
     if why.proba is not None:
-        parts.append(_change(why, i, level_name))
+        parts.append(_change(why, i, level_name, every))
     return "; ".join(parts)
 
 
-def _change(why, i, level_name):
+def _leaf(why, i):
+    """Words for the most probable leaf of a row."""
+    leaf = why.leaf[i]
+    return f"leaf {leaf} (probability {why.leaf_proba[i, leaf]:.2f})"
+
+
+def _change(why, i, level_name, every):
     """Words for the counterfactual of a row."""
     level = why.counterfactual_level[i]
     if level is None:
-        return "no level changes the class"
+        return f"{'no level' if every else 'none of these levels'} changes the class"
     up = list(why.levels).index(level) > why.level[i]
     where = f"{level_name} {level}"
     where = f"from {where} {'on' if up else 'down'}" if why.lasts[i] else f"at {where}"
-    return f"becomes {why.counterfactual[i]} {where}"
+    nearest = why.level[i] >= 0 and as_numbers(why.levels) is not None
+    return f"becomes {why.counterfactual[i]} {where}" + (
+        "" if nearest else ", the first that changes it"
+    )
 
 
 def _numbers(values):

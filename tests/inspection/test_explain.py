@@ -145,6 +145,77 @@ def test_numbers_need_levels_and_have_them_in_order(sites):
     np.testing.assert_array_equal(why.level, nearest)
 
 
+def by_column(site, exogenous="site"):
+    """A classifier by a column of the values `site`, or by given labels, and its rows."""
+    random = np.random.RandomState(0)
+    X = pd.DataFrame(random.normal(size=(len(site), 2)), columns=["a", "b"])
+    y = (X["a"] > 0) ^ (np.arange(len(site)) % 2 == 0)
+    if exogenous == "given":
+        return small("given", depth=1, max_epochs=20, lr=0.03).fit(X, y, exogenous_target=site), X
+    X = X.assign(site=site)
+    return small("site", depth=1, max_epochs=20, lr=0.03).fit(X, y), X
+
+
+@pytest.mark.parametrize("exogenous", ["site", "given"])
+@pytest.mark.parametrize(
+    ("site", "levels"),
+    [
+        (np.arange(80) % 4, [0.0, 1.0, 2.0, 3.0]),
+        (np.arange(80) % 4 * 1.0, [0, 1, 2, 3]),
+        (np.arange(80) % 2 == 1, [False, True]),
+        (np.arange(80) % 2, [False, True]),
+        (np.array(["a", "b"])[np.arange(80) % 2], ["a", "b"]),
+    ],
+)
+def test_the_own_level_is_found_in_levels_of_another_type(site, levels, exogenous):
+    clf, X = by_column(site, exogenous)
+    given = {"exogenous": site[:8]} if exogenous == "given" else {}
+    why = explain(clf, X[:8], levels=levels, **given)
+    np.testing.assert_array_equal(why.level, np.arange(8) % len(levels))
+    own = why.by_level[np.arange(8), why.level]
+    np.testing.assert_allclose(own, why.proba, atol=1e-6)
+
+
+def test_the_own_level_of_an_encoder_is_found_in_floats(two_sides, digits):
+    why = explain(two_sides, digits.X[:20], levels=[0.0, 1.0, 2.0, 3.0])
+    expected = two_sides.exogenous_[0][1].predict(digits.X[:20])
+    np.testing.assert_array_equal(why.level, expected)
+
+
+def test_a_row_without_a_known_level_has_none_of_its_own():
+    clf, X = by_column(np.array(["1", "2", "2", "3"])[np.arange(80) % 4])
+    X = X[:24].copy()
+    X.loc[:7, "site"], X.loc[8:15, "site"] = None, "new"
+    why = explain(clf, X)
+    assert why.levels.tolist() == ["1", "2", "3"]
+    assert why.level.tolist() == [-1] * 16 + [0, 1, 1, 2] * 2
+    some = explain(clf, X, levels=["1", "3"])  # level 2 is not tried
+    assert some.level.tolist() == [-1] * 16 + [0, -1, -1, 1] * 2
+    for of in (why, some):
+        assert not of.lasts[of.level < 0].any()
+        for i in np.flatnonzero(of.level < 0):
+            other = of.by_level[i].argmax(1) != of.proba[i].argmax()
+            first = of.levels[other.argmax()] if other.any() else None
+            assert of.counterfactual_level[i] == first
+            assert of.text[i].endswith("first that changes it") == other.any()
+        assert any(level is not None for level in of.counterfactual_level[of.level < 0])
+
+
+def test_the_text_says_which_levels_are_tried(by_site, sites):
+    X = sites[0][:60]
+    every = explain(by_site, X, level_name="site")
+    some = explain(by_site, X, levels=["site 0", "site 7"], level_name="site")
+    for why, words in ((every, "over all levels"), (some, "over these levels")):
+        leaf = why.leaf_proba.max(1)
+        for i, text in enumerate(why.text):
+            assert words in text
+            assert f"leaf {why.leaf[i]} (probability {leaf[i]:.2f})" in text
+            if (level := why.counterfactual_level[i]) is not None:
+                assert text.endswith(f" at site {level}, the first that changes it")
+    assert any(text.endswith("; no level changes the class") for text in every.text)
+    assert any(text.endswith("; none of these levels changes the class") for text in some.text)
+
+
 def test_without_an_exogenous_side_there_are_no_levels(digits):
     clf = small(depth=2).fit(digits.X[:100], digits.y[:100])
     why = explain(clf, digits.X[:5])
@@ -201,6 +272,10 @@ def levels_without_variable(X, y, z):
     return small(depth=1).fit(X, y), {"levels": [0]}
 
 
+def no_levels(X, y, z):
+    return small("given").fit(X, y, exogenous_target=z), {"levels": []}
+
+
 def levels_of_a_pca(X, y, z):
     return small(PCA(3), depth=1).fit(X, y), {"levels": [0, 1]}
 
@@ -219,6 +294,7 @@ def too_few_labels(X, y, z):
         (an_encoder, TypeError, "ExogenousEncoder has no gate"),
         (an_ensemble, TypeError, "one of estimators_"),
         (levels_without_variable, ValueError, "THINClassifier has none"),
+        (no_levels, ValueError, "at least one level to try, got none"),
         (levels_of_a_pca, ValueError, "cannot stand for"),
         (too_few_labels, ValueError, "one label for each of the 60 rows"),
     ],

@@ -123,7 +123,8 @@ def leaf_usage(estimator, X, z=None, *, exogenous=None):
     usage, known = leaf.mean(0), None
     if z is not None:
         share = np.bincount(codes) / len(codes)
-        known = float(bits(usage) - share @ bits(level_means(leaf, codes)))
+        known = bits(usage) - share @ bits(level_means(leaf, codes))
+        known = max(0.0, float(known))  # rounding may leave less than 0
     return Bunch(
         usage=usage,
         entropy=float(bits(usage)),

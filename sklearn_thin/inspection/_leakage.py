@@ -308,6 +308,11 @@ class Audit:
 
 def checked_probes(probes):
     """Families or classifiers by name."""
+    if isinstance(probes, str):
+        raise ValueError(
+            f"probes must be a list of names among {list(FAMILIES)}, or a dict from name to "
+            f"classifier, got the string {probes!r}. Pass a list, such as ['linear']"
+        )
     if not isinstance(probes, dict):
         unknown = [probe for probe in probes if not isinstance(probe, str) or probe not in FAMILIES]
         if unknown or not probes:

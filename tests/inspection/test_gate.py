@@ -13,6 +13,7 @@ from sklearn_thin.inspection import (
     leaf_usage,
     similar_levels,
 )
+from sklearn_thin.inspection._reading import Rows
 from tests.helpers import small
 
 
@@ -62,6 +63,14 @@ def test_a_gate_by_the_site_knows_one_bit_of_it(certain, sites):
     assert leaf_usage(certain, X).mutual_information is None
     unrelated = np.arange(len(X)) % 2
     assert leaf_usage(certain, X, unrelated).mutual_information < 0.05
+
+
+def test_no_information_is_0_and_not_less(monkeypatch, certain, sites):
+    X = sites[0][:90]
+    for seed in range(20):  # rounding leaves less than 0 for some of them
+        leaf = np.tile(np.random.RandomState(seed).dirichlet([1, 1]), (90, 1))
+        monkeypatch.setattr(Rows, "leaf_proba", lambda self, leaf=leaf: leaf)
+        assert 0 <= leaf_usage(certain, X, np.arange(90) % 7).mutual_information < 1e-12
 
 
 def test_leaves_that_no_row_prefers_are_dead(certain, sites):

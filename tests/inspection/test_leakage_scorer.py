@@ -126,6 +126,11 @@ def test_unknown_probes_are_named_before_a_search():
         make_leakage_scorer(probes=["kernel"])
 
 
+def test_a_string_of_probes_is_shown_as_it_came():
+    with pytest.raises(ValueError, match=r"got the string 'linear'. Pass a list"):
+        make_leakage_scorer(probes="linear")
+
+
 def test_a_fold_without_enough_rows_of_a_level_is_named():
     X, _, z = table()
     z = np.where(np.arange(240) == 0, 2, z)

@@ -37,7 +37,8 @@ why = explain(clf, test.images[:200], exogenous=test.angle_bins[:200], level_nam
 print(*why.text[:5], sep="\n")
 
 # %%
-# Rows whose class another bin would change. Their digit is doubtful, and the errors are among them.
+# Rows whose class another bin would change. Such rows are wrong more often: 4 of 14, beside 10 of
+# the other 186. Most errors lie among the others.
 
 changes = np.array([level is not None for level in why.counterfactual_level])
 right = why.prediction == y_test[:200]

@@ -109,7 +109,7 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
 
     Notes
     -----
-    The expected calibration error is the mean of |accuracy - confidence| over bins, by rows (Guo
+    The expected calibration error is the mean of `|accuracy - confidence|` over bins, by rows (Guo
     et al., 2017). It is greater than 0 for a calibrated classifier of few rows.
 
     Intervals of accuracy are Wilson's, which hold for few rows too. With groups, the number of rows

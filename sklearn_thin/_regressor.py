@@ -26,10 +26,10 @@ class NumberOutputs(RegressorMixin):
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         exogenous : array-like, label or None, default=None
-            Labels (n_samples,), or probabilities (n_samples, n_levels), in place of the exogenous
-            variable of X: the prediction if each row had come from there. Several variables have
-            a column each, or a dict from the names of some to their labels. `exogenous="given"`
-            needs it, or predicts by the gate's prior.
+            Labels (n_samples,), or probabilities (n_samples, n_levels), levels in their order,
+            numbers as numbers, in place of the variable of X: the prediction if each row had come
+            from there. Several variables have a column each, or a dict from the names of some to
+            their labels. `exogenous="given"` needs it, or predicts by the gate's prior.
 
         Returns
         -------

@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, THINRegressor
-from sklearn_thin.exogenous.known import KnownVariable
+from sklearn_thin.exogenous.known import GivenVariable, KnownVariable
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
 from tests.helpers import METHODS
 
@@ -413,3 +413,88 @@ def test_one_encoder_of_two_is_replaced_by_labels(digits, two_targets):
     assert not np.allclose(ink, clf.gate_proba(X))
     both = clf.gate_proba(X, exogenous={"ink": 1, "side": 0})
     np.testing.assert_allclose(both, clf.gate_proba(X, exogenous=np.array([[1, 0]] * 20)))
+
+
+def fitted_by(z, exogenous="given"):
+    """A fit on labels z, its rows, and the output of its gate for the labels."""
+    rng = np.random.RandomState(0)
+    X = rng.normal(size=(len(z), 2))
+    table = pd.DataFrame(X, columns=["a", "b"])
+    table = table if exogenous == "given" else table.assign(z=z)
+    target = {"exogenous_target": z} if exogenous == "given" else {}
+    side = FrozenEstimator(KnownVariable("z").fit(table)) if exogenous == "frozen" else exogenous
+    clf = by(side, max_epochs=1).fit(table, (X[:, 0] > 0).astype(int), **target)
+    return clf, table, clf.gate_proba(table, **({"exogenous": z} if target else {}))
+
+
+@pytest.mark.parametrize("exogenous", ["given", "z", "frozen"])
+@pytest.mark.parametrize(
+    "levels",
+    [
+        np.arange(12),
+        np.arange(12.0),
+        np.array([-3, -2, -1, 100]),
+        20231100000000000 + np.arange(4),
+        np.arange(12).astype(str),
+        np.array([False, True]),
+    ],
+    ids=["ints", "floats", "negative", "ids", "text", "bools"],
+)
+def test_probabilities_have_the_columns_of_a_classifier_of_the_labels(levels, exogenous):
+    z = np.tile(levels, 96 // len(levels))
+    clf, X, expected = fitted_by(z, exogenous)
+    places = np.arange(len(z)) % len(levels)
+    one_hot = np.eye(len(levels))[places][:, np.argsort(levels)]  # np.unique(z), as classes_
+    for proba in (
+        one_hot,
+        pd.DataFrame(one_hot),
+        pd.DataFrame(one_hot[:, ::-1], columns=np.sort(levels)[::-1].tolist()),
+        pl.DataFrame(one_hot, schema=[f"p_{level}" for level in levels]),
+    ):
+        np.testing.assert_allclose(clf.gate_proba(X, exogenous=proba), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_a_frame_of_probabilities_goes_by_the_names_of_the_levels(make, sites, by_site):
+    frame = sites[0][:4]
+    expected = by_site.gate_proba(frame, exogenous="south")
+    ones, none = np.ones(4), np.zeros(4)
+    named = make({"west": none, "south": ones, "north": none})
+    np.testing.assert_array_equal(by_site.gate_proba(frame, exogenous=named), expected)
+    by_name = by_site.gate_proba(frame, exogenous={"site": named})
+    np.testing.assert_array_equal(by_name, expected)
+    misspelt = make({"west": none, "sout": ones, "north": none})
+    with pytest.raises(ValueError, match=r"levels of 'site', but none for \['south'\]\. Name a"):
+        by_site.predict(frame, exogenous=misspelt)
+
+
+def test_a_frame_of_probabilities_goes_by_the_classes_of_an_encoder(sites):
+    frame, y, z = sites
+    X, z = frame[["a", "b", "c"]], z.map({"north": 2.0, "south": 10.0, "west": 1.0}).to_numpy()
+    encoder = ExogenousEncoder(MLPBackbone((8,)), max_epochs=1, random_state=0).fit(X, z)
+    clf = by(FrozenEstimator(encoder), max_epochs=1).fit(X, y)
+    expected = clf.gate_proba(X[:5], exogenous=10.0)
+    np.testing.assert_array_equal(clf.gate_proba(X[:5], exogenous=np.eye(3)[[2] * 5]), expected)
+    turned = pd.DataFrame(np.eye(3)[[0] * 5], columns=[10, 1, 2])
+    np.testing.assert_array_equal(clf.gate_proba(X[:5], exogenous=turned), expected)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame], ids=["pandas", "polars"])
+def test_a_frame_with_a_slip_in_the_name_of_a_variable_is_refused(make, sites):
+    frame, y, z = sites
+    half = np.arange(300) % 2
+    clf = by(["site", "half"], max_epochs=1).fit(frame.assign(half=half), y)
+    X = frame.assign(half=half)[:4]
+    labels = {"hlaf": half[:4], "site": z[:4].to_numpy()}
+    with pytest.raises(ValueError, match=r"^exogenous has the .*none for 'half'.*mean 'hlaf'\?"):
+        clf.predict(X, exogenous=make(labels))
+    clf.predict(X, exogenous=make({"first": labels["site"], "second": labels["hlaf"]}))
+
+
+def test_a_frame_with_a_slip_is_refused_in_fit(sites):
+    frame, y, z = sites
+    X = frame.drop(columns="site")
+    two = [("site", GivenVariable()), ("half", GivenVariable())]
+    target = pd.DataFrame({"hlaf": np.arange(300) % 2, "site": z})
+    with pytest.raises(ValueError, match=r"^exogenous_target has the .*mean 'hlaf'\?"):
+        by(two, max_epochs=1).fit(X, y, exogenous_target=target)

@@ -8,7 +8,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _num_samples
 
 from sklearn_thin.exogenous.known import KnownVariable, target_column, values_of
-from sklearn_thin.rows.columns import as_table
+from sklearn_thin.rows.columns import as_levels, as_table
 from sklearn_thin.rows.labels import check_labels, places_in
 
 
@@ -45,8 +45,9 @@ def given_representations(variables, exogenous, n_rows):
     if not hasattr(exogenous, "shape"):
         exogenous = as_table(exogenous)
     if len(variables) == 1 and len(exogenous.shape) == 2 and exogenous.shape[1] > 1:
-        return [of_probabilities(variables[0], np.asarray(exogenous))]
-    columns = [target_column(exogenous, i, len(names), name) for i, name in enumerate(names)]
+        return [of_probabilities(variables[0], exogenous)]
+    place = len(names), names, "exogenous"
+    columns = [target_column(exogenous, i, *place) for i in range(len(names))]
     return [of_labels(v, column) for v, column in zip(variables, columns, strict=True)]
 
 
@@ -54,8 +55,8 @@ def of_labels(variable, labels):
     """What stands for h_exo of a variable of these labels."""
     known = variable.transformer
     if isinstance(known, KnownVariable):
-        values = known.transform_values(values_of(labels, "exogenous"), "exogenous")
-        return torch.from_numpy(values)
+        values = values_of(labels, "exogenous", exact=known.classes_ is not None)
+        return torch.from_numpy(known.transform_values(values, "exogenous"))
     check_overridden(variable)
     labels = check_labels(labels, "exogenous")
     places = places_in(variable.classes, labels)
@@ -71,7 +72,8 @@ def of_labels(variable, labels):
 
 def of_probabilities(variable, proba):
     """What stands for h_exo of a variable of these probabilities."""
-    n_levels = variable.n_labels
+    n_levels, names = variable.n_labels, getattr(proba, "columns", None)
+    proba = np.asarray(proba)
     if n_levels is None or proba.shape[1] != n_levels:
         expected = "a column" if n_levels is None else f"a column, or {n_levels} for probabilities"
         raise ValueError(f"exogenous must have {expected}, got shape {proba.shape}")
@@ -80,10 +82,32 @@ def of_probabilities(variable, proba):
     proba = check_array(proba, dtype=np.float32, input_name="exogenous")
     if proba.min() < 0 or not np.allclose(proba.sum(1), 1, atol=1e-3):
         raise ValueError("probabilities of exogenous must be non-negative rows that sum to 1")
+    named = names is not None and variable.classes is not None
+    if named or variable.levels is not None:
+        proba = proba[:, columns_of(variable, names)]
     if isinstance(variable.transformer, KnownVariable):
         return torch.from_numpy(proba)
     check_overridden(variable)
     return Probabilities(torch.from_numpy(proba))
+
+
+def columns_of(variable, names):
+    """Columns of given probabilities in the order of the classes: by their names, else by place."""
+    classes = as_levels(np.asarray(variable.classes).tolist()).tolist()
+    levels = classes if variable.levels is None else variable.levels.tolist()
+    if names is not None and list(names) != list(range(len(names))):  # which pandas gives to all
+        flags = (bool, np.bool_)  # levels 0 and 1 of a known variable
+        names = [int(n) if isinstance(n, flags) and str(n) not in levels else n for n in names]
+        names = as_levels(names).tolist()
+        missing = [level for level in levels if level not in names]
+        if not missing:
+            levels = names
+        elif len(missing) < len(levels):
+            raise ValueError(
+                f"exogenous has columns for some levels of {variable.name!r}, but none for "
+                f"{missing}. Name a column of probabilities after each level, or none"
+            )
+    return [levels.index(level) for level in classes]
 
 
 def check_overridden(variable):

@@ -1,6 +1,7 @@
 """Known exogenous variables: columns of X, or labels that come with each call, as levels."""
 
-from numbers import Integral
+import difflib
+from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -11,7 +12,7 @@ from torch import nn
 
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.modules.heads import LogProbabilities
-from sklearn_thin.rows.columns import as_levels, as_table, name_of, read_column
+from sklearn_thin.rows.columns import MERGED, as_levels, as_table, name_of, read_column
 
 GIVEN = "given"  # stands for labels that come with each call
 
@@ -35,6 +36,9 @@ class KnownVariable(TransformerMixin, BaseEstimator):
     ----------
     classes_ : ndarray of str of shape (n_levels,), or None
         Levels as text, or None for a number.
+    levels_ : ndarray of str of shape (n_levels,), or None
+        The levels in their order: numbers as numbers, and text as text. Probabilities that a caller
+        passes as `exogenous` have this order, as `predict_proba` of an encoder of the labels has.
     prior_ : ndarray of shape (n_levels,) or (1,)
         Frequencies of the levels, or the mean of the number.
     predictor_ : Module
@@ -73,12 +77,13 @@ class KnownVariable(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For a column that X lacks, or that holds one label alone, a label for each row, or
-            numbers beyond float32.
+            For a column that X lacks, or that holds one label alone, a label for each row, numbers
+            beyond float32, or floats beyond 2^53 as labels.
         """
         table = self._check(X, reset=True)
         (place,) = places_of(self.column, table)
-        return self.fit_values(read_column(table, place), name_of(table, place))
+        values = read_column(table, place, exact=self.kind != "number")
+        return self.fit_values(values, name_of(table, place))
 
     def fit_values(self, values, name):
         """`fit` from the values of the column; `name` names it in errors."""
@@ -88,13 +93,14 @@ class KnownVariable(TransformerMixin, BaseEstimator):
             )
         text = values.dtype == object
         number = self.kind == "number" or (self.kind == "auto" and not text and has_parts(values))
-        self.classes_ = None
+        self.classes_ = self.levels_ = None
         if number:
             if text or not np.isfinite(values).any():
                 raise ValueError(f"{name} is to be a number (kind='number'), but holds none")
             check_magnitude(values, name)
             self.prior_ = np.array([np.mean(values[np.isfinite(values)])], np.float32)
             return self
+        check_exact(values, name)
         levels = as_levels(values)
         known = np.array([level is not None for level in levels], bool)
         classes, counts = np.unique(levels[known].astype(str), return_counts=True)
@@ -109,6 +115,9 @@ class KnownVariable(TransformerMixin, BaseEstimator):
                 "each changes. Bin them, or pass KnownVariable(column, kind='number') for numbers"
             )
         self.classes_, self.prior_ = classes, (counts / counts.sum()).astype(np.float32)
+        of = dict(zip(levels[known].tolist(), values[known].tolist(), strict=True))
+        numbers = all(isinstance(value, Real) for value in of.values())
+        self.levels_ = np.array(sorted(of, key=of.get), classes.dtype) if numbers else classes
         return self
 
     def transform(self, X):
@@ -121,11 +130,13 @@ class KnownVariable(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n_samples, n_levels) or (n_samples, 1), float32
+            Columns in the order of `classes_`.
         """
         check_is_fitted(self, "prior_")
         table = self._check(X, reset=False)
         (place,) = places_of(self.column, table)
-        return self.transform_values(read_column(table, place), name_of(table, place))
+        values = read_column(table, place, exact=self.classes_ is not None)
+        return self.transform_values(values, name_of(table, place))
 
     def transform_values(self, values, name):
         """`transform` of the values of the column."""
@@ -134,6 +145,7 @@ class KnownVariable(TransformerMixin, BaseEstimator):
                 raise ValueError(f"{name} held numbers in fit, and now holds text")
             check_magnitude(values, name)
             return np.where(np.isnan(values), self.prior_, values).astype(np.float32)[:, None]
+        check_exact(values, name)
         return level_proba(values, self.classes_, self.prior_)
 
     @property
@@ -181,7 +193,8 @@ class GivenVariable(KnownVariable):
         -------
         self : GivenVariable
         """
-        return self.fit_values(values_of(y, "exogenous_target"), "exogenous_target")
+        values = values_of(y, "exogenous_target", exact=self.kind != "number")
+        return self.fit_values(values, "exogenous_target")
 
     def transform(self, X):
         """The prior of each row.
@@ -203,11 +216,11 @@ class GivenVariable(KnownVariable):
         return tags
 
 
-def values_of(labels, name):
-    """Labels (n,) of any library as float64, or as objects of str and None."""
+def values_of(labels, name, *, exact=False):
+    """Labels (n,) of any library as float64, or as objects; :func:`read_column` has `exact`."""
     table = labels.to_frame() if hasattr(labels, "to_frame") else as_table(labels)
     table = table.reshape(-1, 1) if isinstance(table, np.ndarray) else table
-    return read_column(table, 0, name)
+    return read_column(table, 0, name, exact=exact)
 
 
 def check_magnitude(values, name):
@@ -217,6 +230,18 @@ def check_magnitude(values, name):
         raise ValueError(
             f"{name} must hold finite numbers within float32, got {values[too_large][0]:.3g}. "
             "Scale the column, or mark values that are no numbers as missing"
+        )
+
+
+def check_exact(values, name):
+    """Raise ValueError for labels as floats that stand for several whole numbers each."""
+    if values.dtype == object:
+        return
+    merged = np.isfinite(values) & (np.abs(values) >= MERGED)
+    if merged.any():
+        raise ValueError(
+            f"{name} holds labels as floats beyond 2^53, such as {values[merged][0]:.17g}: a float "
+            "holds several whole numbers there as one. Pass integers or text"
         )
 
 
@@ -265,17 +290,29 @@ def listed_variables(exogenous, X):
     return [(str(column), KnownVariable(column)) for column in columns]
 
 
-def target_column(target, index, n_variables, name=None):
-    """Labels of one exogenous variable, by its name in a frame, else by its place."""
+def target_column(target, index, n_variables, names=None, argument="exogenous_target"):
+    """Labels of one exogenous variable, by its name in a frame, else by its place.
+
+    `names` are those of all variables, if a frame may have them.
+    """
     shape = target.shape
     if n_variables == 1 and len(shape) == 1:
         return target
-    if name is not None and name in getattr(target, "columns", ()):
-        return target[name]
+    columns = [] if names is None else list(getattr(target, "columns", ()))
+    if columns and names[index] in columns:
+        return target[names[index]]
+    if others := [name for name in names or () if name in columns]:
+        near = difflib.get_close_matches(names[index], list(map(str, columns)))
+        hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+        raise ValueError(
+            f"{argument} has the columns {columns}: one for {', '.join(map(repr, others))}, "
+            f"but none for {names[index]!r}. Name a column after each exogenous variable, or none."
+            f"{hint}"
+        )
     if len(shape) != 2 or shape[1] != n_variables:
         hint = ". For several, pass exogenous as a list of (name, transformer)"
         raise ValueError(
-            f"exogenous_target must have shape (n_samples, {n_variables}), a column for each "
+            f"{argument} must have shape (n_samples, {n_variables}), a column for each "
             f"exogenous variable, got {shape}{hint if n_variables == 1 else ''}"
         )
     return _safe_indexing(target, index, axis=1)

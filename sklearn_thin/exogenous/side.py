@@ -45,6 +45,7 @@ class ExogenousVariable:
     n_labels: int | None = None  # classes of c
     width: int | None = None  # of the gate's input
     classes: np.ndarray | None = None  # labels of c, where it has any
+    levels: np.ndarray | None = None  # of given probabilities, where not as `classes`
 
     def __getstate__(self):
         scales = {n: None if (t := getattr(self, n)) is None else t.numpy() for n in SCALES}
@@ -153,10 +154,10 @@ class ExogenousSide:
 
     def outputs_of(self, X, target, *, logits):
         """Outputs for X, in which `target` has the labels of variables that are not in X."""
-        hs = [None] * len(self.variables)
+        hs, names = [None] * len(self.variables), [v.name for v in self.variables]
         for i, v in enumerate(self.variables):
             if target is not None and isinstance(v.transformer, GivenVariable):
-                hs[i] = of_labels(v, target_column(target, i, len(hs), v.name))
+                hs[i] = of_labels(v, target_column(target, i, len(hs), names))
         return self.outputs(X, hs, logits=logits)
 
     def blocks(self, X, hs=None, *, exogenous=None, logits=False):

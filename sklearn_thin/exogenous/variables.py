@@ -56,7 +56,7 @@ class Variable:
         A transformer that does not need labels still gets them, as in a Pipeline. Labels to erase
         may belong to other variables.
         """
-        place = self.index, len(self.names), self.name
+        place = self.index, len(self.names), self.names
         if isinstance(self.transformer, GivenVariable):  # some may be missing, or numbers
             return target_column(target, *place)
         if self.needs_labels:
@@ -79,7 +79,8 @@ class Variable:
             transformer = clone(transformer)
             fit_seeded(transformer, seed + self.index, *given)
         if isinstance(transformer, GivenVariable):
-            values = values_of(z, "exogenous_target")
+            exact = transformer.classes_ is not None
+            values = values_of(z, "exogenous_target", exact=exact)
             h = torch.from_numpy(transformer.transform_values(values, "exogenous_target"))
         if self.fits_predictor:
             h = h_exo_of(transformer, X)
@@ -179,7 +180,6 @@ def check_variables(variables, predictor, target, asked, reads_target, reads_h, 
                 "on it. Pass fit(X, y, exogenous_target=...), or wrap a fitted encoder in "
                 "sklearn.frozen.FrozenEstimator to use it as it is."
             )
-        _check_named(target, name, variable.names)
         variable.labels(target)
     if target is not None and not (fitted or reads_target):
         warn_of_unused_labels(variables)
@@ -246,7 +246,10 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
         if c is not None:  # an encoder's own needs no conversion
             head = ClassLogits.frozen(c) if isinstance(c, ExpertHead) else frozen_head(c)
         classes = getattr(transformer, "classes_", getattr(c, "classes_", None))
-        frozen.append(ExogenousVariable(variable.name, transformer, head, reads, classes=classes))
+        known = last_step(transformer)
+        levels = getattr(known, "levels_", None) if isinstance(known, KnownVariable) else None
+        parts = variable.name, transformer, head, reads
+        frozen.append(ExogenousVariable(*parts, classes=classes, levels=levels))
         hs.append(h)
     side = ExogenousSide(frozen, listed=listed)
     return side, side.outputs(X, hs, logits=logits, fit=True)
@@ -259,14 +262,3 @@ def last_step(estimator):
     if hasattr(estimator, "steps"):
         return last_step(estimator.steps[-1][1])
     return estimator
-
-
-def _check_named(target, name, names):
-    """Raise for a frame with columns for other variables, but none for this one."""
-    columns = list(getattr(target, "columns", ()))
-    others = [other for other in names if other in columns]
-    if others and name not in columns:
-        raise ValueError(
-            f"exogenous_target has the columns {columns}: one for {', '.join(map(repr, others))}, "
-            f"but none for {name!r}. Name a column after each exogenous variable, or none"
-        )

@@ -183,7 +183,8 @@ def _by_name(rows):
     if len(names) == 1:
         return {names[0]: given}
     table = given if hasattr(given, "shape") else as_table(given)
-    return {name: target_column(table, i, len(names), name) for i, name in enumerate(names)}
+    place = len(names), names, "exogenous"
+    return {name: target_column(table, i, *place) for i, name in enumerate(names)}
 
 
 def own_levels(rows, name, levels):
@@ -203,7 +204,7 @@ def own_levels(rows, name, levels):
     own = variable.classes[z.argmax(1)]
     if not isinstance(variable.transformer, KnownVariable):
         return places_in(levels, own)
-    places = places_in(as_levels(values_of(levels, "levels")), own)
+    places = places_in(as_levels(values_of(levels, "levels", exact=True)), own)
     known = variable.transformer
     prior = known.predictor_(torch.from_numpy(known.prior_)).numpy()  # (n_classes,)
     return np.where(np.isclose(z, prior, atol=1e-4).all(1), -1, places)

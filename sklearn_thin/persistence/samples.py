@@ -120,8 +120,8 @@ def given_table(exogenous, names):
     """Labels that come with each call as a table, with a column for each variable."""
     exogenous = exogenous if hasattr(exogenous, "shape") else as_table(exogenous)
     columns = [
-        values_of(target_column(exogenous, i, len(names), name), "exogenous")
-        for i, name in enumerate(names)
+        values_of(target_column(exogenous, i, len(names), names, "exogenous"), "exogenous")
+        for i in range(len(names))
     ]
     if all(column.dtype != object for column in columns):
         return np.column_stack(columns)

@@ -2,12 +2,14 @@
 
 import datetime
 import math
-from numbers import Number
+from numbers import Integral, Number
 
 import numpy as np
 from sklearn.utils._missing import is_pandas_na
 
 from sklearn_thin.rows.arrays import NUMBERS
+
+MERGED = 2**53  # from which float64 holds several whole numbers as one
 
 
 def as_table(X):
@@ -73,10 +75,11 @@ def _read_as_before(table, i, is_level):
     return values
 
 
-def read_column(table, i, name=None):
+def read_column(table, i, name=None, *, exact=False):
     """A column as float64, or as objects if it holds text: str, or None for missing values.
 
-    `name` stands for the column in errors.
+    `name` stands for the column in errors. `exact` keeps the values of columns that float64 would
+    merge, and of categories, as objects.
     """
     name = name or name_of(table, i)
     if isinstance(table, np.ndarray):
@@ -84,12 +87,16 @@ def read_column(table, i, name=None):
     elif hasattr(table, "iloc"):  # pandas
         column = table.iloc[:, i]
         is_category = hasattr(column.dtype, "categories")
-        values = _pandas_values(column)
+        values = _pandas_values(column, exact=exact)
     else:  # polars
-        values, is_category = np.asarray(table.to_series(i).to_numpy()), False
+        column, is_category = table.to_series(i), False
+        gaps = exact and column.dtype.is_integer() and column.null_count()
+        values = np.array(column.to_list(), object) if gaps else np.asarray(column.to_numpy())
     kind = values.dtype.kind
     if kind in NUMBERS and not is_category:
-        return values.astype(np.float64)
+        numbers = values.astype(np.float64)
+        merged = exact and kind in "iu" and (np.abs(numbers) >= MERGED).any()
+        return values.astype(object) if merged else numbers
     if kind == "m":
         seconds = values.astype("timedelta64[ns]").astype(np.float64) / 1e9
         return np.where(np.isnat(values), np.nan, seconds)
@@ -97,7 +104,7 @@ def read_column(table, i, name=None):
         raise TypeError(DATES.format(name))
     if kind == "c":
         raise ValueError(f"Complex data not supported: {name}")
-    return _objects(values.astype(object), name, is_category=is_category)
+    return _objects(values.astype(object), name, is_category=is_category, exact=exact)
 
 
 DATES = (
@@ -106,20 +113,24 @@ DATES = (
 )
 
 
-def _pandas_values(column):
-    """A pandas column as an array; extension types of numbers become float64."""
+def _pandas_values(column, *, exact):
+    """A pandas column as an array; extension types of numbers become float64, or stay exact."""
     dtype = column.dtype
     if getattr(dtype, "kind", "O") in "mM" or hasattr(dtype, "freq"):
         return np.empty(len(column), "M8[ns]") if dtype.kind != "m" else column.to_numpy("m8[ns]")
     if isinstance(dtype, np.dtype):
         return column.to_numpy()
-    if getattr(dtype, "_is_numeric", False) or getattr(dtype, "_is_boolean", False):
+    numbers = getattr(dtype, "_is_numeric", False) or getattr(dtype, "_is_boolean", False)
+    if numbers and not (exact and dtype.kind in "iu"):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     return column.astype(object).to_numpy()
 
 
-def _objects(values, name, *, is_category):
-    """Objects as float64 if all are numbers or missing, else as text or None."""
+def _objects(values, name, *, is_category, exact):
+    """Objects as float64 if all are numbers or missing, else as text or None.
+
+    `exact` keeps categories, and whole numbers of which some are large, as they are.
+    """
     for value in values:
         if isinstance(value, (datetime.date, np.datetime64)) and value == value:  # not NaT
             raise TypeError(DATES.format(name))
@@ -132,12 +143,20 @@ def _objects(values, name, *, is_category):
             ) from None
     missing = np.array([is_missing(value) for value in values], bool)
     numbers = all(isinstance(v, (Number, np.bool_)) or is_missing(v) for v in values)
+    if exact and (is_category or (numbers and _are_merged(values[~missing]))):
+        return values
     if numbers and not is_category:
         return np.array(
             [np.nan if none else float(v) for v, none in zip(values, missing, strict=True)],
             np.float64,
         )
     return as_levels(values)
+
+
+def _are_merged(numbers):
+    """Whether float64 may hold several of these objects, all of them whole numbers, as one."""
+    whole = all(isinstance(number, Integral) for number in numbers)
+    return whole and any(abs(int(number)) >= MERGED for number in numbers)
 
 
 def as_levels(values):

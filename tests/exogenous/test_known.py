@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.compose import make_column_selector
 
 from sklearn_thin.exogenous.columns import places_of
-from sklearn_thin.exogenous.known import KnownVariable, names_columns
+from sklearn_thin.exogenous.known import GivenVariable, KnownVariable, names_columns
 
 
 def frame():
@@ -145,3 +145,74 @@ def test_a_known_variable_clones():
         "column": "site",
         "kind": "labels",
     }
+
+
+IDS = [20231100000000000 + code for code in (0, 1, 2, 10)]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        np.array(IDS * 2),
+        np.array(IDS * 2, np.uint64),
+        np.array(IDS * 2, object),
+        np.array([-i for i in IDS] * 2),
+        pd.array(IDS * 2 + [None], dtype="Int64"),
+        pd.Series([*IDS, *IDS, None], dtype=object),
+        pd.Categorical(IDS * 2),
+        pl.Series(IDS * 2),
+        pl.Series([*IDS, *IDS, None]),
+    ],
+    ids=[
+        "int64", "uint64", "object", "negative", "Int64", "object with a gap", "category",
+        "polars", "polars with a gap",
+    ],
+)  # fmt: skip
+def test_ids_beyond_53_bits_stay_apart(column):
+    make = pl.DataFrame if isinstance(column, pl.Series) else pd.DataFrame
+    X = make({"id": column})
+    known = KnownVariable("id").fit(X)
+    ids = [-i for i in IDS] if column[0] < 0 else IDS
+    assert known.levels_.tolist() == [str(i) for i in sorted(ids)]
+    proba = known.transform(X)
+    np.testing.assert_array_equal(proba[:4], proba[4:8])
+    np.testing.assert_array_equal(np.unique(proba[:4], axis=0)[::-1], np.eye(4))
+    np.testing.assert_allclose(proba[8:], np.full((len(X) - 8, 4), 0.25))
+    given = GivenVariable().fit(None, X["id"])
+    assert given.levels_.tolist() == known.levels_.tolist()
+
+
+def test_large_whole_numbers_may_be_a_number():
+    X = pd.DataFrame({"time": IDS * 2})
+    known = KnownVariable("time", kind="number").fit(X)
+    np.testing.assert_array_equal(known.transform(X)[:, 0], np.float32(IDS * 2))
+
+
+def test_ids_as_floats_that_have_lost_digits_are_refused():
+    X = pd.DataFrame({"id": [*IDS, *IDS, None]})  # which pandas holds as float64
+    with pytest.raises(ValueError, match=r"^column 'id' of X holds labels as floats beyond 2\^53"):
+        KnownVariable("id").fit(X)
+    known = KnownVariable("id").fit(X.astype("Int64"))
+    with pytest.raises(ValueError, match=r"such as 20231100000000000: .* Pass integers or text"):
+        known.transform(X)
+    with pytest.raises(ValueError, match=r"^exogenous_target holds labels as floats"):
+        GivenVariable().fit(None, X["id"])
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        ([10, 9, -1, -2], ["-2", "-1", "9", "10"]),
+        ([10.0, 9.0, 0.0, np.nan], ["0", "9", "10"]),
+        (pd.Categorical([10, 9, 1, 2]), ["1", "2", "9", "10"]),
+        (["10", "9", "1", "2"], ["1", "10", "2", "9"]),
+        (pd.Categorical(["10", "9", "1", "2"]), ["1", "10", "2", "9"]),
+        ([True, False, True, False], ["0", "1"]),
+    ],
+    ids=["ints", "floats", "category", "text", "category of text", "bools"],
+)
+def test_levels_are_in_the_order_of_the_labels_as_they_came(values, levels):
+    X = pd.concat([pd.DataFrame({"z": values})] * 2)
+    known = KnownVariable("z").fit(X)
+    assert known.levels_.tolist() == levels
+    assert known.classes_.tolist() == sorted(levels)

@@ -186,7 +186,8 @@ def _check_elsewhere(estimator, X, n_rows):
     if len(levels) == 1:
         ways |= {"a label": levels[0], "a column": columns[:, 0]}
         if variables[0].classes is not None:
-            ways["probabilities"] = np.eye(len(variables[0].classes))[[-1] * n_rows]
+            order = variables[0].classes if variables[0].levels is None else variables[0].levels
+            ways["probabilities"] = np.tile(np.asarray(order) == levels[0], (n_rows, 1)) * 1.0
     try:
         found = {way: predicted(estimator, X, exogenous=given) for way, given in ways.items()}
     except ValueError as error:

@@ -103,8 +103,7 @@ class Fold:
         add(FEATURE, FEATURE, self.with_z(x, z))
         add(FEATURE_LINEAR, FEATURE_LINEAR, self.with_z(x, z))
         levels = proba(self.nets[ENCODER], n_levels, x)
-        # the levels that the gates know, in the order of their texts
-        known = levels[:, sorted(self.nets[ENCODER].classes_, key=str)]
+        known = levels[:, self.nets[ENCODER].classes_]  # the levels that the gates know
         for gate, encoded in GATES.items():
             add(gate, gate, x, exogenous=z)
             add(encoded, gate, x, exogenous=known)

@@ -64,12 +64,15 @@ def workers():
     """A cluster of two processes, whose scheduler drops no copies of scattered arrays."""
     distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
     how = {"processes": True, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    environment = dict(os.environ)
     with (
         dask.config.set({"distributed.scheduler.active-memory-manager.start": False}),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, **how) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
+    os.environ.clear()  # dask sets numbers of threads in it
+    os.environ.update(environment)
 
 
 def assert_same_results(search, other):

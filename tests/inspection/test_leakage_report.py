@@ -245,7 +245,8 @@ def test_levels_with_few_rows_are_probed():
         ({"z": np.random.RandomState(0).normal(size=400)}, "continuous"),
         ({"groups": np.arange(400) % 2}, "groups and z must differ"),
         ({"groups": np.where(np.arange(400) % 2, 0, np.arange(400))}, "at least 2 groups"),
-        ({"groups": np.arange(400) % 4}, "more groups than levels"),
+        # older versions of scikit-learn shuffle groups otherwise
+        ({"groups": np.arange(400) % 4}, "more groups than levels|each half of the groups"),
         ({"groups": np.arange(10)}, "groups must have one label for each"),
         ({"y": np.arange(400) % 2}, "y determines z"),
         ({"y": np.arange(10)}, "y must have one label for each of the 400 rows"),

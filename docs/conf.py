@@ -1,6 +1,5 @@
 """Configuration of the site: `make -C docs html` builds it, with warnings as errors."""
 
-import os
 import socket
 import sys
 from pathlib import Path
@@ -11,7 +10,6 @@ import sklearn_thin
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "examples"))  # an example imports its neighbour
-os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 
 def online():

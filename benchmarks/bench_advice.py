@@ -70,7 +70,7 @@ def wine(draw):
 
 
 def sprites(draw):
-    """Sprites by their scale; X are moments that do not depend on scale, but for the pixels."""
+    """Sprites by their scale; X holds moments without scale, or the pixels."""
     made = make_sprites(2000, random_state=draw)
     return moments(made.images), made.target, made.scale_bins, None
 

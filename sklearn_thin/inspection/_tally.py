@@ -80,7 +80,7 @@ class Tally:
     def scores(self, picks, z):
         """Balanced accuracy, the score (0 is chance, 1 is perfect), and its standard error.
 
-        Of the picks (n_probes, n_test, n_levels) of each probe, and z (n, n_test) of each
+        Reads the picks (n_probes, n_test, n_levels) of each probe, and z (n, n_test) of each
         permutation: three arrays (n, n_probes). Classes of y count by their rows.
         """
         hits, counts = np.zeros((len(z), len(picks), *self.shape)), np.zeros((len(z), *self.shape))
@@ -153,7 +153,7 @@ class Tally:
     def describe(self, probas, seed):
         """Numbers of each probe, a list of dicts, and p of the greatest t among them.
 
-        Of probabilities (n_probes, n_repeats, n_test, n_levels). t is the score over its standard
+        `probas` are (n_probes, n_repeats, n_test, n_levels). t is the score over its standard
         error. Its permutations give p and the interval, which holds 0 in 95 % of independent draws
         (Chung and Romano, 2013). The greatest t is compared with the greatest of each permutation
         (Westfall and Young, 1993).

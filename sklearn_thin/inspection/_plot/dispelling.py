@@ -21,7 +21,7 @@ class DispellingDisplay:
     Parameters
     ----------
     cosines : ndarray of shape (n_samples,)
-        Of each row, in [0, 1]; the mean over several variables.
+        The cosine's size of each row, in [0, 1]. Several variables have their mean.
     name : str, default=None
         Name in the legend.
 

@@ -75,7 +75,7 @@ class PairDistanceDisplay:
     iou : float
         Overlap, as :func:`pair_distance_iou`.
     histograms_ : list of StepPatch
-        Of the same pairs, and of the different pairs.
+        Distances of the same pairs, and of the different pairs.
     ax_ : Axes
     figure_ : Figure
 

@@ -122,9 +122,9 @@ class RepresentationDisplay:
             "pca" has the first two principal axes. "tsne" keeps neighbours together; its distances
             between groups mean nothing (:class:`sklearn.manifold.TSNE`).
         perplexity : float, default=30.0
-            Of t-SNE: about the number of neighbours of a row, less than the number of rows.
+            About the number of neighbours of a row in t-SNE, below the number of rows.
         random_state : int, RandomState instance or None, default=None
-            Of t-SNE.
+            Seeds t-SNE.
         label_name : str, default="label"
             Name of the labels.
         ax : Axes, default=None

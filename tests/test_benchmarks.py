@@ -100,7 +100,7 @@ def test_bench_unseen(run, data_dir, monkeypatch):
 
 
 def test_bench_dispel(run):
-    small = ("--rows", "300", "--seeds", "2", "--epochs", "1", "--shares", "0.75", "0.9")
+    small = ("--rows", "120", "--seeds", "2", "--epochs", "1", "--shares", "0.75", "0.9")
     printed = run("bench_dispel.py", *small, "--sets", "made, linear")
     accuracies, differences, leakages = (
         [line.split(" | ") for line in table.splitlines()[2:]]
@@ -113,7 +113,7 @@ def test_bench_dispel(run):
 
 
 def test_bench_dispel_tints_digits(run, data_dir):
-    small = ("--rows", "500", "--seeds", "1", "--epochs", "1", "--shares", "0.9")
+    small = ("--rows", "350", "--seeds", "1", "--epochs", "1", "--shares", "0.9")
     printed = run("bench_dispel.py", *small, "--sets", "tinted digits")
     assert printed.count("| tinted digits, λ = 0, weighted |") == 2
 
@@ -217,7 +217,7 @@ def test_bench_upright(run):
 
 
 def test_bench_default(run):
-    printed = run("bench_default.py", "--rounds", "1", "--rows", "300")
+    printed = run("bench_default.py", "--rounds", "1", "--rows", "150")
     assert [line.split()[0] for line in printed.splitlines()[-2:]] == ["hard", "easy"]
     printed = run("bench_default.py", "--rounds", "1", "--rows", "150", "--equal")
     assert [line.split()[0] for line in printed.splitlines()[-2:]] == ["hard", "easy"]
@@ -259,21 +259,21 @@ def test_growth_is_printed_beside_the_floor(run, script):
 
 def test_bench_search(run):
     small = ("--epochs", "1", "--width", "4", "--batch-size", "512")
-    printed = run("bench_search.py", "--rounds", "1", "--jobs", "1", *small)
+    few = ("--rounds", "1", "--jobs", "1", "--candidates", "16")
+    printed = run("bench_search.py", *few, *small)
     assert "GridSearchCV(n_jobs=1)" in printed
     assert "largest difference of a fold's accuracy" in printed
     assert 0 < float(printed.split("floor as a multiple")[1].split()[-1]) < 1
-    printed = run("bench_search.py", "--profile", *small)
+    printed = run("bench_search.py", "--candidates", "16", "--profile", *small)
     shares = re.findall(r"^ {4}\S.* (\d+\.\d)$", printed, re.MULTILINE)
     assert sum(map(float, shares[:8])) == pytest.approx(100, abs=1)
     printed = run("bench_search.py", "--ensemble", "--rounds", "2", *small)
     assert "20 seeds" in printed
     assert "GridSearchCV" not in printed
-    mixed = ("--grid", "mixed", "--candidates", "16")
-    printed = run("bench_search.py", "--rounds", "1", "--jobs", "1", *mixed, *small)
+    printed = run("bench_search.py", *few, "--grid", "mixed", *small)
     assert "16 candidates x 5 folds" in printed
-    few = ("--rounds", "1", "--halved", "10", "--epochs", "3", *small[2:])
-    printed = run("bench_search.py", "--halving", *few)
+    halved = ("--rounds", "1", "--halved", "10", "--epochs", "3", *small[2:])
+    printed = run("bench_search.py", "--halving", *halved)
     assert "epochs [1, 3] for [10, 4] candidates" in printed
     assert "the halving's candidate in the grid" in printed
 
@@ -487,7 +487,7 @@ def test_table3_gates_by_each_variable_and_by_two(paper):
 
 
 def test_dispelling_and_figure4_share_their_runs(paper, tmp_path):
-    rows = ("--test-rows", "600")
+    rows = ("--rows", "100", "--test-rows", "300")
     printed, figures = paper("dispelling", *rows)
     dispelled = figures["runs"]
     gate = cells(printed, "exogenous gate, λ = 0")
@@ -534,7 +534,7 @@ def test_table4_and_figure5_share_their_runs(paper, tmp_path):
 def test_table4_gates_by_a_pretrained_network_on_demand(paper):
     pytest.importorskip("dlib", reason="needs sklearn-thin[faces]")
     name = "pretrained identity gate, balanced"
-    size = ("--rows", "150", "--test-rows", "80", "--seeds", "1", "--side", "32")
+    size = ("--rows", "60", "--test-rows", "40", "--seeds", "1", "--side", "32")
     printed, figures = paper("table4", *size, "--models", name)
     baseline = figures["runs"]["baseline, balanced"][0]["parameters"]
     # seven nodes read 128 numbers; the backbone sees the images at half their size

@@ -316,7 +316,7 @@ class ClassOutputs(ClassifierMixin):
         float
         """
         X, y = read_dataset(X, y, verbose=self.verbose)
-        return agreement(self.classes_, y, self.predict(X, exogenous=exogenous), sample_weight)
+        return agreement(y, self.predict(X, exogenous=exogenous), self.classes_, sample_weight)
 
     @public
     def predict_proba(self, X, *, exogenous=None) -> np.ndarray:

@@ -387,7 +387,8 @@ class THINRegressor(NumberOutputs, BaseTHIN):
         def experts(module, x, gate_input=None, exogenous_logits=None):
             return module.experts(module.represent(x, gate_input, exogenous_logits))
 
-        return self.targets_.values(self._infer(X, experts, exogenous))
+        values = self._infer(X, experts, exogenous)
+        return self.targets_.values(values)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -10,7 +10,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import accuracy_score
 
-from sklearn_thin import ConvNetBackbone, ExogenousEncoder
+from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINRegressor
+from sklearn_thin.model_selection import SeedEnsembleClassifier
 from tests.helpers import METHODS, all_but_last, assert_refused, known, small, with_known_column
 
 
@@ -191,6 +192,17 @@ def test_parameters_set_after_a_fit_wait_for_the_next_one(params, digits):
 def test_nothing_is_predicted_before_fit(method, few):
     with pytest.raises(NotFittedError, match="THINClassifier instance is not fitted yet"):
         getattr(small(), method)(few[0])
+
+
+@pytest.mark.parametrize(
+    "estimator", [small(), ExogenousEncoder(), THINRegressor(), SeedEnsembleClassifier(small())]
+)
+def test_nothing_is_scored_before_fit(estimator, few):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        estimator.score(*few[:2])
+    if hasattr(estimator, "expert_predict"):
+        with pytest.raises(NotFittedError, match="is not fitted yet"):
+            estimator.expert_predict(few[0])
 
 
 @pytest.mark.parametrize("attribute", ["module_", "history_", "n_iter_", "exogenous_"])

@@ -278,7 +278,7 @@ def read_target(exogenous_target, X):
     return as_array(exogenous_target, "exogenous_target")
 
 
-def agreement(classes, y, predicted, sample_weight):
+def agreement(y, predicted, classes, sample_weight):
     """Accuracy of predicted labels; labels that are no classes count as wrong."""
     y = places_in(classes, check_labels(y))
     if not (y >= 0).any():

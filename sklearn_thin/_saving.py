@@ -51,6 +51,8 @@ OURS = [
         "exogenous.known.KnownVariable",
         "exogenous.side.ExogenousSide",
         "exogenous.side.ExogenousVariable",
+        "inspection._scorer.LeakageScorer",
+        "inspection._scorer.WorstLevelScorer",
         "model_selection._ensemble.SeedEnsembleClassifier",
         "model_selection._halving.StackedHalvingSearchCV",
         "model_selection._search.StackedGridSearchCV",

@@ -13,7 +13,7 @@ from sklearn_thin.inspection._plot.history import HistoryDisplay
 from sklearn_thin.inspection._plot.pair_distance import PairDistanceDisplay, pair_distance_iou
 from sklearn_thin.inspection._plot.representation import RepresentationDisplay
 from sklearn_thin.inspection._report import nuisance_report
-from sklearn_thin.inspection._scorer import make_leakage_scorer
+from sklearn_thin.inspection._scorer import make_leakage_scorer, make_worst_level_scorer
 from sklearn_thin.inspection._tree import export_gate_text
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "leakage_score",
     "level_report",
     "make_leakage_scorer",
+    "make_worst_level_scorer",
     "nuisance_report",
     "pair_distance_iou",
     "similar_levels",

@@ -1,14 +1,20 @@
-"""Leakage as a scorer of searches."""
+"""Leakage, and the score of the worst level, as scorers of searches."""
+
+from numbers import Integral
 
 import numpy as np
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED, _MetadataRequester
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
+from sklearn_thin._arguments import validated
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.inspection._leakage import Audit, checked_probes
 from sklearn_thin.inspection._probes import Halves, matrix
 from sklearn_thin.inspection._tally import Tally
+from sklearn_thin.rows.labels import encode_labels
 
 
 def make_leakage_scorer(*, column=None, probes=("linear", "rbf"), random_state=0):
@@ -55,10 +61,34 @@ def make_leakage_scorer(*, column=None, probes=("linear", "rbf"), random_state=0
     return LeakageScorer(column, checked_probes(probes), random_state)
 
 
-class LeakageScorer(_MetadataRequester):
+class LevelScorer(_MetadataRequester):
+    """A scorer that reads the levels z of the rows from a column of X, or from metadata."""
+
+    __metadata_request__score = {"exogenous_target": True, "estimator": UNUSED}
+
+    def __call__(self, estimator, X, y=None, **params):
+        """The score, as a scorer of scikit-learn."""
+        return self.score(estimator, X, y, **params)
+
+    def read_z(self, X, exogenous_target):
+        """z of the rows; ValueError without any."""
+        if self.column is not None:
+            return _safe_indexing(X, places_of(self.column, X)[0], axis=1)
+        if exogenous_target is None:
+            raise ValueError(
+                f"the {self.name} scorer needs z. Either name a column of X, "
+                f"{self.made_by}(column=...), or enable metadata routing, "
+                "sklearn.set_config(enable_metadata_routing=True), and pass exogenous_target to "
+                "the fit of the search."
+            )
+        return exogenous_target
+
+
+class LeakageScorer(LevelScorer):
     """The result of :func:`make_leakage_scorer`."""
 
-    __metadata_request__score = {"exogenous_target": True, "groups": False, "estimator": UNUSED}
+    __metadata_request__score = {"groups": False}
+    name, made_by = "leakage", "make_leakage_scorer"
 
     def __init__(self, column, probes, random_state):
         self.column = column
@@ -67,10 +97,6 @@ class LeakageScorer(_MetadataRequester):
 
     def __repr__(self):
         return f"make_leakage_scorer(column={self.column!r}, probes={list(self.probes)})"
-
-    def __call__(self, estimator, X, y=None, **params):
-        """The score, as a scorer of scikit-learn."""
-        return self.score(estimator, X, y, **params)
 
     def score(self, estimator, X, y=None, *, exogenous_target=None, groups=None):
         """Minus the leakage of z from `estimator.transform(X)`.
@@ -90,16 +116,7 @@ class LeakageScorer(_MetadataRequester):
         float
             In [-1, 1]. Noise lifts it above 0.
         """
-        z = exogenous_target
-        if self.column is not None:
-            z = _safe_indexing(X, places_of(self.column, X)[0], axis=1)
-        if z is None:
-            raise ValueError(
-                "the leakage scorer needs z. Either name a column of X, "
-                "make_leakage_scorer(column=...), or enable metadata routing, "
-                "sklearn.set_config(enable_metadata_routing=True), and pass exogenous_target to "
-                "the fit of the search."
-            )
+        z = self.read_z(X, exogenous_target)
         if not hasattr(estimator, "transform"):
             raise TypeError(
                 "the leakage scorer reads the representation estimator.transform(X), but "
@@ -112,3 +129,93 @@ class LeakageScorer(_MetadataRequester):
         tally = Tally(halves)
         picks = [tally.picks(proba) for proba in Audit(halves, self.probes, seed, 1).probas(h)]
         return -float(tally.scores(np.array(picks), tally.z[None])[1].max())
+
+
+@validated(
+    {
+        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
+        "column": [str, Integral, None],
+    }
+)
+def make_worst_level_scorer(scoring=None, *, column=None):
+    """A scorer for searches: the score of the level of z that has the least.
+
+    Parameters
+    ----------
+    scoring : str, callable or None, default=None
+        The score of each level: a name of :func:`sklearn.metrics.get_scorer`, or a callable
+        `scorer(estimator, X, y)`. None takes the estimator's `score`, which is the accuracy or R².
+    column : str, int or None, default=None
+        Column of X that holds z, by name or position. None takes z from metadata: with metadata
+        routing, `exogenous_target` of the search's `fit` is z.
+
+    Returns
+    -------
+    WorstLevelScorer
+        A callable `scorer(estimator, X, y, exogenous_target=None)`.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name. The scorer raises it without z, for z of one level or with missing
+        labels, and for z of another length than X.
+
+    See Also
+    --------
+    level_report : Scores of all levels of held-out rows, with intervals.
+    make_leakage_scorer : Whether the variable has left the representation.
+
+    Notes
+    -----
+    It is `group_min` of :func:`fairlearn.metrics.make_derived_metric`, for searches.
+
+    Each fold has its own worst level. The mean over folds is lower than the score of the worst
+    level, above all with few rows in a level.
+
+    Examples
+    --------
+    >>> from sklearn_thin import THINClassifier
+    >>> from sklearn_thin.datasets import make_sites
+    >>> from sklearn_thin.inspection import make_worst_level_scorer
+    >>> X, y = make_sites(n_samples=400, n_sites=4, return_X_y=True, as_frame=True, random_state=0)
+    >>> thin = THINClassifier("site", depth=1, max_epochs=2, random_state=0).fit(X, y)
+    >>> make_worst_level_scorer(column="site")(thin, X, y) < thin.score(X, y)
+    True
+    """
+    return WorstLevelScorer(scoring, column)
+
+
+class WorstLevelScorer(LevelScorer):
+    """The result of :func:`make_worst_level_scorer`."""
+
+    name, made_by = "worst-level", "make_worst_level_scorer"
+
+    def __init__(self, scoring, column):
+        self.scoring = scoring
+        self.column = column
+
+    def __repr__(self):
+        return f"{self.made_by}({self.scoring!r}, column={self.column!r})"
+
+    def score(self, estimator, X, y=None, *, exogenous_target=None):
+        """The least score of a level.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+        X : array-like of shape (n_samples, ...)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        exogenous_target : array-like of shape (n_samples,), default=None
+            z, unless the scorer takes a column.
+
+        Returns
+        -------
+        float
+            NaN if a level has no score.
+        """
+        z = self.read_z(X, exogenous_target)
+        levels, z = encode_labels(z, _num_samples(X), name="z")
+        scorer = check_scoring(estimator, self.scoring)
+        rows = [np.flatnonzero(z == level) for level in range(len(levels))]
+        parts = [(_safe_indexing(X, mine), _safe_indexing(y, mine)) for mine in rows]
+        return float(np.min([scorer(estimator, *part) for part in parts]))

@@ -1,0 +1,124 @@
+"""The score of the worst level is a scorer of any search, with z from a column or metadata."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_thin.inspection import level_report, make_worst_level_scorer
+from sklearn_thin.model_selection import StackedGridSearchCV
+from tests.helpers import small
+
+
+def table(n=240):
+    """X whose last column is z, y that X shows the less the higher z is, and z."""
+    random = np.random.RandomState(0)
+    y, z = np.arange(n) % 2, random.randint(3, size=n)
+    X = random.normal(size=(n, 4))
+    X[:, 0] += (2 - z) * 2 * y
+    X[:, 3] = z
+    return X, y, z
+
+
+def test_it_is_the_worst_level_of_the_report():
+    X, y, z = table()
+    clf = small(max_epochs=20).fit(X, y)
+    worst = make_worst_level_scorer(column=3)(clf, X, y)
+    assert worst == level_report(y, clf.predict(X), z, random_state=0).worst
+    assert worst < clf.score(X, y)
+
+
+def test_a_regressor_has_any_score_of_scikit_learn():
+    X, y, z = table()
+    y = y + X[:, 0]
+    reg = LinearRegression().fit(X, y)
+    name = "neg_root_mean_squared_error"
+    report = level_report(y, reg.predict(X), z, random_state=0)
+    assert make_worst_level_scorer(name, column=3)(reg, X, y) == pytest.approx(-report.worst)
+    of_levels = [reg.score(X[z == level], y[z == level]) for level in range(3)]
+    assert make_worst_level_scorer(column=3)(reg, X, y) == min(of_levels)
+
+
+def test_a_score_may_be_a_callable_of_estimator_and_rows():
+    X, y, z = table()
+    clf = DummyClassifier().fit(X, y)
+    rows = make_worst_level_scorer(lambda clf, X, y: -len(X), column=3)
+    assert rows(clf, X, y) == -np.bincount(z).max()
+
+
+def test_a_level_without_a_score_is_a_score_that_is_missing():
+    X, y, z = table()
+    clf = small().fit(X, y)
+    auc = make_worst_level_scorer("roc_auc", column=3)
+    of_levels = [get_scorer("roc_auc")(clf, X[z == level], y[z == level]) for level in range(3)]
+    assert auc(clf, X, y) == min(of_levels)
+    missing = make_worst_level_scorer(lambda clf, X, y: np.nan if X[0, 3] == 1 else 1.0, column=3)
+    assert np.isnan(missing(clf, X, y))
+
+
+def test_a_column_has_a_name_or_a_position():
+    X, y, z = table()
+    clf = DummyClassifier(strategy="constant", constant=1).fit(X, y)
+    frame = pd.DataFrame(X, columns=list("abcd")).assign(d=np.array(["p", "q", "r"])[z])
+    worst = min(y[z == level].mean() for level in range(3))
+    assert make_worst_level_scorer(column="d")(clf, frame, y) == worst
+    assert make_worst_level_scorer(column=3)(clf, X, y) == worst
+    with pytest.raises(ValueError, match="names the column 'f'"):
+        make_worst_level_scorer(column="f")(clf, frame, y)
+
+
+@pytest.mark.parametrize("kind", [GridSearchCV, StackedGridSearchCV])
+def test_a_search_routes_z_to_fit_and_scorer(kind):
+    X, y, z = table()
+    scoring = {"worst": make_worst_level_scorer("accuracy"), "accuracy": "accuracy"}
+    with sklearn.config_context(enable_metadata_routing=True):
+        search = kind(small("given"), {"lr": [1e-2]}, scoring=scoring, refit="worst", cv=2)
+        search.fit(X, y, exogenous_target=z)
+        by_column = clone(search).set_params(
+            scoring=make_worst_level_scorer("accuracy", column=3), refit=True
+        )
+        by_column.fit(X, y, exogenous_target=z)
+    assert search.best_score_ == by_column.best_score_
+    assert search.best_score_ < search.cv_results_["mean_test_accuracy"][0]
+
+
+@pytest.mark.parametrize("kind", [GridSearchCV, StackedGridSearchCV])
+def test_a_search_takes_z_from_a_column_without_routing(kind):
+    X, y, _ = table()
+    scorer = make_worst_level_scorer(column=3)
+    search = kind(small(), {"lr": [1e-3, 1e-2]}, scoring=scorer, cv=2).fit(X, y)
+    plain = kind(small(), {"lr": [1e-3, 1e-2]}, cv=2).fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert (scores < plain.cv_results_["mean_test_score"]).all()
+
+
+def test_it_is_printed_as_it_was_made():
+    assert repr(make_worst_level_scorer("r2", column="d")) == (
+        "make_worst_level_scorer('r2', column='d')"
+    )
+
+
+def test_wrong_arguments_are_refused_before_a_search():
+    with pytest.raises(ValueError, match="'scoring' parameter of make_worst_level_scorer"):
+        make_worst_level_scorer("site")
+    with pytest.raises(ValueError, match="'column' parameter of make_worst_level_scorer"):
+        make_worst_level_scorer(column=["a", "b"])
+
+
+def test_wrong_levels_are_named():
+    X, y, z = table()
+    clf, scorer = DummyClassifier().fit(X, y), make_worst_level_scorer()
+    with pytest.raises(ValueError, match=r"worst-level scorer .*make_worst_level_scorer\(column="):
+        scorer(clf, X, y)
+    with pytest.raises(ValueError, match="z must have one label for each of the 240 rows"):
+        scorer(clf, X, y, exogenous_target=z[:9])
+    with pytest.raises(ValueError, match="z"):
+        scorer(clf, X, y, exogenous_target=z * 0)
+    with pytest.raises(NotFittedError):
+        scorer(small(), X, y, exogenous_target=z)

@@ -55,6 +55,7 @@ OURS = [
         "inspection._scorer.WorstLevelScorer",
         "model_selection._ensemble.SeedEnsembleClassifier",
         "model_selection._halving.StackedHalvingSearchCV",
+        "model_selection._pareto.KneeRefit",
         "model_selection._search.StackedGridSearchCV",
         "model_selection._search.StackedRandomizedSearchCV",
         "model_selection._weighted.WeightedEnsembleClassifier",

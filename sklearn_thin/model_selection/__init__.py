@@ -2,6 +2,7 @@
 
 from sklearn_thin.model_selection._ensemble import SeedEnsembleClassifier
 from sklearn_thin.model_selection._halving import StackedHalvingSearchCV
+from sklearn_thin.model_selection._pareto import KneeRefit, pareto_front
 from sklearn_thin.model_selection._search import StackedGridSearchCV, StackedRandomizedSearchCV
 from sklearn_thin.model_selection._weighted import (
     WeightedEnsembleClassifier,
@@ -9,10 +10,12 @@ from sklearn_thin.model_selection._weighted import (
 )
 
 __all__ = [
+    "KneeRefit",
     "SeedEnsembleClassifier",
     "StackedGridSearchCV",
     "StackedHalvingSearchCV",
     "StackedRandomizedSearchCV",
     "WeightedEnsembleClassifier",
     "WeightedEnsembleRegressor",
+    "pareto_front",
 ]

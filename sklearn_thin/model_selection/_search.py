@@ -24,7 +24,8 @@ from sklearn_thin.model_selection._members import (
     train_all,
     with_own_frozen,
 )
-from sklearn_thin.model_selection._selection import Trained, choose_ensemble
+from sklearn_thin.model_selection._pareto import front_of_search
+from sklearn_thin.model_selection._selection import Trained, check_refit, choose_ensemble
 from sklearn_thin.rows.arrays import read_dataset
 
 FOLLOWED = ("_skl_callbacks", "_parent_callback_ctx")  # of scikit-learn's callbacks, in a search
@@ -97,6 +98,8 @@ class HandedOut:
 
 class StackedSearch:
     """The part that both stacked searches add to scikit-learn's."""
+
+    pareto_front_ = property(front_of_search)
 
     def fit(self, X, y=None, **params) -> Self:
         """Train all candidates on all folds, in stacks, score them, and refit the best.
@@ -194,12 +197,7 @@ class StackedSearch:
             self._run.fitted.append(choose_ensemble(self, *given))  # which the refit trains
 
     def _check_refit_for_multimetric(self, scores):
-        if self.refit == "ensemble":
-            scores = ", ".join(scores) if isinstance(scores, dict) else scores
-            raise ValueError(
-                'refit="ensemble" needs one metric in scoring, by which best_params_ are chosen, '
-                f"got {scores}. Pass one of them as scoring, or another refit."
-            )
+        check_refit(self.refit, scores)
         super()._check_refit_for_multimetric(scores)
 
     # ------------------------------------------------------------------ training
@@ -249,7 +247,7 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
         again gets another network, with another seed. There is a network for 15 fits of the
         search, at least 4 and at most 32. Candidates that fail on a fold, that predict no
         probabilities, or that are not among the best 32, take no part. `scoring` must be a single
-        metric.
+        metric. :class:`KneeRefit` chooses among several scorers.
     stack_size : "auto" or int, default="auto"
         Most networks in a stack. "auto" keeps the memory of a step, measured on one network,
         within 1 GiB, or on a GPU within half of its free memory.
@@ -268,6 +266,8 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
         `refit="ensemble"`, `best_params_` and `best_score_` are those of the best candidate alone.
     ensemble_weights_ : ndarray of shape (n_candidates,)
         Share of each candidate in the ensemble, with `refit="ensemble"`.
+    pareto_front_ : ndarray of int of shape (n_on_front,)
+        With several scorers: :func:`pareto_front` of `cv_results_`.
     ensemble_score_ : float
         Score of the ensemble on held-out rows, the mean over the folds. It is optimistic, as the
         same rows chose the shares; a search inside cross-validation has an honest score.
@@ -342,7 +342,7 @@ error_score, return_train_score
     cv_results_, best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, \
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         See RandomizedSearchCV.
-    ensemble_weights_, ensemble_score_
+    ensemble_weights_, ensemble_score_, pareto_front_
         See StackedGridSearchCV.
 
     Examples

@@ -19,6 +19,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from sklearn_thin.model_selection._members import THINS, last_step, raise_first
+from sklearn_thin.model_selection._pareto import KneeRefit, checked_names
 from sklearn_thin.model_selection._weighted import (
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
@@ -27,6 +28,18 @@ from sklearn_thin.rows.arrays import IN_MEMORY
 
 FEWEST, MOST = 4, 32  # picks
 FITS = 15  # of the search for each pick between: small stacks take twice as long a network
+
+
+def check_refit(refit, scorers):
+    """Raise for a `refit` of this package that does not go with several scorers."""
+    if refit == "ensemble":
+        scorers = ", ".join(scorers) if isinstance(scorers, dict) else scorers
+        raise ValueError(
+            'refit="ensemble" needs one metric in scoring, by which best_params_ are chosen, '
+            f"got {scorers}. Pass one of them as scoring, or another refit."
+        )
+    if isinstance(refit, KneeRefit):
+        checked_names(refit.scorers, list(scorers))
 
 
 def choose_ensemble(search, trained, n_jobs):

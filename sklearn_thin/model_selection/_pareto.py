@@ -1,0 +1,225 @@
+"""Several scores of a search: the candidates that no other dominates, and the knee among them."""
+
+import re
+from dataclasses import dataclass
+from numbers import Real
+
+import numpy as np
+from sklearn.utils._param_validation import HasMethods
+
+from sklearn_thin._arguments import validated
+
+MEAN = "mean_test_"
+
+
+@validated({"cv_results": [HasMethods(["keys"])], "scorers": ["array-like", None]})
+def pareto_front(cv_results, scorers=None) -> np.ndarray:
+    """Candidates of a search that no other candidate dominates.
+
+    A candidate dominates another if none of its scores is lower, and one is higher. The scores are
+    the means over the test folds. Higher is better, as for all scorers of scikit-learn.
+
+    Parameters
+    ----------
+    cv_results : dict
+        `cv_results_` of any fitted search, with several scorers. A DataFrame of it works too.
+    scorers : list of str, default=None
+        Names of the scorers, at least one. None takes all scorers of the search.
+
+    Returns
+    -------
+    front : ndarray of int of shape (n_on_front,)
+        Sorted indices into `cv_results`. It is empty if all candidates failed.
+
+    Raises
+    ------
+    ValueError
+        For names of scorers that the search lacks, and results without mean test scores.
+
+    See Also
+    --------
+    KneeRefit : Chooses one candidate of the front.
+    sklearn_thin.inspection.ParetoDisplay : Draws two scores of the candidates.
+
+    Notes
+    -----
+    A candidate with a NaN or an infinite score is not on the front, and dominates nothing. A fit
+    that failed on a fold has such a score. Candidates with equal scores are all on the front, or
+    all off it.
+
+    The front is that of the means. Noise alone can put a candidate on it.
+
+    Examples
+    --------
+    >>> from sklearn_thin.model_selection import pareto_front
+    >>> scores = {"mean_test_accuracy": [0.9, 0.8, 0.8], "mean_test_leakage": [-0.5, -0.1, -0.2]}
+    >>> pareto_front(scores)
+    array([0, 1])
+    """
+    scores = mean_scores(cv_results, scorer_names(cv_results, scorers))
+    finite = np.isfinite(scores).all(1)
+    among = scores[finite]
+    dominated = [((among >= own).all(1) & (among > own).any(1)).any() for own in among]
+    return np.flatnonzero(finite)[~np.array(dominated, dtype=bool)]
+
+
+@dataclass(frozen=True)
+class KneeRefit:
+    """Refit the knee of the Pareto front: `refit=KneeRefit()` of a search with several scorers.
+
+    It works in every search of scikit-learn that accepts a callable as `refit`. The knee is the
+    candidate from which any step along the front loses much of a score and gains little of others.
+
+    Parameters
+    ----------
+    scorers : list of str, default=None
+        Names of the scorers of the trade-off, the most important first. None takes all scorers of
+        the search, in their order.
+    tolerance : float, default=1.0
+        In standard errors, at least 0. Scores that are lower than the best score by so much or
+        less count as the best.
+
+    Raises
+    ------
+    ValueError
+        For a `tolerance` that is no number or below 0, and for `scorers` that are no list of names.
+
+    See Also
+    --------
+    pareto_front : The candidates among which it chooses.
+
+    Notes
+    -----
+    The rule is:
+
+    1. Candidates on the Pareto front alone take part.
+    2. Of each scorer, scores within `tolerance` standard errors of the best count as the best. The
+       standard error is that of the best candidate's mean over the folds. This is the rule of one
+       standard error (Breiman, Friedman, Olshen and Stone, 1984).
+    3. Of each scorer, the worst score on the front becomes 0 and the best becomes 1.
+    4. The knee is the candidate with the greatest sum. With two scorers, it is the farthest beyond
+       the line through both ends of the front (Das, 1999).
+    5. Equal sums are decided by the first scorer, then by the next, at last by the order of the
+       candidates.
+
+    A front that is a line, or bends inwards, has no knee. The rule then chooses the end that the
+    first scorer prefers. The rule weighs all scorers alike, whatever their range on the front. A
+    scorer whose scores differ by noise therefore deserves no place among them.
+
+    With a single scorer the rule chooses the best candidate. With one fold there is no standard
+    error, and no tolerance. Folds share rows, and the standard error of few folds is too low.
+
+    scikit-learn's `score` method of a search does not work with a callable as `refit` and several
+    scorers. `search.scorer_["accuracy"](search.best_estimator_, X, y)` scores. `best_score_` is
+    not set.
+
+    References
+    ----------
+    I. Das, "On characterizing the 'knee' of the Pareto curve based on normal-boundary
+    intersection", Structural Optimization 18, 1999.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> from sklearn_thin.model_selection import KneeRefit
+    >>> def small(tree, X, y):
+    ...     return -tree.get_n_leaves()
+    >>> X, y = load_iris(return_X_y=True)
+    >>> tree, grid = DecisionTreeClassifier(random_state=0), {"max_leaf_nodes": [2, 3, 4, 6, 9]}
+    >>> scoring = {"accuracy": "accuracy", "small": small}
+    >>> GridSearchCV(tree, grid, scoring=scoring, refit=KneeRefit()).fit(X, y).best_params_
+    {'max_leaf_nodes': 3}
+    """
+
+    scorers: list | None = None
+    tolerance: float = 1.0
+
+    def __post_init__(self):
+        if not isinstance(self.tolerance, Real) or not 0 <= self.tolerance < np.inf:
+            raise ValueError(
+                "tolerance must be a number of standard errors, at least 0 and finite, got "
+                f"{self.tolerance!r}"
+            )
+        named = isinstance(self.scorers, (list, tuple)) and len(self.scorers)
+        if self.scorers is not None and not named:
+            raise ValueError(
+                f"scorers must be a list of names of scorers, or None, got {self.scorers!r}"
+            )
+
+    def __call__(self, cv_results) -> int:
+        """Index of the knee.
+
+        Parameters
+        ----------
+        cv_results : dict
+            `cv_results_` of a search.
+
+        Returns
+        -------
+        index : int
+
+        Raises
+        ------
+        ValueError
+            If each candidate lacks a score, and for names of scorers that the search lacks.
+        """
+        names = scorer_names(cv_results, self.scorers)
+        front = pareto_front(cv_results, names)
+        if not len(front):
+            raise ValueError(
+                f"there is no knee, as none of the candidates has finite scores of all of {names}: "
+                "fits or scorers failed. Pass error_score='raise' to the search to see the errors"
+            )
+        scores = mean_scores(cv_results, names)[front]  # (n_on_front, n_scorers)
+        errors = standard_errors(cv_results, names)[front]
+        best = scores.argmax(0), np.arange(len(names))
+        highest, lowest = scores[best] - self.tolerance * errors[best], scores.min(0)
+        width = highest - lowest
+        gains = np.minimum(scores, highest) - lowest
+        sums = (gains / np.where(width > 0, width, np.inf)).sum(1).round(12)  # rounding is no order
+        order = np.lexsort([-front, *scores.T[::-1], sums])  # the last key counts most
+        return int(front[order[-1]])
+
+
+def scorer_names(cv_results, scorers=None):
+    """Names of the scorers of a search: those given, or all in their order."""
+    keys = [str(key) for key in cv_results]
+    known = [key.removeprefix(MEAN) for key in keys if key.startswith(MEAN)]
+    if not known:
+        raise ValueError(
+            f"cv_results must hold mean test scores, as search.cv_results_ does, got {keys[:10]}"
+        )
+    return checked_names(scorers, known)
+
+
+def checked_names(scorers, known):
+    """The scorers as a list, or all known ones for None; ValueError for others."""
+    names = known if scorers is None else list(scorers)
+    if not names or any(name not in known for name in names):
+        raise ValueError(f"scorers must be names among {known}, those of the search, got {names}")
+    return names
+
+
+def mean_scores(cv_results, names):
+    """Mean test scores: (n_candidates, n_scorers)."""
+    return np.column_stack([np.asarray(cv_results[MEAN + name], dtype=float) for name in names])
+
+
+def standard_errors(cv_results, names):
+    """Standard errors of the mean test scores, 0 with one fold: (n_candidates, n_scorers)."""
+    errors = []
+    for name in names:
+        split = re.compile(rf"split\d+_test_{re.escape(name)}")
+        n_splits = sum(split.fullmatch(str(key)) is not None for key in cv_results)
+        deviation = np.asarray(cv_results[f"std_test_{name}"], dtype=float)  # of ddof=0
+        errors.append(deviation / np.sqrt(max(n_splits - 1, 1)))
+    return np.column_stack(errors)
+
+
+def front_of_search(search):
+    """Candidates that no other dominates, of a fitted search with several scorers."""
+    if not getattr(search, "multimetric_", False):
+        raise AttributeError("a search has a Pareto front after a fit with several scorers")
+    return pareto_front(search.cv_results_)

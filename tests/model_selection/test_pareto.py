@@ -154,7 +154,7 @@ def test_scores_within_the_tolerance_are_as_good_as_the_best():
     assert KneeRefit(tolerance=0)(made) == 1
     assert KneeRefit(tolerance=1.9)(made) == 1
     assert KneeRefit(tolerance=2)(made) == 0  # a does not tell the candidates apart
-    made["std_test_a"][2] = 0.0  # only the error of the best counts
+    made["std_test_a"][2] = made["std_test_b"][:] = 0.0  # only the error of the best counts
     assert KneeRefit(tolerance=9)(made) == 1
 
 

@@ -11,6 +11,7 @@ from sklearn_thin.inspection._plot.gate import GateDisplay
 from sklearn_thin.inspection._plot.gate_tree import GateTreeDisplay
 from sklearn_thin.inspection._plot.history import HistoryDisplay
 from sklearn_thin.inspection._plot.pair_distance import PairDistanceDisplay, pair_distance_iou
+from sklearn_thin.inspection._plot.pareto import ParetoDisplay
 from sklearn_thin.inspection._plot.representation import RepresentationDisplay
 from sklearn_thin.inspection._report import nuisance_report
 from sklearn_thin.inspection._scorer import make_leakage_scorer, make_worst_level_scorer
@@ -23,6 +24,7 @@ __all__ = [
     "GateTreeDisplay",
     "HistoryDisplay",
     "PairDistanceDisplay",
+    "ParetoDisplay",
     "RepresentationDisplay",
     "class_separation_ratio",
     "expert_agreement",

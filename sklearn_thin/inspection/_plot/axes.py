@@ -42,3 +42,9 @@ def shown(label, most=16):
     """A label as text of at most `most` letters."""
     text = str(label)
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def legend_above(ax, **how):
+    """A legend above the axes, where it hides nothing."""
+    where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    ax.legend(**where, alignment="left", frameon=False, **how)

@@ -6,8 +6,8 @@ import torch
 from sklearn_thin._environment import own_torch_state
 from sklearn_thin.dispelling import Cosine, Off
 from sklearn_thin.exogenous.known import KnownVariable
-from sklearn_thin.inspection._plot.axes import axes_for, matplotlib_for
-from sklearn_thin.inspection._plot.histograms import draw_histogram, legend_above
+from sklearn_thin.inspection._plot.axes import axes_for, legend_above, matplotlib_for
+from sklearn_thin.inspection._plot.histograms import draw_histogram
 from sklearn_thin.inspection._reading import read_net
 
 

@@ -13,9 +13,3 @@ def draw_histogram(ax, values, edges, label):
     style = ("-", "--", ":", "-.")[drawn % 4]  # tells them apart without colours
     how = {"edgecolor": colour, "facecolor": (colour, 0.25), "linestyle": style, "linewidth": 1.5}
     return ax.stairs(counts / max(len(values), 1), edges, fill=True, label=label, **how)
-
-
-def legend_above(ax, title=None):
-    """A legend above the axes, where it hides no histogram."""
-    where = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
-    ax.legend(**where, title=title, alignment="left", frameon=False)

@@ -7,8 +7,8 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _num_samples, column_or_1d
 
 from sklearn_thin._environment import own_torch_state
-from sklearn_thin.inspection._plot.axes import axes_for, matplotlib_for
-from sklearn_thin.inspection._plot.histograms import draw_histogram, legend_above
+from sklearn_thin.inspection._plot.axes import axes_for, legend_above, matplotlib_for
+from sklearn_thin.inspection._plot.histograms import draw_histogram
 from sklearn_thin.inspection._reading import read_net
 
 N_BINS = 40

@@ -8,16 +8,9 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _num_samples
 
 from sklearn_thin._environment import own_torch_state
-from sklearn_thin.inspection._plot.axes import (
-    SEQUENTIAL,
-    axes_for,
-    colour_and_marker,
-    matplotlib_for,
-    shown,
-)
-from sklearn_thin.inspection._reading import as_numbers, read_levels, read_net
-
-NAMED, NUMBERED = 20, 10  # labels and numbers in a legend; more get a scale of colours
+from sklearn_thin.inspection._plot.axes import SEQUENTIAL, axes_for, matplotlib_for
+from sklearn_thin.inspection._plot.scatters import draw_labelled
+from sklearn_thin.inspection._reading import read_levels, read_net
 
 
 class RepresentationDisplay:
@@ -176,24 +169,8 @@ class RepresentationDisplay:
         """
         ax = axes_for(self, ax)
         x, y = np.asarray(self.embedding).T
-        n_labels, numbers = len(self.labels), as_numbers(self.labels)
-        how = {"s": 14, "linewidths": 0}
-        if n_labels > (NAMED if numbers is None else NUMBERED):
-            colours = self.codes if numbers is None else numbers[self.codes]
-            self.scatters_ = [ax.scatter(x, y, c=colours, cmap=cmap, **how)]
-            bar = self.figure_.colorbar(self.scatters_[0], ax=ax, label=self.label_name)
-            if numbers is None:
-                ticks = np.linspace(0, n_labels - 1, 7).astype(int)
-                bar.set_ticks(ticks, labels=[shown(self.labels[i]) for i in ticks])
-        else:
-            self.scatters_ = []
-            for code, label in enumerate(self.labels):
-                colour, marker = colour_and_marker(code)
-                mine = self.codes == code
-                look = {"color": colour, "marker": marker, "label": shown(label)}
-                self.scatters_.append(ax.scatter(x[mine], y[mine], **look, **how))
-            legend = {"title": self.label_name, "loc": "upper left", "bbox_to_anchor": (1, 1)}
-            ax.legend(**legend, fontsize="small", markerscale=1.5, frameon=False)
+        how = {"labels": self.labels, "label_name": self.label_name, "cmap": cmap, "s": 14}
+        self.scatters_ = draw_labelled(ax, x, y, self.codes, **how)
         shares = ", ".join(f"{100 * r:.0f}" for r in self.explained_variance_ratio)
         title = f"variance along the first {len(self.explained_variance_ratio)} axes: {shares} %"
         name = "t-SNE" if self.method == "tsne" else "principal axis"

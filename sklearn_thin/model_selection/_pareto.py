@@ -56,11 +56,7 @@ def pareto_front(cv_results, scorers=None) -> np.ndarray:
     >>> pareto_front(scores)
     array([0, 1])
     """
-    scores = mean_scores(cv_results, scorer_names(cv_results, scorers))
-    finite = np.isfinite(scores).all(1)
-    among = scores[finite]
-    dominated = [((among >= own).all(1) & (among > own).any(1)).any() for own in among]
-    return np.flatnonzero(finite)[~np.array(dominated, dtype=bool)]
+    return np.flatnonzero(on_front(mean_scores(cv_results, scorer_names(cv_results, scorers))))
 
 
 @dataclass(frozen=True)
@@ -92,15 +88,17 @@ class KneeRefit:
     -----
     The rule is:
 
-    1. Candidates on the Pareto front alone take part.
-    2. Of each scorer, scores within `tolerance` standard errors of the best count as the best. The
+    1. Of each scorer, scores within `tolerance` standard errors of the best count as the best. The
        standard error is that of the best candidate's mean over the folds. This is the rule of one
        standard error (Breiman, Friedman, Olshen and Stone, 1984).
-    3. Of each scorer, the worst score on the front becomes 0 and the best becomes 1.
+    2. Candidates on the Pareto front of these scores take part.
+    3. Of each scorer, the worst score of these candidates becomes 0 and the best becomes 1.
     4. The knee is the candidate with the greatest sum. With two scorers, it is the farthest beyond
        the line through both ends of the front (Das, 1999).
-    5. Equal sums are decided by the first scorer, then by the next, at last by the order of the
-       candidates.
+    5. Equal sums are decided by the scores as they were: by the first scorer, then by the next, at
+       last by the order of the candidates.
+
+    The knee is on the front of the scores as they were, too.
 
     A front that is a line, or bends inwards, has no knee. The rule then chooses the end that the
     first scorer prefers. The rule weighs all scorers alike, whatever their range on the front. A
@@ -166,20 +164,20 @@ class KneeRefit:
             If each candidate lacks a score, and for names of scorers that the search lacks.
         """
         names = scorer_names(cv_results, self.scorers)
-        front = pareto_front(cv_results, names)
-        if not len(front):
+        scores = mean_scores(cv_results, names)  # (n_candidates, n_scorers)
+        if not (finite := np.isfinite(scores).all(1)).any():
             raise ValueError(
                 f"there is no knee, as none of the candidates has finite scores of all of {names}: "
                 "fits or scorers failed. Pass error_score='raise' to the search to see the errors"
             )
-        scores = mean_scores(cv_results, names)[front]  # (n_on_front, n_scorers)
-        errors = standard_errors(cv_results, names)[front]
-        best = scores.argmax(0), np.arange(len(names))
-        highest, lowest = scores[best] - self.tolerance * errors[best], scores.min(0)
-        width = highest - lowest
-        gains = np.minimum(scores, highest) - lowest
-        sums = (gains / np.where(width > 0, width, np.inf)).sum(1).round(12)  # rounding is no order
-        order = np.lexsort([-front, *scores.T[::-1], sums])  # the last key counts most
+        best = np.where(finite[:, None], scores, -np.inf).argmax(0), np.arange(len(names))
+        errors = standard_errors(cv_results, names)
+        tolerated = np.minimum(scores, scores[best] - self.tolerance * errors[best])
+        front = np.flatnonzero(on_front(tolerated))
+        gains = tolerated[front] - tolerated[front].min(0)
+        width = gains.max(0)
+        sums = (gains / np.where(width > 0, width, 1)).sum(1).round(12)  # rounding is no order
+        order = np.lexsort([-front, *scores[front].T[::-1], sums])  # the last key counts most
         return int(front[order[-1]])
 
 
@@ -205,6 +203,14 @@ def checked_names(scorers, known):
 def mean_scores(cv_results, names):
     """Mean test scores: (n_candidates, n_scorers)."""
     return np.column_stack([np.asarray(cv_results[MEAN + name], dtype=float) for name in names])
+
+
+def on_front(scores):
+    """Whether scores (n_candidates, n_scorers) are finite, and no others dominate them."""
+    front = np.isfinite(scores).all(1)
+    among = scores[front]
+    front[front] = [not ((among >= own).all(1) & (among > own).any(1)).any() for own in among]
+    return front
 
 
 def standard_errors(cv_results, names):

@@ -158,6 +158,21 @@ def test_scores_within_the_tolerance_are_as_good_as_the_best():
     assert KneeRefit(tolerance=9)(made) == 1
 
 
+def test_an_end_of_the_front_by_noise_does_not_move_the_knee():
+    made = results(error=0.01, a=[0.5, 0.8, 0.9, 0.901], b=[1.0, 0.8, 0.6, 0.0])
+    assert KneeRefit(tolerance=0)(made) == 2  # the last candidate widens the range of b
+    assert KneeRefit()(made) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_knee_is_on_the_front(seed):
+    random = np.random.RandomState(seed)
+    for _ in range(50):
+        scores = random.randint(6, size=(12, 3)) / 2
+        made = results(error=random.uniform(0, 2), **dict(zip("abc", scores.T, strict=True)))
+        assert KneeRefit()(made) in pareto_front(made)
+
+
 def test_the_error_is_that_of_the_mean_over_the_folds():
     scores = {"a": [[0.9, 0.9, 0.9], [0.8, 1.0, 1.2]], "b": [[0.0, 0.0, 0.0], [-1.0, -1.0, -1.0]]}
     made = {}

@@ -17,6 +17,25 @@ def matplotlib_for(name):
     return plt
 
 
+class Display:
+    """A display whose `plot` needs nothing but axes; subclasses draw."""
+
+    def plot(self, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            None makes a new figure. Make your own with `layout="constrained"`.
+
+        Returns
+        -------
+        self : display
+        """
+        self._draw(axes_for(self, ax))
+        return self
+
+
 def axes_for(display, ax, figsize=None):
     """The axes to draw on, of a new figure if `ax` is None; notes them in the display."""
     plt = matplotlib_for(f"{type(display).__name__}.plot")

@@ -6,12 +6,12 @@ import torch
 from sklearn_thin._environment import own_torch_state
 from sklearn_thin.dispelling import Cosine, Off
 from sklearn_thin.exogenous.known import KnownVariable
-from sklearn_thin.inspection._plot.axes import axes_for, legend_above, matplotlib_for
+from sklearn_thin.inspection._plot.axes import Display, legend_above, matplotlib_for
 from sklearn_thin.inspection._plot.histograms import draw_histogram
 from sklearn_thin.inspection._reading import read_net
 
 
-class DispellingDisplay:
+class DispellingDisplay(Display):
     """Histogram of `|cos(c(h_exo), c(h_endo))|` over rows: Figure 8 of the THIN paper.
 
     Draw two estimators on one `ax` to compare them, with and without dispelling. A small cosine is
@@ -100,19 +100,8 @@ class DispellingDisplay:
             name = "no dispelling" if off else f"{way.name}, λ = {lam:g}"
         return cls(cosines, name=name).plot(ax=ax)
 
-    def plot(self, ax=None):
-        """Draw the histogram and its mean.
-
-        Parameters
-        ----------
-        ax : Axes, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        self : DispellingDisplay
-        """
-        ax = axes_for(self, ax)
+    def _draw(self, ax):
+        """Draw the histogram and its mean."""
         edges = np.linspace(0, 1, 41)
         words = "" if self.name is None else f"{self.name}: "
         label = f"{words}mean {self.mean:.2f}"
@@ -121,7 +110,6 @@ class DispellingDisplay:
         self.line_ = ax.axvline(self.mean, color=colour, linestyle="--")
         ax.set(xlabel="|cos(c(h_exo), c(h_endo))|", ylabel="share of the rows", xlim=(0, 1))
         legend_above(ax)
-        return self
 
 
 def row_cosines(rows):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_thin.inspection._plot.axes import COLOURS, axes_for, matplotlib_for
+from sklearn_thin.inspection._plot.axes import COLOURS, Display, matplotlib_for
 from sklearn_thin.inspection._reading import read_fitted
 
 CURVES = {  # key of the history -> name, place of its colour, style
@@ -13,7 +13,7 @@ CURVES = {  # key of the history -> name, place of its colour, style
 }
 
 
-class HistoryDisplay:
+class HistoryDisplay(Display):
     """Losses and dispelling term of each epoch, from `history_`.
 
     :meth:`from_estimator` makes it.
@@ -81,19 +81,8 @@ class HistoryDisplay:
         best = None if held_out is None else int(np.nanargmin(held_out)) + 1
         return cls(curves, best_epoch=best).plot(ax=ax)
 
-    def plot(self, ax=None):
-        """Draw the curves.
-
-        Parameters
-        ----------
-        ax : Axes, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        self : HistoryDisplay
-        """
-        ax = axes_for(self, ax)
+    def _draw(self, ax):
+        """Draw the curves."""
         self.lines_, self.best_line_ = {}, None
         for key, values in self.curves.items():
             name, colour, style = CURVES[key]
@@ -106,4 +95,3 @@ class HistoryDisplay:
         ax.set(xlabel="epoch", ylabel="loss")
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend()
-        return self

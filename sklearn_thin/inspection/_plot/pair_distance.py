@@ -7,7 +7,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _num_samples, column_or_1d
 
 from sklearn_thin._environment import own_torch_state
-from sklearn_thin.inspection._plot.axes import axes_for, legend_above, matplotlib_for
+from sklearn_thin.inspection._plot.axes import Display, legend_above, matplotlib_for
 from sklearn_thin.inspection._plot.histograms import draw_histogram
 from sklearn_thin.inspection._reading import read_net
 
@@ -53,7 +53,7 @@ def pair_distance_iou(distances, same, *, n_bins=N_BINS):
     return float(np.minimum(p, q).sum() / np.maximum(p, q).sum())
 
 
-class PairDistanceDisplay:
+class PairDistanceDisplay(Display):
     """Histograms of the distances of same and of different pairs: Figures 9 and 11 of the paper.
 
     Where an overlap of 1 is wanted for the nuisance, h_endo has lost it.
@@ -155,19 +155,8 @@ class PairDistanceDisplay:
         distances = paired_distances(*h[pairs.T], metric=metric)
         return cls(distances, same, n_bins=n_bins, metric=metric).plot(ax=ax)
 
-    def plot(self, ax=None):
-        """Draw both histograms.
-
-        Parameters
-        ----------
-        ax : Axes, default=None
-            None makes a new figure.
-
-        Returns
-        -------
-        self : PairDistanceDisplay
-        """
-        ax = axes_for(self, ax)
+    def _draw(self, ax):
+        """Draw both histograms."""
         edges, self.histograms_ = pair_edges(self.distances, self.n_bins), []
         for name, kind in (("same", True), ("different", False)):
             mine = self.distances[np.asarray(self.same) == kind]
@@ -175,7 +164,6 @@ class PairDistanceDisplay:
             self.histograms_.append(draw_histogram(ax, mine, edges, label))
         ax.set(xlabel=f"{self.metric} distance of h", ylabel="share of the pairs")
         legend_above(ax, title=f"overlap (IoU): {self.iou:.2f}")
-        return self
 
 
 def pair_edges(distances, n_bins):

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_thin.inspection._plot.axes import COLOURS, axes_for, legend_above, matplotlib_for
+from sklearn_thin.inspection._plot.axes import COLOURS, Display, legend_above, matplotlib_for
 from sklearn_thin.inspection._plot.scatters import draw_labelled
 from sklearn_thin.inspection._reading import natural_order
 from sklearn_thin.model_selection._pareto import (
@@ -17,7 +17,7 @@ from sklearn_thin.model_selection._pareto import (
 SIZE = 30  # of the candidates
 
 
-class ParetoDisplay:
+class ParetoDisplay(Display):
     """Two scores of the candidates of a search, with the Pareto front as a line.
 
     Candidates below and left of the line are dominated. Bars are one standard error over the folds
@@ -128,19 +128,8 @@ class ParetoDisplay:
         )
         return display.plot(ax=ax)
 
-    def plot(self, ax=None):
-        """Draw the candidates and the front.
-
-        Parameters
-        ----------
-        ax : Axes, default=None
-            None makes a new figure. Make your own with `layout="constrained"`.
-
-        Returns
-        -------
-        self : ParetoDisplay
-        """
-        ax = axes_for(self, ax)
+    def _draw(self, ax):
+        """Draw the candidates and the front."""
         x, y = np.asarray(self.scores).T
         front = np.asarray(self.front)[np.lexsort([-y[self.front], x[self.front]])]
         x_error, y_error = np.asarray(self.errors)[front].T
@@ -161,7 +150,6 @@ class ParetoDisplay:
         legend_above(ax, handles=drawn, ncols=3)
         if by_label is not None:
             ax.add_artist(by_label).set_clip_on(False)  # the axes keep the last legend alone
-        return self
 
     def _draw_candidates(self, ax, x, y):
         """Draw the candidates, by the parameter if there is one."""

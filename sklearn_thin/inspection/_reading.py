@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import entropy
-from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_thin._base import BaseNet
 from sklearn_thin._thin import BaseTHIN
-from sklearn_thin.persistence.agreement import unwrapped
+from sklearn_thin.persistence.agreement import split
 from sklearn_thin.rows.arrays import read_dataset
 from sklearn_thin.rows.labels import encode_labels
 
@@ -48,18 +46,7 @@ class Rows:
 
 def read_fitted(estimator):
     """Leading steps of a Pipeline or None, and the network, of a fitted estimator."""
-    check_is_fitted(estimator)
-    inner, steps = unwrapped(estimator), None
-    if isinstance(inner, Pipeline):
-        steps, inner = (inner[:-1] if len(inner) > 1 else None), unwrapped(inner[-1])
-    if not isinstance(inner, BaseNet):
-        raise TypeError(
-            "the estimator must be a THINClassifier, a THINRegressor or an ExogenousEncoder, or a "
-            f"Pipeline or a search around one, got {type(inner).__name__}. Of an ensemble, pass "
-            "one of estimators_"
-        )
-    check_is_fitted(inner, "net_")
-    return steps, inner
+    return split(estimator, of_ensemble="pass one of estimators_")
 
 
 def read_net(estimator, X, exogenous=None):
@@ -110,7 +97,11 @@ def read_levels(levels, n_samples, order=None, name="levels"):
 
 
 def natural_order(labels):
-    """Places that sort labels: as numbers if all are, else as they come."""
+    """Places that sort labels: as numbers if all are, else as they come.
+
+    Text that reads as numbers counts as numbers, as people read it. Columns of probabilities have
+    another order, that of the labels' type: :attr:`KnownVariable.levels_`.
+    """
     numbers = as_numbers(labels)
     return np.arange(len(labels)) if numbers is None else np.argsort(numbers, kind="stable")
 

@@ -38,8 +38,11 @@ class Agreement:
             )
 
 
-def split(estimator):
-    """The leading steps of a Pipeline or None, and the net; raises for other estimators."""
+def split(estimator, of_ensemble="export each of estimators_"):
+    """The leading steps of a Pipeline or None, and the net; raises for other estimators.
+
+    `of_ensemble` is the way out for an ensemble, which the error names.
+    """
     check_is_fitted(estimator)
     inner, steps = unwrapped(estimator), None
     if isinstance(inner, Pipeline):
@@ -48,7 +51,7 @@ def split(estimator):
         raise TypeError(
             "the estimator must be a THINClassifier, a THINRegressor or an ExogenousEncoder, or a "
             f"Pipeline or a search around one, got {type(inner).__name__}; "
-            "of an ensemble, export each of estimators_"
+            f"of an ensemble, {of_ensemble}"
         )
     check_is_fitted(inner, "net_")
     return steps, inner

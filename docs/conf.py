@@ -70,6 +70,7 @@ ORDER = [
     "plot_quickstart.py",
     "plot_search.py",
     "plot_dispelling.py",
+    "plot_pareto.py",
     "plot_explain.py",
     "plot_tabular_gate.py",
     "plot_frame.py",

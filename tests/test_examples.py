@@ -18,6 +18,7 @@ SMALLER = {
     "plot_frame": {"n_samples=2000": "n_samples=400", "max_epochs=10": "max_epochs=2"},
     "plot_new_person": {"range(3)": "range(2)", "max_epochs=12": "max_epochs=2"},
     "plot_nuisance": {'"max_epochs": 40': '"max_epochs": 10'},
+    "plot_pareto": {"n_copies=2": "n_copies=1", "max_epochs=20": "max_epochs=2"},
     "plot_pretrained_identity": {
         "per_class=70": "per_class=6",
         "per_class=40": "per_class=6",

@@ -20,12 +20,13 @@ import numpy as np
 import sklearn
 import torch
 from sklearn import feature_selection, metrics, model_selection
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import all_estimators
 
 from sklearn_thin._archive import archive_of, check_archive
 from sklearn_thin._environment import check_device
-from sklearn_thin._pickling import TARGET
+from sklearn_thin._pickling import TARGET, with_packed
 from sklearn_thin._version import __version__
 
 FORMAT = 1  # of the files that `save` writes; `load` reads this and all before
@@ -109,7 +110,7 @@ DTYPES = [
 DTYPES += [f"pandas.{name.rpartition('.')[2]}" for name in DTYPES if name.startswith("pandas")]
 
 
-def save(estimator, path) -> None:
+def save(estimator, path, trusted=None) -> None:
     """Write an estimator to one file that :func:`load` reads without running any code in it.
 
     The file appears whole or not at all: a save that fails leaves the file that was there. Needs
@@ -120,14 +121,19 @@ def save(estimator, path) -> None:
     estimator : estimator
         An estimator of this package, fitted or not, or a Pipeline, a search or another estimator
         of scikit-learn around it. Its networks may have custom layers, whose attributes are plain
-        values. Such layers need `trusted` in :func:`load`.
+        values.
     path : str or path
         The file, by custom with the suffix `.thin`.
+    trusted : list of str or type, default=None
+        Types and functions beside those of this package and of scikit-learn that the estimator
+        holds, such as custom layers. :func:`load` needs the same list.
 
     Raises
     ------
     TypeError
-        For a part that the file cannot hold, such as a lambda or a layer with hooks.
+        For a part that the file cannot hold, such as an open file, a lambda or a layer with hooks,
+        and for a part that :func:`load` would not read with the same `trusted`. The error names the
+        parameter or the attribute.
     OSError
         If the file cannot be written.
 
@@ -144,15 +150,11 @@ def save(estimator, path) -> None:
     >>> bool((loaded.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
-    path, name, sio = os.fspath(path), type(estimator).__name__, _skops()
+    path, names = os.fspath(path), _names(trusted)
     try:
-        archive = archive_of(estimator)
+        archive = _readable_archive(estimator, names)
     except Exception as error:  # of any object's own methods
-        raise TypeError(f"{name} cannot be saved: {error}") from error
-    try:  # a lambda, for one, is written and does not load
-        _built(archive, "cpu", sio.get_untrusted_types(data=archive.getbuffer()))
-    except Exception as error:
-        raise TypeError(f"{name} cannot be saved, as its file would not load: {error}") from error
+        raise TypeError(_refusal(estimator, names, error)) from error
     versions = {"format": FORMAT, "sklearn_thin": __version__}
     versions |= {"scikit-learn": sklearn.__version__, "torch": torch.__version__}
     header = json.dumps(versions).encode() + b"\n"
@@ -192,14 +194,12 @@ def load(path, device=None, trusted=None) -> Any:
     InconsistentVersionWarning
         If the file was written with another version of scikit-learn.
     """
-    sio = _skops()
-    if trusted is not None and not isinstance(trusted, (list, tuple)):
-        raise TypeError(f"trusted must be a list of names of types, got {trusted!r}")
+    sio, names = _skops(), _names(trusted)
     device = None if device is None else check_device(device)
     with open(path, "rb") as file:
         try:
             versions = read_header(file)
-            estimator = _built(file, device, [*own_types(), *map(_name, trusted or ())])
+            estimator = _built(file, device, names)
         except Warning:  # where users make errors of warnings
             raise
         except sio.exceptions.UntrustedTypesFoundException as error:
@@ -231,9 +231,60 @@ def _built(file, device, trusted):
     check_archive(file)
     token = TARGET.set(device)
     try:
-        return _skops().load(file, trusted=trusted)
+        return _skops().load(file, trusted=[*own_types(), *trusted])
     finally:
         TARGET.reset(token)
+
+
+def _readable_archive(value, trusted):
+    """skops' archive of a value, after a trial: a lambda, for one, is written and does not load."""
+    archive = archive_of(value)
+    _built(archive, "cpu", trusted)
+    return archive
+
+
+def _refusal(estimator, trusted, error):
+    """Words for an estimator that a file does not hold: where, why, and the way out."""
+    inner = (type(estimator).__name__, estimator)
+    while inner is not None:
+        place, value = inner
+        inner = next((part for part in _parts(place, value) if _is_refused(part[1], trusted)), None)
+    reason = str(error).rstrip(".")
+    way_out = "Set it to a value that a file can hold, or keep the estimator by joblib.dump"
+    if isinstance(error, _skops().exceptions.UntrustedTypesFoundException):
+        way_out = "If you know these types, name them in both calls: save(..., trusted=[...]) and "
+        way_out += "load(..., trusted=[...]). Else set it to another value"
+    if "<lambda>" in reason or "<locals>" in reason:
+        way_out = "Define the function or the type at the top of a module, and name it as trusted"
+    return f"{type(estimator).__name__} cannot be saved, because of {place}: {reason}. {way_out}"
+
+
+def _parts(place, value):
+    """Places and values inside an estimator, a list, a tuple or a dict."""
+    if isinstance(value, BaseEstimator):
+        params = value.get_params(deep=False)
+        fitted = {name: part for name, part in vars(value).items() if name not in params}
+        return [(f"{place}.{name}", part) for name, part in {**params, **fitted}.items()]
+    if isinstance(value, dict):
+        parts = [(f"{place}[{key!r}]", part) for key, part in value.items()]
+    else:
+        parts = enumerate(value) if isinstance(value, (list, tuple)) else ()
+        parts = [(f"{place}[{i}]", part) for i, part in parts]
+    return [(inside, part) for inside, part in parts if part is not value]  # some hold themselves
+
+
+def _is_refused(value, trusted):
+    try:
+        _readable_archive(with_packed(value, {}), trusted)
+    except Exception:  # of any object's own methods
+        return True
+    return False
+
+
+def _names(trusted):
+    if trusted is not None and not isinstance(trusted, (list, tuple)):
+        raise TypeError(f"trusted must be a list of names of types, got {trusted!r}")
+    return [_name(kind) for kind in trusted or ()]
 
 
 def _name(kind):

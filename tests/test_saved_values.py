@@ -60,6 +60,11 @@ def saved_and_loaded(value, path):
         [object, np.generic, np.integer, pd.CategoricalDtype, pd.Int8Dtype, pd.StringDtype],
         slice("a", None),
         slice(np.int64(1), np.int64(3)),
+        bytearray(b"a"),
+        Path("a"),
+        np.ma.array([1.0, 2.0], mask=[0, 1]),
+        np.zeros(2, [("a", "f4")]),
+        "\ud800",
     ],
     ids=repr,
 )
@@ -188,10 +193,12 @@ def test_custom_layers_need_trust(backbone, trusted, rows, tmp_path, monkeypatch
     X, y, _ = rows
     path = tmp_path / "model.thin"
     clf = small(backbone=backbone).fit(X, y)
-    save(clf, path)
+    save(clf, path, trusted=trusted)
     for number, missing in enumerate(trusted):
         others = trusted[:number] + trusted[number + 1 :]
         name = missing if isinstance(missing, str) else f"{missing.__module__}.{missing.__name__}"
+        with pytest.raises(TypeError, match=rf"cannot be saved, .*\..*'{name}'.*trusted=\["):
+            save(clf, tmp_path / "other.thin", trusted=others)
         with pytest.raises(ValueError, match=rf"model\.thin is not loaded: .*'{name}'.*trusted=\["):
             load(path, trusted=others)
     with monkeypatch.context() as patch:

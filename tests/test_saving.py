@@ -226,7 +226,7 @@ def test_pickles_are_refused(dump, tmp_path):
 def test_types_of_others_need_a_name(rows, tmp_path):
     X, y, _ = rows
     pipe = Pipeline([("f", FunctionTransformer(drop_last_column)), ("thin", small())]).fit(X, y)
-    save(pipe, tmp_path / "a")
+    save(pipe, tmp_path / "a", trusted=[drop_last_column])
     with pytest.raises(ValueError, match=r"tests\.helpers\.drop_last_column"):
         load(tmp_path / "a")
     with pytest.raises(ValueError, match=r"tests\.helpers\.drop_last_column"):
@@ -235,13 +235,15 @@ def test_types_of_others_need_a_name(rows, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(X), pipe.predict_proba(X))
     with pytest.raises(TypeError, match="trusted must be a list"):
         load(tmp_path / "a", trusted=True)
+    with pytest.raises(TypeError, match="trusted must be a list"):
+        save(pipe, tmp_path / "a", trusted=drop_last_column)
 
 
 def test_trees_of_scikit_learn_need_a_name(rows, tmp_path):
     trees = RandomTreesEmbedding(2, max_depth=2, sparse_output=False, random_state=0)
     X, y, _ = rows
     pipe = Pipeline([("trees", trees), ("thin", small())]).fit(X, y)
-    save(pipe, tmp_path / "a")
+    save(pipe, tmp_path / "a", trusted=["sklearn.tree._tree.Tree"])
     with pytest.raises(ValueError, match=r"sklearn\.tree\._tree\.Tree"):
         load(tmp_path / "a")
     loaded = load(tmp_path / "a", trusted=["sklearn.tree._tree.Tree"])

@@ -1,0 +1,121 @@
+"""`save` refuses at once what `load` would not read with the same `trusted`."""
+
+import io
+import logging
+import re
+import threading
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import loguniform
+from sklearn.frozen import FrozenEstimator
+from sklearn.metrics import make_scorer
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from skorch.callbacks import EpochScoring, MlflowLogger, PrintLog
+from torch import nn
+
+from sklearn_thin import load, save
+from sklearn_thin.model_selection import StackedGridSearchCV
+from tests.helpers import small
+from tests.test_saving import assert_same_bits
+
+
+class Own(nn.Linear):
+    """A layer of a user."""
+
+
+def local_function():
+    def local(X):
+        return X
+
+    return local
+
+
+ODD = {
+    "file": lambda: io.StringIO("a"),
+    "logger": lambda: logging.getLogger("tests"),
+    "lock": threading.Lock,
+    "function": lambda: max_error_of_own,
+    "lambda": lambda: lambda X: X,
+    "local function": local_function,
+    "type": lambda: Tracker,
+    "object": lambda: Tracker(),
+    "partial": lambda: partial(max_error_of_own, 1),
+    "iterator": lambda: iter([1]),
+    "regular expression": lambda: re.compile("a"),
+    "tensor": lambda: torch.zeros(2),
+    "generator": lambda: np.random.default_rng(0),
+    "date": lambda: datetime(2020, 1, 1),
+    "decimal": lambda: Decimal("0.1"),
+    "complex": lambda: 1j,
+    "objects": lambda: np.array([Tracker()], object),
+    "list in itself": lambda: (circle := [1], circle.append(circle))[0],
+}
+
+
+def max_error_of_own(y_true, y_pred):
+    return float(np.max(np.abs(y_true - y_pred)))
+
+
+class Tracker:
+    """An object of a user."""
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_value_that_would_not_load_is_refused_at_once(odd, tmp_path):
+    transformer = FunctionTransformer(kw_args={"a": 1, "value": ODD[odd]()})
+    with pytest.raises(TypeError, match=r"because of FunctionTransformer\.kw_args\['value'\]: "):
+        save(transformer, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+def in_steps(**params):
+    return Pipeline([("scale", StandardScaler()), ("thin", small(**params))])
+
+
+REFUSED = {  # by the place in the estimator
+    "callbacks[0]": lambda: small(callbacks=[EpochScoring("accuracy")]),
+    "optimizer": lambda: small(optimizer=torch.optim.NAdam),
+    "augment": lambda: small(augment=max_error_of_own),
+    "backbone": lambda: small(backbone=Own(64, 8)),
+    "exogenous.estimator.func": lambda: small(
+        FrozenEstimator(FunctionTransformer(max_error_of_own))
+    ),
+    "steps[1][1].callbacks[0]": lambda: in_steps(callbacks=[MlflowLogger(object(), object())]),
+    "estimator.steps[1][1].callbacks[0]": lambda: GridSearchCV(
+        in_steps(callbacks=[PrintLog()]), {"thin__depth": [0]}
+    ),
+    "scoring": lambda: GridSearchCV(small(), {}, scoring=make_scorer(max_error_of_own)),
+    "scoring['mine']": lambda: StackedGridSearchCV(
+        small(), {}, scoring={"mine": max_error_of_own}, refit=False
+    ),
+    "refit": lambda: GridSearchCV(small(), {}, refit=max_error_of_own),
+    "param_distributions['lr']": lambda: RandomizedSearchCV(small(), {"lr": loguniform(0.1, 1)}),
+}
+
+
+@pytest.mark.parametrize("place", REFUSED)
+def test_an_estimator_is_refused_by_the_place_of_the_parameter(place, tmp_path):
+    estimator = REFUSED[place]()
+    where = re.escape(f"because of {type(estimator).__name__}.{place}: ")
+    with pytest.raises(TypeError, match=where + r"Untrusted .*save\(.*trusted=\[.*load\(") as error:
+        save(estimator, tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+    trusted = re.findall(r"'([\w.]+)'", str(error.value).partition("Untrusted")[2])
+    save(estimator, tmp_path / "a", trusted=trusted)
+    assert type(load(tmp_path / "a", trusted=trusted)) is type(estimator)
+
+
+def test_callbacks_of_a_fit_are_refused_too(rows, tmp_path):
+    clf = small(callbacks=[EpochScoring("accuracy", lower_is_better=False)]).fit(*rows[:2])
+    clf.set_params(callbacks=None)
+    with pytest.raises(TypeError, match=r"because of THINClassifier\.net_.*EpochScoring"):
+        save(clf, tmp_path / "a")
+    clf.net_.callbacks_.clear()
+    assert_same_bits(clf, rows[0], tmp_path / "a")

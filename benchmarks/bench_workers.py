@@ -1,42 +1,57 @@
 """Megabytes that searches send to worker processes of joblib's loky and of a dask cluster.
 
 A frozen encoder with two hidden layers of `--width` units steers the gate of small networks: four
-candidates on three folds. loky's megabytes are those of the files that its workers map into memory.
-dask's megabytes are what this process writes to its workers, and to the scheduler that it hosts.
+candidates on three folds. "in a file" is the encoder as the path of its file. loky's megabytes are
+those of the files that its workers map into memory. dask's megabytes are what this process writes
+to its workers, and to the scheduler that it hosts.
 
     python benchmarks/bench_workers.py
 """
 
 import argparse
 import pickle
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import joblib
 import numpy as np
+from _in_file import InFile
 from joblib import _memmapping_reducer
 from joblib.externals.loky import get_reusable_executor
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, save
 from sklearn_thin.model_selection import StackedGridSearchCV
 
 GRID = {"lr": [0.001, 0.01], "weight_decay": [0.0, 0.1]}
-SEARCHES = [(GridSearchCV, {}), (StackedGridSearchCV, {"stack_size": 3})]
 
 
-def searches(width):
-    """Rows, labels and the unfitted searches."""
+def searches(width, folder):
+    """Rows, labels, and the unfitted searches by their names."""
     X, y = load_digits(return_X_y=True)
     X, y = (X[:400] / 16).astype(np.float32), y[:400]
     dark = X.sum(1) > np.median(X.sum(1))
     encoder = ExogenousEncoder(MLPBackbone((width, width)), max_epochs=1, random_state=0)
     frozen = FrozenEstimator(encoder.fit(X, dark))
     print(f"the encoder has {len(pickle.dumps(encoder)) / 1e6:.1f} MB")
-    thin = THINClassifier(
-        frozen, backbone=MLPBackbone((16,)), hidden_units=8, max_epochs=1, random_state=0
+    save(encoder, folder / "encoder.thin")
+    in_file = FrozenEstimator(InFile(folder / "encoder.thin"))
+    small = {"backbone": MLPBackbone((16,)), "hidden_units": 8}
+    thin, other = (
+        THINClassifier(side, **small, max_epochs=1, random_state=0) for side in (frozen, in_file)
     )
-    return X, y, [kind(thin, GRID, cv=3, refit=False, **how) for kind, how in SEARCHES]
+    how = {"cv": 3, "refit": False}
+    return (
+        X,
+        y,
+        {
+            "GridSearchCV": GridSearchCV(thin, GRID, **how),
+            "GridSearchCV, in a file": GridSearchCV(other, GRID, **how),
+            "StackedGridSearchCV": StackedGridSearchCV(thin, GRID, stack_size=3, **how),
+        },
+    )
 
 
 def by_loky(X, y, kinds):
@@ -49,12 +64,11 @@ def by_loky(X, y, kinds):
 
     _memmapping_reducer.dump = counted
     try:
-        for search in kinds:
+        for name, search in kinds.items():
             written.clear()
             with joblib.parallel_config("loky", n_jobs=2):
                 search.fit(X, y)
-            name, size = type(search).__name__, sum(written) / 1e6
-            print(f"loky {name:20} {size:7.1f} MB in {len(written)} files")
+            print(f"loky {name:24} {sum(written) / 1e6:7.1f} MB in {len(written)} files")
     finally:
         _memmapping_reducer.dump = dump
         get_reusable_executor().shutdown(wait=True)
@@ -79,10 +93,10 @@ def by_dask(X, y, kinds):
             Client(cluster),
             joblib.parallel_config("dask"),
         ):
-            for search in kinds:
+            for name, search in kinds.items():
                 written[0] = 0
                 search.fit(X, y)
-                print(f"dask {type(search).__name__:20} {written[0] / 1e6:7.1f} MB")
+                print(f"dask {name:24} {written[0] / 1e6:7.1f} MB")
     finally:
         TCP.write = write
 
@@ -92,9 +106,10 @@ def main():
     parser.add_argument("--width", type=int, default=1500)
     parser.add_argument("--engines", nargs="+", default=["loky", "dask"])
     arguments = parser.parse_args()
-    given = searches(arguments.width)
-    for engine in arguments.engines:
-        {"loky": by_loky, "dask": by_dask}[engine](*given)
+    with TemporaryDirectory() as folder:
+        given = searches(arguments.width, Path(folder))
+        for engine in arguments.engines:
+            {"loky": by_loky, "dask": by_dask}[engine](*given)
 
 
 if __name__ == "__main__":

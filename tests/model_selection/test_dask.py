@@ -1,20 +1,23 @@
 """Searches on workers of dask and loky: what a worker gets, and what a killed worker loses."""
 
+import importlib
 import logging
 import os
 import pickle
 import signal
 from contextlib import suppress
 from itertools import chain
+from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from torch import nn
 
-from sklearn_thin import ExogenousEncoder, MLPBackbone
+from sklearn_thin import ExogenousEncoder, MLPBackbone, save
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection import StackedGridSearchCV
 from sklearn_thin.model_selection._members import Preparation, train_all
@@ -153,3 +156,20 @@ def test_joblib_writes_an_encoder_once_for_all_tasks(rows, large, monkeypatch):
     assert written == [600 * 600 * 4]
     other = GridSearchCV(small(FrozenEstimator(large)), GRID, **how).fit(X, y)
     assert_same_results(search, other)
+
+
+def test_an_encoder_can_travel_as_the_path_of_its_file(rows, large, tmp_path, monkeypatch):
+    root = Path(__file__).parents[2]
+    module = (root / "benchmarks" / "_in_file.py").read_text()
+    assert module in (root / "docs" / "scaling.md").read_text()
+    (tmp_path / "in_file.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    in_file = importlib.import_module("in_file").InFile
+    X, y = rows[:2]
+    save(large, tmp_path / "encoder.thin")
+    sides = FrozenEstimator(large), FrozenEstimator(in_file(tmp_path / "encoder.thin"))
+    clf, other = (small(side).fit(X, y) for side in sides)
+    np.testing.assert_array_equal(other.predict_proba(X), clf.predict_proba(X))
+    other.predict(X, exogenous=rows[2])  # labels of the encoder
+    assert len(pickle.dumps(other.exogenous)) < 1000
+    assert len(pickle.dumps(clone(other))) < 3000

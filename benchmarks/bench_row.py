@@ -6,7 +6,8 @@ Rows are random: 32 numbers, 7 classes, and a nuisance of 18 levels. The network
 Times are microseconds of CPU, so that other processes matter less: of `--calls` calls a round, the
 mean; of `--rounds` rounds, the median, the smallest and the largest. Contenders run in turn, on one
 thread of torch and of onnxruntime. "torch, 128" is the module of `to_torch` on 128 rows, the block
-in which the estimator predicts a row.
+in which the estimator predicts a row. "networks" are the trained networks alone on such blocks: the
+floor of the estimator.
 """
 
 import runpy
@@ -51,6 +52,7 @@ def calls_of(clf, rows, folder):
     calls = {"estimator": lambda: clf.predict_proba(row)}
     if isinstance(clf, MLPClassifier):
         return calls
+    calls["networks"] = networks_of(clf, row)
     to_numpy(clf, folder / "model.py", rows[:100])
     predict_proba = runpy.run_path(str(folder / "model.py"))["predict_proba"]
     array = np.asarray(row)
@@ -70,6 +72,27 @@ def calls_of(clf, rows, folder):
     one, block = module.read(row), module.read(rows[:128])
     calls |= {"torch": lambda: module(*one), "torch, 128": lambda: module(*block)}
     return calls
+
+
+def networks_of(clf, row):
+    """A call of the trained networks on the blocks that a prediction of the row gives them."""
+    networks, seen = [clf.module_], []
+    if isinstance(clf.exogenous, FrozenEstimator):
+        networks += [clf.exogenous.module_.backbone, *clf.exogenous_side_.heads]
+    hooks = [
+        network.register_forward_pre_hook(lambda *call: seen.append(call), with_kwargs=True)
+        for network in networks
+    ]
+    clf.predict_proba(row)
+    for hook in hooks:
+        hook.remove()
+
+    def call():
+        with torch.inference_mode():
+            for network, args, named in seen:
+                network(*args, **named)
+
+    return call
 
 
 def microseconds(calls, rounds, n):

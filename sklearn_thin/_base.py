@@ -17,7 +17,7 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
 )
-from sklearn.utils import gen_batches, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
@@ -144,8 +144,7 @@ class BaseNet(
         parts = [part for part in (rows, held_out) if part is not None]
         labels = self.targets_.fit(parts)
         if warm:
-            read = self.input_
-            inputs = [read.transform(part.raw) if part.x is None else part.x for part in parts]
+            inputs = [self.input_.transform(p.raw) if p.x is None else p.x for p in parts]
         else:
             fit = partial(self.input_.fit, parts, labels, seeds.exogenous)
             # only fits that hold out the same rows, by equal seeds, may share
@@ -243,7 +242,9 @@ class BaseNet(
         """`function(module, **inputs)` over all rows of X."""
         check_is_fitted(self, "net_")
         n_rows, blocks = self._tensors(read_dataset(X, verbose=self.verbose)[0], exogenous)
-        module = self.net_.module_.eval()
+        module = self.net_.module_
+        if any(part.training for part in module.modules()):
+            module.eval()  # which takes longer than the question
         function, device = partial(function, module), next(module.parameters()).device
         whole = infer_rows(function, blocks, n_rows, device, module.n_values)
         return check_finite(whole, f"the output of {type(self).__name__}")
@@ -338,8 +339,8 @@ class ClassOutputs(ClassifierMixin):
         """
         proba = self._infer(X, LOGITS[self.inference], exogenous)
         with np.errstate(over="ignore"):  # of differences, whose exponentials are 0 anyway
-            for rows in gen_batches(len(proba), BLOCK):  # softmax makes several copies
-                proba[rows] = softmax(proba[rows], axis=1)
+            for i in range(0, len(proba), BLOCK):  # softmax makes several copies
+                proba[i : i + BLOCK] = softmax(proba[i : i + BLOCK], axis=1)
         return proba
 
     @public

@@ -246,6 +246,7 @@ def test_bench_row(run):
     printed = run("bench_row.py", "--rounds", "1", "--calls", "1")
     assert printed.count(" estimator ") == 6
     assert printed.count(" numpy ") == printed.count(" torch, 128 ") == 5
+    assert printed.count(" networks ") == 5
 
 
 @pytest.mark.parametrize("script", ["bench_fit.py", "bench_predict.py"])

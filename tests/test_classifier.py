@@ -163,6 +163,14 @@ def test_a_row_is_predicted_alike_alone_and_among_others(thin, more):
     np.testing.assert_allclose(alone, thin.predict_proba(X)[:5], atol=1e-6)
 
 
+@pytest.mark.parametrize("part", ["", "backbone.1", "gate"])
+def test_a_part_in_training_mode_predicts_in_eval_mode(thin, more, part):
+    before = thin.predict_proba(more[0])
+    thin.module_.get_submodule(part).train()
+    np.testing.assert_array_equal(thin.predict_proba(more[0]), before)
+    assert not any(module.training for module in thin.module_.modules())
+
+
 def test_features_out_are_named_by_class_and_number(thin, rows, more):
     names = thin.get_feature_names_out()
     np.testing.assert_array_equal(names, [f"thinclassifier{i}" for i in range(16)])

@@ -254,6 +254,10 @@ def check_table(X, estimator, *, reset, least=1):
         )
     settings = {"reset": reset, "ensure_all_finite": False, "ensure_min_samples": least}
     is_array = isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype.kind != "c"
+    fitted = {} if reset else vars(estimator)
+    alike = is_array and len(X) >= least and X.shape[1] == fitted.get("n_features_in_")
+    if alike and "feature_names_in_" not in fitted:  # no names to compare
+        return X
     if not (is_array or hasattr(X, "columns")):
         return validate_data(estimator, X, dtype=None, **settings)
     X_checked = validate_data(estimator, X, reset=reset, skip_check_array=True)

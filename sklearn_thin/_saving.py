@@ -158,10 +158,7 @@ def save(estimator, path, trusted=None) -> None:
     versions = {"format": FORMAT, "sklearn_thin": __version__}
     versions |= {"scikit-learn": sklearn.__version__, "torch": torch.__version__}
     header = json.dumps(versions).encode() + b"\n"
-    digest = hashlib.sha256(header)
-    digest.update(archive.getbuffer())
-    start = MAGIC + digest.hexdigest().encode() + b"\n" + header
-    write_whole(path, (start, archive.getbuffer()))
+    write_whole(path, signed(MAGIC, archive.getbuffer(), header))
 
 
 def load(path, device=None, trusted=None) -> Any:
@@ -341,17 +338,27 @@ def write_whole(path, parts):
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
-def read_header(file):
-    """The versions of an open file, of which the magic and the digest are checked first."""
-    if file.read(len(MAGIC)) != MAGIC:
-        raise ValueError(
-            "it is no file of sklearn_thin.save. load reads neither pickles nor joblib's files, "
-            "which can run any code"
-        )
+def signed(magic, archive, header=b""):
+    """Bytes of a file: a line of magic, and the SHA-256 of the header and the archive below it."""
+    digest = hashlib.sha256(header)
+    digest.update(archive)
+    return magic + digest.hexdigest().encode() + b"\n" + header, archive
+
+
+def check_signed(file, magic):
+    """Read an open file up to its header; raise ValueError where it has other bytes."""
+    if file.read(len(magic)) != magic:
+        name = magic.decode().strip()
+        raise ValueError(f"it is no file of {name}. Pickles, which can run any code, are not read")
     wanted, start = file.read(65), file.tell()
     if hashlib.file_digest(file, "sha256").hexdigest().encode() + b"\n" != wanted:
         raise ValueError("its bytes are not those that were saved, as their SHA-256 is another")
     file.seek(start)
+
+
+def read_header(file):
+    """The versions of an open file, of which the magic and the digest are checked first."""
+    check_signed(file, MAGIC)
     versions = json.loads(file.readline(4096))
     if not (isinstance(versions, dict) and type(versions.get("format")) is int):
         raise ValueError("its header has no format number")

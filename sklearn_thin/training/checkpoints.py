@@ -23,7 +23,7 @@ import torch
 
 from sklearn_thin._environment import torch_seed
 from sklearn_thin._pickling import pack
-from sklearn_thin._saving import write_whole
+from sklearn_thin._saving import check_signed, signed, write_whole
 from sklearn_thin._version import __version__
 
 MAGIC = b"sklearn_thin.checkpoint.2\n"
@@ -97,10 +97,8 @@ def write(folder, name, content):
     """Write tensors, numbers and text to a file that appears whole; whether it was written."""
     archive = io.BytesIO()
     torch.save(content, archive)
-    archive = archive.getbuffer()
-    digest = hashlib.sha256(archive).hexdigest().encode()
     try:
-        write_whole(folder / name, (MAGIC, digest + b"\n", archive))
+        write_whole(folder / name, signed(MAGIC, archive.getbuffer()))
     except OSError as error:  # a full disk must not end a training of hours
         warnings.warn(
             f"checkpoint_dir does not keep a training: {error}. The training goes on.",
@@ -113,14 +111,11 @@ def write(folder, name, content):
 
 def read(folder, name):
     """The content of a file, or None without one; a damaged or foreign file is set aside."""
-    start, path = len(MAGIC) + 65, folder / name
+    path = folder / name
     try:
-        written = path.read_bytes()
-        archive = memoryview(written)[start:]
-        if written[:start] != MAGIC + hashlib.sha256(archive).hexdigest().encode() + b"\n":
-            raise ValueError("its bytes are not those that were written")
-        with torch.serialization.safe_globals(NUMBERS):
-            return torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
+        with open(path, "rb") as file, torch.serialization.safe_globals(NUMBERS):
+            check_signed(file, MAGIC)
+            return torch.load(io.BytesIO(file.read()), weights_only=True, map_location="cpu")
     except FileNotFoundError:
         return None
     except Exception as error:  # a foreign file can fail anywhere

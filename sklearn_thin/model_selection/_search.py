@@ -223,9 +223,10 @@ class StackedGridSearchCV(StackedSearch, GridSearchCV):
     dropout, which draws other units. Equal candidates, which a plain search ties, may therefore
     differ a little. Scoring, ranking and refitting are scikit-learn's.
 
-    Other numbers of layers, other kinds of layers or ways of `gating`, `lam=0` beside higher λ,
-    and other batch sizes or epochs make stacks of their own. Backbones of your own stack with
-    backbones of equal parameters and shapes alone.
+    Other numbers of layers, other kinds of layers or ways of `gating`, and other batch sizes or
+    epochs make stacks of their own. λ = 0 trains beside higher λ, except beside a term of your own,
+    and except on tables with `gating="auto"`, where λ = 0 has gated layers. Backbones of your own
+    stack with backbones of equal parameters and shapes alone.
 
     Frozen exogenous transformers evaluate each row of an array once, also for scoring and the
     refit, up to 256 MB of outputs. Other transformers are fitted once a fold for all candidates

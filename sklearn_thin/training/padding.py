@@ -3,16 +3,19 @@
 Modules of a family differ only in sizes: depth, number of experts, and widths of layers. Each net
 lies in the first places of tensors that hold the largest net. The other places are zero, and so are
 their gradients: a padded unit is 0, and its readers' weights are 0. A padded level of a tree splits
-leaves that share their experts.
+leaves that share their experts. A loss without a dispelling term gets one with λ = 0.
 """
 
 from copy import deepcopy
+from dataclasses import replace
 from math import prod
 
 import torch
+from skorch.dataset import Dataset
 from torch import nn
 from torch.nn import functional as F
 
+from sklearn_thin.losses import CosineTerm
 from sklearn_thin.modules import (
     MLP,
     AlignerChain,
@@ -92,6 +95,33 @@ def family(module, term=None):
     ]
     experts, reads_h = module.experts, term is not None and module.experts.in_features
     return tuple(layers), tuple(tensors), experts.n_outputs, experts.hidden_units > 0, reads_h
+
+
+def with_terms(plans):
+    """The plans; a plan without a term gets that of another plan, if they are of one family then.
+
+    A term of a user may be infinite for logits of zeros, and is not given to others.
+    """
+    others = {p.family_key: p for p in plans if type(p.loss.term) is CosineTerm}
+    found = []
+    for plan in plans:
+        if plan.loss.term is None and plan.why_alone is None:
+            given = [(key, with_term(plan, other)) for key, other in others.items()]
+            plan = next((new for key, new in given if new.family_key == key), plan)
+        found.append(plan)
+    return found
+
+
+def with_term(plan, other):
+    """The plan with the loss of another plan, at λ = 0.
+
+    Logits of zeros stand for those that the plan lacks: their term is 0, and so is its gradient.
+    """
+    loss, rows = deepcopy(other.loss), plan.train
+    loss.lam.zero_()
+    zeros = other.train.X["exogenous_logits"][:1].clone().zero_()
+    X = {"exogenous_logits": zeros.expand(len(rows), -1), **rows.X}
+    return replace(plan, loss=loss, train=Dataset(X, rows.y), term_source=other.term_source)
 
 
 def sizes(module):

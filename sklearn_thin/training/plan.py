@@ -92,7 +92,7 @@ class FitPlan:
             if rows.nbytes <= IN_MEMORY
             else (name, rows.dtype, rows.shape, rows.data_ptr())
             for part in parts
-            for name, rows in part.X.items()
+            for name, rows in sorted(part.X.items())
         )
         steps = tuple(len(batch_bounds(len(part), settings.batch_size)) for part in parts)
         term = self.loss.term

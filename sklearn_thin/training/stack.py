@@ -23,7 +23,7 @@ from sklearn_thin.training.callbacks import early_stopping
 from sklearn_thin.training.capture import CapturedStep
 from sklearn_thin.training.maps import EPOCH_ROWS, refit_map
 from sklearn_thin.training.net import new_net, record
-from sklearn_thin.training.padding import padded
+from sklearn_thin.training.padding import padded, with_term
 from sklearn_thin.training.traced import ENOUGH, TracedStep, can_be_traced
 
 TICK = ContextVar("tick", default=None)  # gets the number of nets after each epoch
@@ -44,7 +44,9 @@ class Stack:
         self.nets = [new_net(plan) for plan in self.plans]
         self.settings = settings = self.plans[0].settings
         given = settings.batch_size, settings.device
-        self.train = StackedBatches([plan.train for plan in self.plans], *given)
+        terms = [plan for plan in self.plans if plan.loss.term is not None]
+        alike = [with_term(p, terms[0]) if terms and p.loss.term is None else p for p in self.plans]
+        self.train = StackedBatches([plan.train for plan in alike], *given)
         self.valid = None
         if plans[0].valid is not None:
             self.valid = StackedBatches([plan.valid for plan in self.plans], *given)
@@ -56,8 +58,8 @@ class Stack:
         else:
             self.module, self.state, self.places = padded(modules)
         self.first = [{k: t.detach().clone() for k, t in part.items()} for part in self.state]
-        self.loss = deepcopy(self.nets[0].criterion_)
-        self.loss_state = stack_module_state([net.criterion_ for net in self.nets])
+        losses = [plan.loss for plan in alike]  # which the nets hold
+        self.loss, self.loss_state = deepcopy(losses[0]), stack_module_state(losses)
         weights = [*self.state[0].values(), *self.loss_state[0].values()]
         self.trained = [weight for weight in weights if weight.requires_grad]
         n_rates = len(set(map(_rate, self.plans)))
@@ -322,6 +324,8 @@ class Stack:
         seconds = (perf_counter() - start) / len(self.nets)
         for index in sorted(self.active):
             own = {part: {k: v[index] for k, v in of.items()} for part, of in means.items()}
+            if self.plans[index].loss.term is None:  # the term of others is 0
+                own["train"].pop("dispelling", None)
             epoch = {"means": own, "finite": finite[index], "rate": rates[index], "dur": seconds}
             if self._ends(index, epoch, ctrl_c):
                 self.active.remove(index)

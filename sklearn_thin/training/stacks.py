@@ -17,7 +17,7 @@ from sklearn_thin._environment import (
 )
 from sklearn_thin.modules.tensors import same_shapes
 from sklearn_thin.training.net import new_net, tidy, train
-from sklearn_thin.training.padding import LAUNCH, cheapest, count, largest, sizes
+from sklearn_thin.training.padding import LAUNCH, cheapest, count, largest, sizes, with_terms
 from sklearn_thin.training.stack import Stack
 
 BUDGET = 2**30  # bytes, on a CPU
@@ -48,8 +48,10 @@ def padded_together(plans, groups):
     A launch is the values whose arithmetic takes as long as the launch of a step's operations.
     """
     families, merged = defaultdict(list), []
-    for group in groups:
-        plan = plans[group[0]]
+    firsts = [plans[group[0]] for group in groups]
+    if len({plan.loss.term is None for plan in firsts}) > 1:
+        firsts = with_terms(firsts)
+    for plan, group in zip(firsts, groups, strict=True):
         families[group[0] if plan.why_alone else plan.family_key].append(group)
     for family in families.values():
         if len(family) == 1:

@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.model_selection._search_successive_halving import HalvingGridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -14,7 +15,7 @@ from skorch.callbacks import Callback
 from sklearn_thin import load, save
 from sklearn_thin.model_selection import StackedGridSearchCV, StackedHalvingSearchCV
 from sklearn_thin.training.stack import Stack
-from tests.helpers import small
+from tests.helpers import small, small_encoder
 
 CLOSE = 0.02  # four of 200 rows that lie between two classes
 ROUGH = 0.1  # at a high rate: rounding errors grow in few steps
@@ -170,6 +171,20 @@ def test_a_candidate_that_diverges_scores_nan_and_is_dropped(rows):
     assert np.isfinite(scores[3:]).all()
     with pytest.raises(FloatingPointError, match="lower lr"):
         StackedHalvingSearchCV(small(), grid, error_score="raise", **EPOCHS).fit(*rows)
+
+
+def test_nets_that_dispel_nothing_go_on_beside_others(digits, rows, capsys):
+    side = FrozenEstimator(small_encoder().fit(rows[0], digits.z[:400]))
+    thin = small(side, gating="head")
+    grid = {"lam": [0, 0.01, 0.1], "lr": [1e-4, 1e-3, 1e-2]}
+    halved = StackedHalvingSearchCV(thin, grid, **EPOCHS, verbose=2).fit(*rows)
+    assert "Training 18 fits in 1 stacks, of [18]" in capsys.readouterr().out
+    plain = GridSearchCV(thin.set_params(max_epochs=9), grid, cv=2).fit(*rows).cv_results_
+    ours, last = halved.cv_results_, halved.cv_results_["n_resources"] == 9
+    scores = dict(zip(map(str, plain["params"]), plain["mean_test_score"], strict=True))
+    for place in np.flatnonzero(last):
+        params = {name: ours["params"][place][name] for name in grid}
+        assert ours["mean_test_score"][place] == pytest.approx(scores[str(params)], abs=CLOSE)
 
 
 def test_equal_candidates_each_go_on(rows):

@@ -134,6 +134,37 @@ def test_ways_to_dispel_work_in_nets_of_all_sizes(dispelling, rows, encoder):
         assert next(module.eraser.buffers()).abs().sum() > 0
 
 
+LAMS = [{"lam": lam, "lr": lr} for lam in (0, 0.5, 0.0) for lr in (0.01, 1e-3)]
+
+
+@pytest.mark.parametrize("dispelling", ["cosine", "erasure", "alignment"])
+@pytest.mark.parametrize("early_stopping", [False, 0.3])
+def test_nets_that_dispel_nothing_train_beside_others(dispelling, early_stopping, rows, encoder):
+    estimator = thin(encoder, gating="head", dispelling=dispelling, early_stopping=early_stopping)
+    candidates = [*LAMS, {"lam": 0.2, "depth": 3}, {"lam": 0, "depth": 3, "n_experts": 3}]
+    together, alone = assert_as_alone(estimator, candidates, *rows)
+    assert_same_modules(together, alone)
+    assert "train_dispelling" not in together[0].thin.history_[-1]
+
+
+def test_folds_of_nets_that_dispel_nothing_train_beside_others(digits, encoder):
+    X, y = digits.X[:200], digits.y[:200]
+    folds = [np.arange(n) for n in (198, 195, 198, 200, 195, 197)]
+    assert_as_alone(thin(encoder, gating="head"), LAMS, X, y, folds=folds)
+
+
+def test_nets_without_a_way_to_dispel_train_beside_others(rows, encoder):
+    candidates = [{"dispelling": None}, {"dispelling": "cosine"}, {"dispelling": Cosine()}]
+    assert_as_alone(thin(encoder, gating="head", lam=0.5), candidates, *rows)
+
+
+def test_images_that_dispel_nothing_train_beside_others(digits, rows):
+    images, backbone = rows[0].reshape(-1, 8, 8), ConvNetBackbone((4,), hidden_layer_sizes=(8,))
+    side = ExogenousEncoder(backbone, max_epochs=1, random_state=0)
+    side = FrozenEstimator(side.fit(images, digits.z[:160]))
+    assert_as_alone(thin(side, backbone=backbone), LAMS[:4], images, rows[1])
+
+
 def test_aligned_components_may_differ_in_number(rows, encoder):
     candidates = [{"dispelling__rank": rank, "depth": rank // 4} for rank in (2, 9)]
     assert_as_alone(thin(encoder, dispelling=Alignment()), candidates, *rows)
@@ -241,6 +272,14 @@ def test_a_term_of_the_loss_fixes_the_width_of_a_family(rows, encoder):
     assert keys[0] == keys[1] != keys[2] == keys[3]
 
 
+@pytest.mark.parametrize("way", ["cosine", Shrinking()])
+def test_terms_of_users_are_not_given_to_other_nets(way, rows, encoder):
+    estimator = thin(encoder, gating="head", dispelling=way)
+    plans = [member.plan for member in prepared(estimator, LAMS, *rows)]
+    stacks = in_stacks(plans)
+    assert stacks == ([[0, 1, 2, 3, 4, 5]] if way == "cosine" else [[0, 1, 4, 5], [2, 3]])
+
+
 def test_small_nets_are_padded_and_large_ones_are_not(rows):
     few = [{"depth": depth, "n_experts": 2**depth} for depth in (0, 3)]
     wide = [{**tree, "backbone": MLPBackbone((4000,)), "hidden_units": 0} for tree in few]
@@ -267,23 +306,24 @@ def test_groups_are_merged_where_padding_costs_less_than_a_launch():
 GRID = {"depth": [0, 1, 3], "n_experts": [2, None], "lr": [1e-3, 0.03]}
 
 
-@pytest.mark.parametrize("lam", [0.0, 0.1])
+@pytest.mark.parametrize(
+    "grid", [GRID, {**GRID, "lam": [0.1]}, {"depth": [0, 3], "lam": [0, 0.1, 1], "lr": [0.03, 0.1]}]
+)
 def test_a_search_over_trees_is_one_stack_and_finds_what_a_plain_search_finds(
-    lam, digits, encoder, capsys
+    grid, digits, encoder, capsys
 ):
     X, y = digits.X[:400], digits.y[:400]
     estimator = THINClassifier(
         encoder,
         backbone=MLPBackbone((16,)),
         gating="head",
-        lam=lam,
         max_epochs=3,
         random_state=0,
     )
     setting = {"cv": 2, "scoring": "neg_log_loss"}
-    stacked = StackedGridSearchCV(estimator, GRID, verbose=2, **setting).fit(X, y)
+    stacked = StackedGridSearchCV(estimator, grid, verbose=2, **setting).fit(X, y)
     assert "Training 24 fits in 1 stacks, of [24]" in capsys.readouterr().out
-    plain = GridSearchCV(estimator, GRID, **setting).fit(X, y)
+    plain = GridSearchCV(estimator, grid, **setting).fit(X, y)
     assert stacked.best_params_ == plain.best_params_
     scores = [search.cv_results_["mean_test_score"] for search in (stacked, plain)]
     np.testing.assert_allclose(*scores, atol=0.02)

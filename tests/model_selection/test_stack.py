@@ -16,6 +16,7 @@ from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation
 from sklearn_thin.training import stacks
 from sklearn_thin.training import traced as traced_step
+from sklearn_thin.training.padding import with_terms
 from sklearn_thin.training.stacks import is_out_of_memory, train_alone, train_together
 
 SMALL = MLPBackbone((16,))
@@ -95,7 +96,7 @@ def logits(member, X):
 def assert_as_alone(estimator, candidates, X, y, **how):
     """Train together and alone, in float64: the same losses, rates and logits; both lists."""
     together, alone = (prepared(estimator, candidates, X, y, double=True, **how) for _ in range(2))
-    assert len({stack_key(member) for member in together}) == 1
+    assert len({plan.family_key for plan in with_terms([m.plan for m in together])}) == 1
     in_float64(lambda: train_stack(together))
     for one, other in zip(together, alone, strict=True):
         in_float64(lambda other=other: train_single(other))

@@ -229,8 +229,11 @@ def train_all(members, parallel, *, stack_size, verbose, folder=None):
     whole = [member for member in members if member.error is None and member.plan is None]
     if verbose:
         print_stacks(plans, stacks)
-        for name, count in Counter(type(member.thin).__name__ for member in whole).items():
-            print(f"Training {count} fits one by one: {name} has no plan of a training")
+        for thin, count in Counter(type(member.thin) for member in whole).items():
+            reason = f"{thin.__name__} has no plan of a training"
+            if getattr(thin, "fit", None) is THINClassifier.fit:
+                reason = "scikit-learn's callbacks follow a single fit"
+            print(f"Training {count} fits one by one: {reason}")
     train = train_together
     if folder is not None:
         train = partial(train_or_read, folder=folder, train=train_together)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from joblib import effective_n_jobs
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.dummy import DummyClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
@@ -197,6 +198,20 @@ def test_callbacks_of_scikit_learn_on_the_estimator_are_torn_down(rows):
     search = StackedGridSearchCV(thin().set_callbacks(monitor), {"lr": [1e-3, 1e-2]}, cv=2)
     search.set_params(scoring=lambda found, X, y: float(hasattr(found, "_callback_fit_ctx")))
     assert search.fit(*rows).cv_results_["mean_test_score"].tolist() == [0.0, 0.0]
+
+
+def test_fits_that_callbacks_of_scikit_learn_follow_train_alone_for_that_reason(rows, capsys):
+    callback = pytest.importorskip("sklearn.callback", reason="scikit-learn < 1.9 has none")
+    watched = thin().set_callbacks(callback.ScoringMonitor(scoring="neg_log_loss"))
+    grid = {"lr": [1e-3, 1e-2]}
+    StackedGridSearchCV(watched, grid, cv=2, refit=False, verbose=2).fit(*rows)
+    assert "4 fits one by one: scikit-learn's callbacks follow" in capsys.readouterr().out
+
+
+def test_fits_of_other_estimators_train_alone_for_that_reason(rows, capsys):
+    pipeline, grid = Pipeline([("thin", thin())]), {"thin": [DummyClassifier()]}
+    StackedGridSearchCV(pipeline, grid, cv=2, refit=False, verbose=2).fit(*rows)
+    assert "2 fits one by one: DummyClassifier has no plan" in capsys.readouterr().out
 
 
 def test_what_is_printed_names_the_estimator_itself(rows):

@@ -28,7 +28,7 @@ from sklearn_thin.inspection import _report, nuisance_report
 MEASURES = ["Culmen Length (mm)", "Culmen Depth (mm)", "Flipper Length (mm)", "Body Mass (g)"]
 LEVELS = 6  # of the made variables
 REFUSED = "refused"
-PARTS = "rows", "models", "ratios", "advice"  # of the report, which decide on the word
+PARTS = "outcomes", "rows", "models", "ratios", "advice"  # of the report, which decide on the word
 
 
 # ------------------------------------------------------------------------------------ rows

@@ -9,7 +9,7 @@ from sklearn_thin.inspection import nuisance_report
 from sklearn_thin.inspection._report.advice import advise
 from sklearn_thin.inspection._report.models import (
     CONSTANT,
-    DISPELLED,
+    DISPELS,
     FEATURES,
     GATES,
     POOLS,
@@ -21,6 +21,7 @@ from sklearn_thin.inspection._report.rows import read_rows
 POOLED, LINEAR = POOLS
 FEATURE, FEATURE_LINEAR = FEATURES
 GATE, GATE_LINEAR = GATES
+DISPELLED, DISPELLED_LINEAR = DISPELS
 QUICK = {"n_splits": 2, "n_repeats": 1, "random_state": 0}
 
 
@@ -94,12 +95,68 @@ def test_levels_without_meaning_are_ignored():
     assert report.drift.low < 1
 
 
+def numbers(slopes):
+    """Numbers with a slope for each of three levels."""
+    X, _, z = rows(600)
+    noise = np.random.RandomState(1).normal(scale=0.3, size=600)
+    return X, 40 + 10 * (X[:, 0] * np.take(slopes, z) + noise), z
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda X, y, z: y, "ignore"),
+        (lambda X, y, z: y + 10 * z, "feature"),
+        (lambda X, y, z: y - 20 * X[:, 0] * (z == 1), "gate"),
+    ],
+)
+def test_numbers_end_in_the_same_words(make, word):
+    X, y, z = numbers([1, 1, 1])
+    y = make(X, y, z)
+    report = nuisance_report(X, y, z, **QUICK)
+    assert report.advice == word
+    assert (report.drift.high < 0.9) == (word == "gate")
+    table = report.table.set_index("model")
+    assert table["loss"]["z alone"] == pytest.approx(1 - between(y, z), abs=0.03)
+    assert table["error"]["pooled"] > 0.7 * 3 * np.sqrt(2 / np.pi)  # units of y
+    assert "the squared error by the variance of y" in str(report)
+
+
+def between(y, z):
+    """Share of the variance of y that lies between the levels."""
+    means = np.array([y[z == level].mean() for level in range(3)])
+    return means.var() / y.var()
+
+
+def test_units_of_numbers_do_not_matter():
+    X, y, z = numbers([1, -1, 1])
+    first, other = (nuisance_report(X, values, z, **QUICK) for values in (y, 1e4 * y - 3.5))
+    assert first.reason == other.reason
+    np.testing.assert_allclose(first.table["loss"], other.table["loss"], rtol=1e-3)
+    np.testing.assert_allclose(1e4 * first.table["error"], other.table["error"], rtol=1e-3)
+
+
+def test_numbers_of_levels_to_come_are_compared_with_their_mean():
+    X, y, _ = numbers([1, 1, 1])
+    report = nuisance_report(X, y, np.arange(600) % 6, unseen=True, **QUICK)
+    assert report.advice == "ignore"
+    assert report.table.set_index("model")["loss"]["constant"] == pytest.approx(1, abs=0.02)
+
+
 def test_levels_to_come_are_held_out_whole():
     X, y, z = rows(n_levels=6)
     report = nuisance_report(X + z[:, None], y, z, unseen=True, **QUICK)
-    assert list(report.table["model"]) == ["pooled", "dispelled", "class frequencies"]
+    models = [*POOLS, *DISPELS, CONSTANT]
+    assert list(report.table["model"]) == models
     assert "levels that training lacked" in report.reason
     assert report.drift is report.recognition is None
+
+
+def test_more_levels_to_come_than_units_of_the_network():
+    """Erasure takes a direction for each level: of the hidden layer, and of the columns of X."""
+    X, y, z = rows(n_levels=80)
+    report = nuisance_report(X, y, z, unseen=True, **{**QUICK, "n_splits": 5})
+    assert list(report.table["model"]) == [*POOLS, DISPELLED, CONSTANT]
 
 
 def test_the_report_is_the_same_for_equal_seeds():
@@ -107,7 +164,7 @@ def test_the_report_is_the_same_for_equal_seeds():
     first, again = (nuisance_report(X, y, z, unseen=True, **QUICK) for _ in range(2))
     other = nuisance_report(X, y, z, unseen=True, **{**QUICK, "random_state": 1})
     pd.testing.assert_frame_equal(first.table, again.table)
-    assert (first.table["loss"] != other.table["loss"])[:2].all()  # the third is a constant
+    assert (first.table["loss"] != other.table["loss"])[:4].all()  # the fifth is a constant
 
 
 # ------------------------------------------------------------------------------ its forms
@@ -149,7 +206,7 @@ def scores(n_rows=2000, spread=0.3, seed=0, **means):
     """Scores of models with losses of these means; the losses of a row are correlated."""
     rng, made = np.random.RandomState(seed), Scores(n_rows, 1)
     base = rng.gamma(2, 0.25, n_rows)
-    for model in (*POOLS, *FEATURES, *GATES, DISPELLED, CONSTANT):
+    for model in (*POOLS, *FEATURES, *GATES, *DISPELS, CONSTANT):
         made.losses[model] = means.get(model, 0.5) * 2 * (base + spread * rng.normal(size=n_rows))
         made.errors[model] = made.losses[model] > 1
     return made
@@ -181,11 +238,13 @@ def test_a_more_complex_word_must_beat_the_simpler(means, word):
     [
         ({}, "ignore"),
         ({DISPELLED: 0.4}, "dispel"),
+        ({DISPELLED_LINEAR: 0.4}, "dispel"),
         ({DISPELLED: 0.4, CONSTANT: 0.3}, "ignore"),  # than a constant, it is worse
+        ({DISPELLED_LINEAR: 0.4, LINEAR: 0.4}, "ignore"),  # linear, without dispelling
         ({GATE: 0.1, FEATURE: 0.1}, "ignore"),
     ],
 )
-def test_dispelling_must_beat_the_pooled_network_and_a_constant(means, word):
+def test_dispelling_must_beat_both_pooled_models_and_a_constant(means, word):
     made = scores(20_000, **means)
     assert advise(made, np.arange(20_000) // 10, 0.05, unseen=True)[0] == word
 
@@ -287,7 +346,9 @@ RARE[:100] = "other"
         (bad(z=np.zeros(240)), "z must have at least two classes"),
         (bad(z=MISSING), "z must have a label for each row, but 1 of 240"),
         (bad(z=np.linspace(0, 1, 240)), "z: Unknown label type: continuous"),
-        (bad(y=np.linspace(0, 1, 240)), "y: Unknown label type: continuous"),
+        (bad(y=rows()[2] + 0.5), "z determines y"),
+        (bad(y=np.full(240, 0.5)), "y must differ between rows"),
+        (bad(y=np.linspace(0, 1, 200)), "y must have one number for each of the 240 rows"),
         (bad(z=np.arange(200) % 3), "z must have one label for each of the 240 rows of X, got 200"),
         (bad(y=np.arange(200) % 3), "y must have one label for each of the 240 rows"),
         (bad(groups=np.arange(9)), "groups must have one label for each of the 240 rows"),

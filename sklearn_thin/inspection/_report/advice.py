@@ -2,7 +2,7 @@
 
 from sklearn_thin.inspection._report.models import (
     CONSTANT,
-    DISPELLED,
+    DISPELS,
     FEATURES,
     GATES,
     POOLED,
@@ -30,8 +30,9 @@ def advise(scores, groups, min_gain, *, unseen):
     if not scores.errors[POOLED].any():
         return "ignore", "The pooled network makes no errors on held-out rows."
     if unseen:
-        wins = better(DISPELLED, POOLED, CONSTANT)
-        return advise_unseen(ratio(DISPELLED, POOLED), wins, min_gain)
+        dispels = [model for model in DISPELS if model in scores.losses]
+        wins = [model for model in dispels if better(model, *POOLS, CONSTANT)]
+        return advise_unseen(ratio(best(wins or dispels), best(POOLS)), wins, min_gain)
     pooled, feature = best(POOLS), best(FEATURES)
     helpful = [gate for gate in GATES if better(gate, *POOLS)]
     gates = [gate for gate in helpful if better(gate, *FEATURES)]
@@ -68,15 +69,15 @@ def advise_unseen(found, wins, min_gain):
     """The word for levels that training lacks."""
     if wins:
         return "dispel", (
-            f"On levels that training lacked, a network without z in its representation makes "
-            f"{found} of the pooled network's loss."
+            f"On levels that training lacked, a model without z in its representation makes "
+            f"{found} of the loss of a model with it."
         )
     if found.low < 1 - WIDE:
         return TOO_LITTLE, (
-            f"On levels that training lacked, dispelling makes {found} of the pooled network's "
-            "loss. The interval is too wide. More levels may decide."
+            f"On levels that training lacked, dispelling makes {found} of the loss without "
+            "dispelling. The interval is too wide. More levels may decide."
         )
     return "ignore", (
-        f"On levels that training lacked, dispelling makes {found} of the pooled network's loss. "
-        f"It is not better than this network and than a constant by {min_gain:.0%} or more."
+        f"On levels that training lacked, dispelling makes {found} of the loss without dispelling. "
+        f"It is not better than both pooled models and than a constant by {min_gain:.0%} or more."
     )

@@ -6,21 +6,19 @@ import numpy as np
 from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from sklearn_thin.inspection._report.models import scaled
 
 WIDEST = 32  # columns; more become principal components
 MAX_ITER = 200
-LEAST = 1e-6  # probability, of classes that the training rows lack
 
 
-def log_losses(rows, seed):
-    """Held-out log-losses (n,) with slopes for each level, and for each of shuffled levels.
+def drift_losses(rows, seed):
+    """Held-out losses (n,) with slopes for each level, and for each of shuffled levels.
 
-    Each is a logistic regression with an L2 penalty. Both read X, the levels of z, and products of
-    X and levels. The levels of the products are those of z in the first. In the second they are
-    shuffled, so that both regressions are equally flexible.
+    Each is a logistic regression, or a ridge regression of numbers. Both read X, the levels of z,
+    and products of X and levels. The levels of the products are those of z in the first. In the
+    second they are shuffled, so that both regressions are equally flexible.
     """
     losses = np.zeros((2, len(rows.y)))
     shuffled = np.random.RandomState(seed).permutation(rows.z)
@@ -34,7 +32,8 @@ def log_losses(rows, seed):
                 columns(part, rows.z[index], levels[index], len(rows.levels))
                 for part, index in ((x, train), (x_test, test))
             )
-            found[test] = held_out_losses(design, rows.y[train], design_test, rows.y[test])
+            regression = fitted(rows.outcome, design, rows.y[train])
+            found[test] = rows.outcome.regression_losses(regression, design_test, rows.y[test])
     return losses
 
 
@@ -48,11 +47,9 @@ def columns(x, z, by, n_levels):
     return sparse.csr_matrix(sparse.hstack([x, levels, products], format="csr"))
 
 
-def held_out_losses(design, y, design_test, y_test):
-    """Log-losses (n_test,)."""
+def fitted(outcome, design, y):
+    """The regression, fitted."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", DeprecationWarning)  # scikit-learn 1.6 with scipy 1.17
-        regression = LogisticRegression(C=0.1, max_iter=MAX_ITER).fit(design, y)
-    of_class = regression.predict_proba(design_test) * (regression.classes_ == y_test[:, None])
-    return -np.log(np.maximum(of_class.sum(1), LEAST))
+        return outcome.regression(MAX_ITER).fit(design, y)

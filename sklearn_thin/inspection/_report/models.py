@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.preprocessing import OneHotEncoder
 
-from sklearn_thin import MLPBackbone, TablePreprocessor, THINClassifier
+from sklearn_thin import MLPBackbone, TablePreprocessor
 from sklearn_thin.dispelling import Erasure
+from sklearn_thin.inspection._report.outcomes import Labels
 from sklearn_thin.rows.arrays import take
 from sklearn_thin.training.stacks import in_stacks, train_together
 
@@ -14,11 +15,13 @@ LAYERS, EXPERTS = "gate by z, layers", "gate by z, linear experts"
 LAYERS_ENCODED = "gate by encoder, layers"
 EXPERTS_ENCODED = "gate by encoder, linear experts"
 ENCODER, Z_ALONE = "encoder alone", "z alone"
-DISPELLED, CONSTANT = "dispelled", "class frequencies"
+DISPELLED, DISPELLED_LINEAR, CONSTANT = "dispelled", "dispelled, linear", "constant"
 POOLS, FEATURES = (POOLED, POOLED_LINEAR), (FEATURE, FEATURE_LINEAR)
+DISPELS = (DISPELLED, DISPELLED_LINEAR)
 GATES = {LAYERS: LAYERS_ENCODED, EXPERTS: EXPERTS_ENCODED}
 STEPS = 700  # of each training
 WIDTH, DROPOUT = 64, 0.2
+ROOM = 8  # directions for each level, as erasure takes one for each
 TRAINING = {"lr": 1e-2, "weight_decay": 1e-3, "endogenous": None}
 
 
@@ -27,13 +30,11 @@ class Scores:
 
     def __init__(self, n_rows, n_repeats):
         self.n_rows, self.n_repeats = n_rows, n_repeats
-        self.errors, self.losses = {}, {}  # wrong, and squared error of the probabilities
+        self.errors, self.losses = {}, {}
         self.recognised, self.chance = np.zeros(n_rows), np.zeros(n_rows)
 
-    def add(self, name, proba, y, test):
-        """Score probabilities (n_test, n_classes) of the test rows of one fold."""
-        onehot = np.eye(proba.shape[1])[y]
-        found = proba.argmax(1) != y, np.square(proba - onehot).sum(1)
+    def add(self, name, found, test):
+        """Add errors and losses (n_test,) of the test rows of one fold."""
         for results, values in zip((self.errors, self.losses), found, strict=True):
             results.setdefault(name, np.zeros(self.n_rows))[test] += values / self.n_repeats
 
@@ -49,33 +50,36 @@ class Fold:
     def __init__(self, rows, train, test, seed, *, unseen):
         self.rows, self.train, self.test = rows, train, test
         self.x, self.x_test = scaled(rows.X, train, test)
-        self.z = rows.z[train]
+        self.z, self.outcome = rows.z[train], rows.outcome
+        self.levels = Labels(len(rows.levels))
         sizes = training_sizes(len(train))
-        how = {**TRAINING, **sizes, "backbone": MLPBackbone((WIDTH,), DROPOUT)}
+        width = max(WIDTH, ROOM * len(rows.levels)) if unseen else WIDTH
+        how = {**TRAINING, **sizes, "backbone": MLPBackbone((width,), DROPOUT)}
         linear = {"backbone": MLPBackbone(())}
         plain = {**how, "depth": 0, "n_experts": 1, "random_state": seed}
         gated = {**how, "exogenous": "given", "random_state": seed}
         y = rows.y[train]
         self.nets, self.plans = {}, []
         self.plan(POOLED, plain, self.x, y)
+        self.plan(POOLED_LINEAR, {**plain, **linear}, self.x, y)
         if unseen:
-            self.plan(
-                DISPELLED, {**plain, "dispelling": Erasure(keep_target=True)}, self.x, y, self.z
-            )
+            erased = {**plain, "dispelling": Erasure(keep_target=True)}
+            self.plan(DISPELLED, erased, self.x, y, self.z)
+            if self.x.shape[1] >= len(np.unique(self.z)):  # erasure leaves a direction
+                self.plan(DISPELLED_LINEAR, {**erased, **linear}, self.x, y, self.z)
             return
         self.onehot = OneHotEncoder(sparse_output=False, dtype=np.float32)
         self.onehot.fit(np.arange(len(rows.levels))[:, None])
         with_z = self.with_z(self.x, self.z)
-        self.plan(ENCODER, plain, self.x, self.z)
-        self.plan(POOLED_LINEAR, {**plain, **linear}, self.x, y)
+        self.plan(ENCODER, plain, self.x, self.z, outcome=self.levels)
         self.plan(FEATURE, plain, with_z, y)
         self.plan(FEATURE_LINEAR, {**plain, **linear}, with_z, y)
         self.plan(LAYERS, {**gated, "depth": 2}, self.x, y, self.z)
         self.plan(EXPERTS, {**gated, "depth": 3, **linear}, self.x, y, self.z)
 
-    def plan(self, name, parameters, x, y, z=None):
-        """Add a network and the plan of its training."""
-        net = THINClassifier(**parameters)
+    def plan(self, name, parameters, x, y, z=None, *, outcome=None):
+        """Add a network of y, or of another outcome, and the plan of its training."""
+        net = (outcome or self.outcome).estimator(**parameters)
         self.nets[name] = net
         self.plans.append((net, net.plan(x, y, exogenous_target=z)))
 
@@ -86,30 +90,31 @@ class Fold:
     def score(self, scores, *, unseen):
         """Add the held-out results of the trained networks."""
         y, z, x = self.rows.y[self.test], self.rows.z[self.test], self.x_test
-        n_classes, n_levels = len(self.rows.classes), len(self.rows.levels)
+        trained = self.rows.y[self.train]
 
-        def add(name, net, *given, **exogenous):
-            found = proba(self.nets[net], n_classes, *given, **exogenous)
-            scores.add(name, found, y, self.test)
+        def add(name, predicted):
+            scores.add(name, self.outcome.score(predicted, y), self.test)
 
-        add(POOLED, POOLED, x)
+        def add_net(name, net, *given, **exogenous):
+            add(name, self.outcome.predict(self.nets[net], *given, **exogenous))
+
+        for model in POOLS:
+            add_net(model, model, x)
         if unseen:
-            add(DISPELLED, DISPELLED, x)
-            frequencies = np.bincount(self.rows.y[self.train], minlength=n_classes)
-            constant = np.tile(frequencies / len(self.train), (len(y), 1))
-            scores.add(CONSTANT, constant, y, self.test)
+            for model in [model for model in DISPELS if model in self.nets]:
+                add_net(model, model, x)
+            add(CONSTANT, np.array([self.outcome.constant(trained)] * len(y)))
             return
-        add(POOLED_LINEAR, POOLED_LINEAR, x)
-        add(FEATURE, FEATURE, self.with_z(x, z))
-        add(FEATURE_LINEAR, FEATURE_LINEAR, self.with_z(x, z))
-        levels = proba(self.nets[ENCODER], n_levels, x)
+        add_net(FEATURE, FEATURE, self.with_z(x, z))
+        add_net(FEATURE_LINEAR, FEATURE_LINEAR, self.with_z(x, z))
+        levels = self.levels.predict(self.nets[ENCODER], x)
         known = levels[:, self.nets[ENCODER].classes_]  # the levels that the gates know
         for gate, encoded in GATES.items():
-            add(gate, gate, x, exogenous=z)
-            add(encoded, gate, x, exogenous=known)
-        frequencies = class_frequencies(self.rows.y[self.train], self.z, n_classes, n_levels)
-        scores.add(ENCODER, levels @ frequencies, y, self.test)
-        scores.add(Z_ALONE, frequencies[z], y, self.test)
+            add_net(gate, gate, x, exogenous=z)
+            add_net(encoded, gate, x, exogenous=known)
+        by_level = self.outcome.by_level(trained, self.z, len(self.rows.levels))
+        add(ENCODER, levels @ by_level)
+        add(Z_ALONE, by_level[z])
         scores.recognise(levels.argmax(1), z, np.bincount(self.z).argmax(), self.test)
 
 
@@ -125,21 +130,6 @@ def scaled(X, train, test):
         X = X.reshape(len(X), -1)
     preprocessor = TablePreprocessor().fit(take(X, train))
     return preprocessor.transform(take(X, train)), preprocessor.transform(take(X, test))
-
-
-def proba(net, n_classes, x, **exogenous):
-    """Probabilities (n, n_classes), 0 for classes that the training rows lack."""
-    whole = np.zeros((len(x), n_classes))
-    whole[:, net.classes_] = net.predict_proba(x, **exogenous)
-    return whole
-
-
-def class_frequencies(y, z, n_classes, n_levels):
-    """Frequencies (n_levels, n_classes) of the classes of each level, shrunk to those of all."""
-    counts = np.zeros((n_levels, n_classes))
-    np.add.at(counts, (z, y), 1)
-    counts += counts.sum(0) / counts.sum() * n_classes
-    return counts / counts.sum(1, keepdims=True)
 
 
 def score_models(rows, seeds, *, unseen):

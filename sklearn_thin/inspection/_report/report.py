@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_thin._arguments import validated
 from sklearn_thin.inspection._report.advice import advise
-from sklearn_thin.inspection._report.drift import log_losses
+from sklearn_thin.inspection._report.drift import drift_losses
 from sklearn_thin.inspection._report.models import GATES, POOLS, score_models
 from sklearn_thin.inspection._report.ratios import compare
 from sklearn_thin.inspection._report.rows import read_rows
@@ -43,17 +43,18 @@ def nuisance_report(
     """Advise to ignore a nuisance variable z, use it as a feature, gate by it, or dispel it.
 
     The report trains small networks on folds of the rows, and compares their held-out losses. All
-    networks train together. The loss is the squared error of the probabilities (Brier, 1950). It
-    notices differences that errors alone do not show.
+    networks train together. The loss of classes is the squared error of the probabilities (Brier,
+    1950). It notices differences that errors alone do not show. The loss of numbers is the squared
+    error as a share of the variance of y: 1 - R².
 
     The advice is a word:
 
     - "gate": a gate by z is better than both models without z, and than both with z as a feature.
     - "feature": a model with z as a feature is better than both without. No gate is better still.
     - "ignore": no model with z is better, and the intervals exclude a gain of 25 %.
-    - "dispel", with `unseen=True` alone: on levels that training lacked, a network without z in its
-      representation is better than the pooled network, and than the class frequencies. z is erased
-      from the representation by `Erasure(keep_target=True)` of :mod:`sklearn_thin.dispelling`.
+    - "dispel", with `unseen=True` alone: on levels that training lacked, a model without z in its
+      representation is better than both pooled models, and than a constant. z is erased from the
+      representation by `Erasure(keep_target=True)` of :mod:`sklearn_thin.dispelling`.
     - "too little data to say": none of these.
 
     "Better" needs two things: the mean loss is lower by the share `min_gain`, and the interval of
@@ -67,14 +68,15 @@ def nuisance_report(
         A table of numbers and text, without z, or images. The networks read images as columns of
         pixels, without convolutions.
     y : array-like of shape (n_samples,)
-        Class labels. Numbers of a regression are refused: bin them.
+        Class labels, or numbers. Numbers of which some have fractions are those of a regression.
+        Whole numbers are class labels: divide them by their standard deviation for a regression.
     z : array-like of shape (n_samples,)
         Levels of the nuisance variable. Bin numbers.
     groups : array-like of shape (n_samples,), default=None
         Rows of one group are held out together, such as windows of one recording.
     unseen : bool, default=False
         Whether new rows come from levels of z that these rows lack. The folds then hold out whole
-        levels, and only the pooled network, the dispelling one and a constant are compared.
+        levels, and only pooled models, dispelling ones and a constant are compared.
     n_splits : int, default=5
         Folds of the cross-validation, at least 2.
     n_repeats : int or "auto", default="auto"
@@ -95,9 +97,10 @@ def nuisance_report(
         reason : str
             Its reason, with ratios and intervals.
         table : DataFrame or Bunch
-            Columns (n_models,): `model`; `error`, the share of wrong rows; `loss`; `error_ratio`
-            and `loss_ratio` to the pooled network, with the ends of their intervals, `error_low`,
-            `error_high`, `loss_low` and `loss_high`. A Bunch of arrays without pandas.
+            Columns (n_models,): `model`; `error`, the share of wrong rows, or the mean absolute
+            error in the units of y; `loss`; `error_ratio` and `loss_ratio` to the pooled network,
+            with the ends of their intervals, `error_low`, `error_high`, `loss_low` and
+            `loss_high`. A Bunch of arrays without pandas.
         recognition : Bunch or None
             How well z is recognised from X: `accuracy` of an encoder on held-out rows; `chance`,
             the accuracy of the most frequent level; `kept`, the share of the best gate's gain that
@@ -105,11 +108,14 @@ def nuisance_report(
             `unseen=True`.
         drift : Ratio or None
             A test of posterior drift, the change of the relation of X and y with z: the held-out
-            log-loss of a logistic regression with slopes and intercepts for each level, as a share
-            of the log-loss with slopes for shuffled levels. It has `ratio`, `low` and `high`.
+            loss of a regression with slopes and intercepts for each level, as a share of the loss
+            with slopes for shuffled levels. The loss is the log-loss of a logistic regression, or
+            the squared error of a ridge regression. It has `ratio`, `low` and `high`.
             The text states a change if `high` is below 1 and the gain at least `min_gain`. Of wide
             X the test reads 32 principal components. It sees linear relations alone. None with
             `unseen=True`.
+        measures : str
+            What `loss` and `error` are.
         n_splits, n_repeats, min_gain
             As used.
 
@@ -134,14 +140,17 @@ def nuisance_report(
     experts
     gate by encoder, ...     the same two networks; in prediction the encoder's probabilities
                              replace the known levels
-    encoder alone            frequencies of the classes of each level, weighted by the encoder
-    z alone                  frequencies of the classes of each level
+    encoder alone            frequencies of the classes, or the mean of y, of each level, weighted
+                             by the encoder
+    z alone                  frequencies of the classes, or the mean of y, of each level
     dispelled                X alone, with z erased from the representation
-    class frequencies        a constant
+    dispelled, linear        X alone, with z erased from X, if X has as many columns as z levels
+    constant                 frequencies of the classes, or the mean of y
     ======================== ===================================================================
 
-    The networks have one hidden layer of 64 units and about 700 steps. The word is about these
-    networks. A larger network, or a convolutional one, may gain more or less by z.
+    The networks have one hidden layer of 64 units and about 700 steps. Erasure takes a direction
+    for each level: with `unseen=True` the layer has 8 units for each level, at least 64. The word
+    is about these networks. A larger network, or a convolutional one, may gain more or less by z.
 
     References
     ----------
@@ -169,7 +178,7 @@ def nuisance_report(
     advice, reason = advise(scores, rows.groups, min_gain, unseen=unseen)
     drift = recognition = None
     if not unseen:
-        drift = compare(*log_losses(rows, seeds[0]), rows.groups)
+        drift = compare(*drift_losses(rows, seeds[0]), rows.groups)
         recognition = recognise(scores, rows.groups)
     return NuisanceReport(
         advice=advice,
@@ -177,6 +186,7 @@ def nuisance_report(
         table=table_of(scores, rows.groups),
         recognition=recognition,
         drift=drift,
+        measures=rows.outcome.measures,
         n_splits=n_splits,
         n_repeats=n_repeats,
         min_gain=min_gain,

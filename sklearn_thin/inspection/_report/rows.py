@@ -6,21 +6,22 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from sklearn_thin.inspection._report.outcomes import Labels, Numbers
 from sklearn_thin.rows.columns import as_table, name_of, read_column
-from sklearn_thin.rows.labels import encode_groups, encode_labels
+from sklearn_thin.rows.labels import check_labels, encode_groups, encode_labels, wrong_length
 
 LEAST_LEVELS = 2  # in a training
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Checked rows: codes of y, z and groups beside X."""
+    """Checked rows: y, and codes of z and groups, beside X."""
 
     X: Any  # a table, or images (n, height, width) or (n, channels, height, width)
-    y: np.ndarray  # codes (n,)
+    y: np.ndarray  # codes or numbers (n,)
     z: np.ndarray  # codes (n,)
     groups: np.ndarray  # codes (n,) of rows that stay together
-    classes: np.ndarray
+    outcome: Labels | Numbers
     levels: np.ndarray
     n_splits: int
 
@@ -47,13 +48,13 @@ def read_rows(X, y, z, groups, *, unseen, n_splits):
             f"width), got shape {X.shape}"
         )
     n_rows = _num_samples(X)
-    classes, y_codes = encode_labels(y, n_rows)
+    outcome, y = read_outcome(y, n_rows)
     levels, z_codes = encode_labels(z, n_rows, name="z")
     if groups is None:
         codes = np.arange(n_rows)
     else:
         codes = np.unique(encode_groups(groups, n_rows), return_inverse=True)[1]
-    check_not_target(y_codes, z_codes)
+    check_not_target(np.unique(y, return_inverse=True)[1], z_codes)
     check_not_in_table(X, z_codes)
     check_levels(z_codes, codes, levels, given=groups is not None, unseen=unseen, n_splits=n_splits)
     codes = z_codes if unseen else codes
@@ -67,7 +68,20 @@ def read_rows(X, y, z, groups, *, unseen, n_splits):
             f"each fold needs at least {LEAST_LEVELS} levels of z to train on, got {left} of "
             f"{n_groups}. Raise n_splits, or take rows of more levels"
         )
-    return Rows(X, y_codes, z_codes, codes, classes, levels, n_splits)
+    return Rows(X, y, z_codes, codes, outcome, levels, n_splits)
+
+
+def read_outcome(y, n_rows):
+    """Labels and codes (n,), or Numbers and numbers (n,) if some have fractions."""
+    y = check_labels(y, numbers=True)
+    if y.dtype.kind != "f" or (y == np.floor(y)).all():
+        classes, codes = encode_labels(y, n_rows)
+        return Labels(len(classes)), codes
+    if len(y) != n_rows:
+        raise wrong_length(y, n_rows, "y", "X", "number")
+    if not y.var() > 0:
+        raise ValueError(f"y must differ between rows, but all numbers are {y[0]}")
+    return Numbers(y.var()), y.astype(float)
 
 
 def pairs(a, b):
@@ -79,7 +93,7 @@ def check_not_target(y, z):
     """Raise where y is a function of z."""
     if pairs(y, z) == z.max() + 1:
         raise ValueError(
-            "z determines y: each level of z has rows of one class of y alone. z is then the "
+            "z determines y: all rows of a level of z have the same y. z is then the "
             "target under another name, and no nuisance. A model that reads z would look perfect. "
             "Leave z out, unless it is known before y; then y needs no model"
         )

@@ -80,7 +80,7 @@ class NuisanceReport(Bunch):
         """A line for each of the other findings."""
         notes = [
             f"ratios are to the pooled network, with {CONFIDENCE:.0%} intervals, of "
-            f"{self.n_repeats} x {self.n_splits} folds; loss is the squared error of probabilities"
+            f"{self.n_repeats} x {self.n_splits} folds; {self.measures}"
         ]
         if self.recognition is not None:
             found = self.recognition
@@ -98,7 +98,7 @@ class NuisanceReport(Bunch):
             changes = "changes" if shown else "is not shown to change"
             notes.append(
                 f"the relation of X and y {changes} with z: slopes by level make {self.drift} of "
-                "the log-loss of slopes by shuffled levels"
+                "the loss of slopes by shuffled levels"
             )
         return notes
 

@@ -215,8 +215,9 @@ def leakage_report(
     The rows that score never train. A permutation of their z, with the probes as they are, is
     therefore an exact test. z is permuted within the classes of y, and within groups, or among
     groups that have one level each. Intervals of the score invert this test with a studentised
-    score (Chung and Romano, 2013). They hold for these trained probes, and not for another draw of
-    training rows. Given y, with one level in each group, Student's t replaces the permutations.
+    score (Chung and Romano, 2013). Permutations with an equal score count half in them (mid-p;
+    Lancaster, 1961). They hold for these trained probes, and not for another draw of training
+    rows. Given y, with one level in each group, Student's t replaces the permutations.
 
     Examples
     --------

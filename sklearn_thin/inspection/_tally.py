@@ -155,13 +155,14 @@ class Tally:
 
         `probas` are (n_probes, n_repeats, n_test, n_levels). t is the score over its standard
         error. Its permutations give p and the interval, which holds 0 in 95 % of independent draws
-        (Chung and Romano, 2013). The greatest t is compared with the greatest of each permutation
-        (Westfall and Young, 1993).
+        (Chung and Romano, 2013). The score of few rows has few values, and many permutations equal
+        it. These count half in the interval (mid-p; Lancaster, 1961), and whole in p. The greatest
+        t is compared with the greatest of each permutation (Westfall and Young, 1993).
         """
         picks = np.array([self.picks(proba) for proba in probas])
         balanced, score, error = (values[0] for values in self.scores(picks, self.z[None]))
         found, null = ratio(score, error), self.null(picks, seed)
-        below, above = np.quantile(null, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        below, above = np.transpose([mid_quantiles(values) for values in null.T])
         p_values = (1 + (null >= found - 1e-6).sum(0)) / (1 + len(null))
         numbers = [
             {
@@ -220,6 +221,13 @@ def permutations(z, random, *, units=None, block=None):
 def ratio(score, error):
     """t: scores over their standard errors, finite."""
     return np.where(np.abs(score) > 1e-6, score / np.maximum(error, 1e-9), 0)
+
+
+def mid_quantiles(values):
+    """The two values that have LEVEL between them, where ties count half."""
+    values, counts = np.unique(np.round(values, 6), return_counts=True)
+    share = (np.cumsum(counts) - counts / 2) / counts.sum()  # P(T < t) + P(T = t) / 2
+    return np.interp([(1 - LEVEL) / 2, (1 + LEVEL) / 2], share, values)
 
 
 def tempered(power, odds, base, z):

@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_thin.inspection import leakage_report
+from sklearn_thin.inspection._tally import mid_quantiles
 
 FAST = {"probes": ["linear", "rbf"], "n_repeats": 1, "random_state": 0}
 
@@ -96,6 +97,21 @@ def test_independent_rows_score_nothing():
     assert sum(report.low <= 0 <= report.high for report in reports) >= 16
     assert sum(report.p_value < 0.05 for report in reports) <= 4
     assert abs(np.mean([report.bits for report in reports])) < 0.01
+
+
+@pytest.mark.parametrize("n_rows", [100, 200, 400])
+def test_scores_of_few_values_have_intervals_that_are_not_wide(n_rows):
+    """Hits of a fixed probe among the rows of a level, which are half of the rows."""
+    random, held = np.random.RandomState(0), []
+    for picked in range(int(0.4 * n_rows), int(0.6 * n_rows)):
+        drawn = random.hypergeometric(picked, n_rows - picked, n_rows // 2, size=(2, 999))
+        low, high = mid_quantiles(drawn[0] / n_rows)
+        held.append(np.mean((low <= drawn[1] / n_rows) & (drawn[1] / n_rows <= high)))
+    assert np.mean(held) == pytest.approx(0.95, abs=0.01)
+
+
+def test_a_probe_that_names_one_level_alone_has_an_interval_of_0():
+    assert mid_quantiles(np.zeros(999)).tolist() == [0, 0]
 
 
 def test_rare_levels_count_as_much_as_frequent_ones():

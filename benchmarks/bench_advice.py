@@ -125,6 +125,29 @@ def noise(draw):
     return *relation(rng), rng.randint(LEVELS, size=2000), None
 
 
+def shares(draw, n_levels=20, n_rows=2000, width=20, n_signs=10):
+    """y is frequent in half of the levels, and rare in the others.
+
+    `n_signs` columns show y in the same way at each level. `width` columns show the level. Over the
+    levels these are uncorrelated with the share of y. On a new level they say nothing of y.
+    """
+    rng = np.random.RandomState(draw)
+    z, sign = np.arange(n_rows) % n_levels, np.where(np.arange(n_levels) % 2, 1.0, -1.0)
+    y = (rng.uniform(size=n_rows) < 0.5 + 0.45 * sign[z]).astype(int)
+    means = rng.normal(size=(n_levels, width))
+    means -= np.outer(sign, sign @ means / n_levels)
+    X = rng.normal(size=(n_rows, n_signs + width))
+    X[:, :n_signs] += (2 * y - 1)[:, None] / np.sqrt(n_signs)
+    X[:, n_signs:] += 3 * means[z]
+    return X, y, z, None
+
+
+def many_levels(draw):
+    """Levels that have nothing to do with X or y; new rows come from new levels."""
+    X, y, _, _ = noise(draw)
+    return X, y, np.arange(len(y)) % 20, None
+
+
 def copy(draw):
     """z is y."""
     X, y = relation(np.random.RandomState(draw))
@@ -143,7 +166,10 @@ CASES = {  # name -> rows, right words
     "the same, 10,000 x 30": (large_shift, ["feature", "ignore"]),
     "z is noise": (noise, ["ignore"]),
     "z equals y": (copy, [REFUSED]),
+    "new levels, other shares of y": (shares, ["dispel"]),
+    "new levels, z is noise": (many_levels, ["ignore"]),
 }
+UNSEEN = "new levels, other shares of y", "new levels, z is noise"
 
 
 # ------------------------------------------------------------------------------------ runs
@@ -160,7 +186,7 @@ def run(name, draw, digest):
     make, _ = CASES[name]
     rows, start = make(draw), time.process_time()
     try:
-        report = nuisance_report(*rows, random_state=draw)
+        report = nuisance_report(*rows, unseen=name in UNSEEN, random_state=draw)
         found = {"advice": report.advice, "reason": report.reason, "drift": str(report.drift)}
     except ValueError as error:
         found = {"advice": REFUSED, "reason": str(error)}

@@ -152,6 +152,21 @@ def test_levels_to_come_are_held_out_whole():
     assert report.drift is report.recognition is None
 
 
+def test_levels_that_stand_for_the_target_are_dispelled():
+    """Ten columns show y. Others show the level, of which each has its own share of y."""
+    rng, z, sign = np.random.RandomState(0), np.arange(800) % 20, np.tile([-1.0, 1.0], 10)
+    y = (rng.uniform(size=800) < 0.5 + 0.45 * sign[z]).astype(int)
+    means = rng.normal(size=(20, 20))
+    means -= np.outer(sign, sign @ means / 20)
+    X = rng.normal(size=(800, 30))
+    X[:, :10] += (2 * y - 1)[:, None] / np.sqrt(10)
+    X[:, 10:] += 3 * means[z]
+    report = nuisance_report(X, y, z, unseen=True, **{**QUICK, "n_splits": 5})
+    assert report.advice == "dispel"
+    loss = report.table.set_index("model")["loss"]
+    assert loss[DISPELLED_LINEAR] < loss[CONSTANT] < min(loss[POOLED], loss[LINEAR])
+
+
 def test_more_levels_to_come_than_units_of_the_network():
     """Erasure takes a direction for each level: of the hidden layer, and of the columns of X."""
     X, y, z = rows(n_levels=80)

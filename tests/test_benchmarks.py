@@ -164,6 +164,15 @@ def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
     assert results.read_text().count("\n") == before.count("\n")
 
 
+def test_bench_pairs(run, data_dir, monkeypatch, tmp_path):
+    monkeypatch.setenv("SKLEARN_THIN_DATA", str(data_dir))
+    figure = tmp_path / "pairs.png"
+    printed = run("bench_pairs.py", "--draws", "1", "--epochs", "1", "--figure", str(figure))
+    assert "2,400 pairs" in printed
+    assert len(cells(printed, "classifier, erasure")) == 3
+    assert is_png(figure)
+
+
 def test_bench_advice_resumes(run, tmp_path):
     results = tmp_path / "advice.jsonl"
     options = ("--draws", "2", "--cases", "z equals y", "--results", str(results))

@@ -169,7 +169,7 @@ def test_levels_that_stand_for_the_target_are_dispelled():
 
 def test_more_levels_to_come_than_units_of_the_network():
     """Erasure takes a direction for each level: of the hidden layer, and of the columns of X."""
-    X, y, z = rows(n_levels=80)
+    X, y, z = rows(n_levels=100)
     report = nuisance_report(X, y, z, unseen=True, **{**QUICK, "n_splits": 5})
     assert list(report.table["model"]) == [*POOLS, DISPELLED, CONSTANT]
 

@@ -11,6 +11,8 @@ One model for all sites averages relations that contradict each other. One model
 learns from 67 rows. A gate lets sites of one type share an expert, and finds these sites.
 """
 
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.base import clone
@@ -83,7 +85,8 @@ print(f"adjusted Rand index of favourite leaf and hidden type: {found:.2f}")
 
 # %%
 # Left: accuracy of the models. Right: the leaves of each site. Sites are in the order of their
-# hidden types, with a line between two types.
+# hidden types, with a line between two types. The first page has this figure, by
+# `python examples/plot_sites.py docs/plot_sites.svg`.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 names = list(ladder)
@@ -104,5 +107,6 @@ GateDisplay.from_estimator(
 )
 for edge in np.flatnonzero(np.diff(types[order])):
     right.axhline(edge + 0.5, color="white", linewidth=2)
-figure.savefig("plot_sites.png", dpi=120)
-print("figure: plot_sites.png")
+for file in sys.argv[1:] or ["plot_sites.png"]:
+    figure.savefig(file, dpi=120)
+    print(f"figure: {file}")

@@ -16,6 +16,11 @@ SMALLER = {
     "plot_dispelling": {"n_copies=4": "n_copies=1", '"max_epochs": 4': '"max_epochs": 1'},
     "plot_explain": {"n_copies=4": "n_copies=1", "max_epochs=5": "max_epochs=1"},
     "plot_frame": {"n_samples=2000": "n_samples=400", "max_epochs=10": "max_epochs=2"},
+    "plot_known_or_recognised": {
+        "range(3)": "range(2)",
+        '"max_epochs": 30': '"max_epochs": 2',
+        "train, 30": "train, 1",
+    },
     "plot_new_person": {"range(3)": "range(2)", "max_epochs=12": "max_epochs=2"},
     "plot_nuisance": {'"max_epochs": 40': '"max_epochs": 10'},
     "plot_pareto": {"n_copies=2": "n_copies=1", "max_epochs=20": "max_epochs=2"},
@@ -34,6 +39,7 @@ SMALLER = {
     "plot_serving": {"n_samples=2000": "n_samples=400", "[:200, None]": "[:5, None]"},
     "plot_sites": {"n_samples=8000": "n_samples=2000", "train_size=4000": "train_size=1000"},
     "plot_site_regression": {"max_epochs=40": "max_epochs=2", "days(6000)": "days(1000)"},
+    "plot_training": {"EPOCHS = 30": "EPOCHS = 3"},
     "plot_tour": {
         "n_samples=6000": "n_samples=1000",
         "2000": "300",

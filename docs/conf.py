@@ -39,7 +39,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "sphinx_llms_txt",
 ]
-exclude_patterns = ["_build", "_templates", "**/*.py.md5", "sg_execution_times.rst"]
+exclude_patterns = ["_build", "_templates", "lecture", "**/*.py.md5", "sg_execution_times.rst"]
 templates_path = ["_templates"]
 default_role = "literal"
 

@@ -42,6 +42,18 @@ rotated_test = make_rotated(upright_test, random_state=1)
 X_test, z_test = rotated_test.images, rotated_test.angle_bins
 
 # %%
+# Training images of three digits, from −90° to 90°. A line that lies down is a 1, too.
+
+figure, axes = plt.subplots(3, 8, figsize=(9, 3.8), layout="constrained")
+for digit, row in zip((1, 4, 7), axes, strict=True):
+    of_digit = np.flatnonzero(y == digit)
+    by_angle = of_digit[np.argsort(rotated.angles[of_digit])]
+    for i, ax in zip(by_angle[np.linspace(0, len(by_angle) - 1, 8).astype(int)], row, strict=True):
+        ax.imshow(X[i], cmap="gray")
+        ax.set(title=f"{rotated.angles[i]:.0f}°", xticks=[], yticks=[])
+    row[0].set_ylabel(f"a {digit}")
+
+# %%
 # The label of the nuisance is free: every training digit can be turned again and again, by a known
 # angle. The encoder gets twenty rotations of each digit once, instead of one rotation twenty
 # times. An encoder that overfits the training images would mislead the gate.

@@ -77,3 +77,13 @@ def draw(frame):
 
 animation = FuncAnimation(figure, draw, frames=EPOCHS, interval=250, repeat=False)
 animation.save("plot_training.png", writer="pillow")
+
+# %%
+# Four moments of the training.
+
+figure, axes = plt.subplots(1, 4, figsize=(9, 3), sharey=True, layout="constrained")
+for epoch, ax in zip(np.linspace(1, EPOCHS, 4).astype(int), axes, strict=True):
+    picture = ax.imshow(frames[epoch - 1], aspect="auto", cmap="cividis", vmin=0, vmax=1)
+    ax.set(title=f"epoch {epoch}", xlabel="leaf", xticks=range(4), xticklabels=experts, yticks=[])
+axes[0].set_ylabel("site, by hidden type")
+figure.colorbar(picture, ax=axes, label="weight of the leaf")

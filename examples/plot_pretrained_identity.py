@@ -11,6 +11,8 @@ steer the gate.
 The example needs `pip install 'sklearn-thin[faces]'`. It also needs facial expressions labelled
 with the person; :func:`sklearn_thin.datasets.load_expressions` describes their file. The example
 runs for about a minute, most of it in the network. It therefore uses only some hundred images.
+
+The gallery shows no output of this example: the photographs are not part of the project.
 """
 
 import os

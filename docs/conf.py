@@ -105,7 +105,7 @@ html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
     "show_nav_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
@@ -114,7 +114,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "install": [], "auto_examples/plot_tour": []}
+html_sidebars = {"index": [], "install": [], "teaching": [], "auto_examples/plot_tour": []}
 
 
 def skip(app, kind, name, obj, skipped, options):

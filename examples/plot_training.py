@@ -86,4 +86,4 @@ for epoch, ax in zip(np.linspace(1, EPOCHS, 4).astype(int), axes, strict=True):
     picture = ax.imshow(frames[epoch - 1], aspect="auto", cmap="cividis", vmin=0, vmax=1)
     ax.set(title=f"epoch {epoch}", xlabel="leaf", xticks=range(4), xticklabels=experts, yticks=[])
 axes[0].set_ylabel("site, by hidden type")
-figure.colorbar(picture, ax=axes, label="weight of the leaf")
+figure.colorbar(picture, ax=axes).set_label("weight of the leaf")

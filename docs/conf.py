@@ -100,8 +100,11 @@ if not ONLINE:  # docstrings of scikit-learn refer to its glossary
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn_thin"
-html_static_path = ["_static"]
+# the second holds models and runtime of the page "Turn a digit"; `make fast` may lack it
+html_static_path = [p for p in ("_static", "_build/turn/static") if (HERE / p).exists()]
 html_css_files = ["site.css"]
+html_favicon = "_static/icon.svg"
+html_context = {"default_mode": "auto"}  # without it the theme writes an error to the console
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": False,
@@ -114,7 +117,8 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "install": [], "teaching": [], "auto_examples/plot_tour": []}
+whole_width = ("index", "install", "turn", "teaching", "auto_examples/plot_tour")
+html_sidebars = {page: [] for page in whole_width}
 
 
 def skip(app, kind, name, obj, skipped, options):

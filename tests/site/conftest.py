@@ -1,0 +1,71 @@
+"""The built site, served to a headless browser."""
+
+import functools
+import http.server
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+BUILT = Path(__file__).parents[2] / "docs" / "_build"
+
+
+@pytest.fixture(scope="session")
+def site():
+    """Address of the built site."""
+    if not (BUILT / "html" / "turn.html").exists():
+        pytest.skip("the site is not built: make -C docs html")
+    handler = functools.partial(Quiet, directory=BUILT / "html")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A server that writes no log."""
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium of the system, or of `playwright install chromium`."""
+    reason = "needs the extra `browser`"
+    playwright = pytest.importorskip("playwright.sync_api", reason=reason)
+    with playwright.sync_playwright() as driver:
+        path = shutil.which("chromium") or driver.chromium.executable_path
+        if not Path(path).exists():
+            pytest.skip("no Chromium: install the system's, or run `playwright install chromium`")
+        chromium = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(site, browser):
+    """A function that opens a page of the site; the test fails for an error on its console."""
+    contexts, errors = [], []
+
+    def open_page(name, **how):
+        contexts.append(browser.new_context(**how))
+        page = contexts[-1].new_page()
+        page.on("console", lambda text: errors.append(text.text) if text.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: errors.extend(foreign(request.url, site)))
+        page.goto(f"{site}/{name}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+def foreign(url, site):
+    """The address if it is outside the site."""
+    return [] if url.startswith((site, "data:", "blob:")) else [f"asks for {url}"]

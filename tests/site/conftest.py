@@ -11,7 +11,7 @@ import pytest
 BUILT = Path(__file__).parents[2] / "docs" / "_build"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site():
     """Address of the built site."""
     if not (BUILT / "html" / "turn.html").exists():
@@ -32,7 +32,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
     """Chromium of the system, or of `playwright install chromium`."""
     reason = "needs the extra `browser`"
@@ -46,23 +46,38 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture
-def open_page(site, browser):
-    """A function that opens a page of the site; the test fails for an error on its console."""
-    contexts, errors = [], []
+@pytest.fixture(scope="package")
+def contexts(browser):
+    """A function that gives the window of a width and a colour scheme."""
 
-    def open_page(name, **how):
-        contexts.append(browser.new_context(**how))
-        page = contexts[-1].new_page()
+    @functools.cache  # pages of one window share the compiled runtime
+    def context(width, scheme):
+        viewport = {"width": width, "height": 900}
+        return browser.new_context(viewport=viewport, color_scheme=scheme)
+
+    return context
+
+
+@pytest.fixture
+def open_page(site, contexts):
+    """A function that opens a page of the site; the test fails for an error on its console."""
+    pages, errors = [], []
+
+    def open_page(name, width=1280, scheme="light"):
+        page = contexts(width, scheme).new_page()
+        pages.append(page)
+        page.set_default_timeout(120_000)
         page.on("console", lambda text: errors.append(text.text) if text.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: errors.extend(foreign(request.url, site)))
         page.goto(f"{site}/{name}")
+        if name.startswith("turn"):
+            page.wait_for_selector("#turn[data-ready]")
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
     assert errors == []
 
 

@@ -22,7 +22,7 @@ export function drawTree(picture, { decisions, weights, votes }) {
       visit(level + 1, child, reached * share);
     }
     marks.push(svg("circle", { cx: here.x, cy: here.y, r: 5, class: "turn-node" }));
-    marks.push(svg("text", { x: here.x, y: here.y - 9 }, `← ${percent(left)}`));
+    marks.push(svg("text", { x: here.x, y: here.y - 9, class: "turn-share" }, `← ${percent(left)}`));
   };
   visit(0, 0, 1);
   picture.setAttribute("viewBox", `0 0 ${LEAF * weights.length} ${TOP + LEVEL * depth + BOX}`);

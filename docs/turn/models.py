@@ -129,24 +129,14 @@ def describe_digits(folder, fitted):
         save(model, fitted / f"{name}.thin")
     shown = [i for c in range(10) for i in np.flatnonzero(y_held_out == c)[:N_SHOWN]]
     right = y_held_out[test.index]
-    described = {
-        "images": np.rint(held_out[shown] * 16).astype(int).reshape(-1, 64).tolist(),
-        "classes": y_held_out[shown].tolist(),
-        "n_bins": N_BINS,
-        "n_test": len(right),
-        "accuracy": {
-            "encoder": encoder.score(test.images, test.angle_bins),
-            "thin": thin.score(test.images, right),
-            "baseline": baseline.score(test.images, right),
-        },
-        "parameters": {
-            name: sum(p.numel() for p in model.module_.parameters())
-            for name, model in models.items()
-        },
-    }
     worst = check_inside(folder / "thin.onnx", thin, encoder, test.images)
     print(f"largest difference of THIN's graph from the estimator: {worst:.1g}")
-    return described
+    for name, model in models.items():
+        score = model.score(test.images, test.angle_bins if name == "encoder" else right)
+        n_parameters = sum(weights.numel() for weights in model.module_.parameters())
+        print(f"{name:10s}accuracy {100 * score:.1f} %, {n_parameters:,} parameters")
+    images = np.rint(held_out[shown] * 16).astype(int).reshape(-1, 64)
+    return {"images": images.tolist(), "classes": y_held_out[shown].tolist()}
 
 
 # ---------------------------------------------------------------------- sites
@@ -202,8 +192,6 @@ def main(folder):
     digits, sites = describe_digits(static, fitted), describe_sites()
     for name, described in (("digits", digits), ("sites", sites)):
         (static / f"{name}.json").write_text(json.dumps(described, separators=(",", ":")))
-    print("accuracy:", {name: round(value, 3) for name, value in digits["accuracy"].items()})
-    print("parameters:", digits["parameters"])
     last = sites["epochs"][-1]
     print(f"sites: accuracy {last['accuracy']:.3f}, adjusted Rand index {last['agreement']:.2f}")
     print(f"{time.perf_counter() - start:.0f} s, {time.process_time():.0f} s of processor time")

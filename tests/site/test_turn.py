@@ -129,3 +129,15 @@ def test_sites_play(page):
     agreement = recorded["epochs"][last]["agreement"]
     assert f"hidden type is {agreement:.2f}" in page.inner_text("#sites-status")
     assert "15 prefer leaf" in page.get_attribute("#sites", "aria-label")
+
+
+def test_without_the_runtime_the_page_says_so(site, contexts):
+    page = contexts(1280, "light").new_page()
+    answer = {"body": '{"version": null}', "content_type": "application/json"}
+    page.route("**/runtime.json", lambda route: route.fulfill(**answer))
+    page.goto(f"{site}/turn.html")
+    page.wait_for_selector("#turn[data-ready=false]")
+    assert "built without the runtime" in page.inner_text("#panel-digit")
+    page.locator("#tab-sites").click()
+    assert page.inner_text("#sites-status").startswith("Epoch 0:")
+    page.close()

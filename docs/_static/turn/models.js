@@ -6,12 +6,8 @@ export const UPRIGHT = 4;
 
 /** The content of a JSON file beside the page, or null without the file. */
 export async function read(name) {
-  try {
-    const answer = await fetch(new URL(name, here));
-    return answer.ok ? await answer.json() : null;
-  } catch {
-    return null; // a page that was opened as a file reads no other file
-  }
+  const answer = await fetch(new URL(name, here));
+  return answer.ok ? answer.json() : null;
 }
 
 /** The centre of a bin of the angle, in words. */

@@ -50,7 +50,11 @@ async function startDigits(digits, answer) {
     const open = get("pad-box").hidden;
     get("pad-box").hidden = !open;
     get("draw").setAttribute("aria-expanded", open);
-    clear ??= startPad(get("pad"), choose);
+    clear ??= startPad(get("pad"), (image) => {
+      const checked = document.querySelector("#chooser input:checked");
+      if (checked !== null) checked.checked = false;
+      choose(image);
+    });
     if (open) get("pad").focus();
   });
   get("clear").addEventListener("click", () => clear());
@@ -110,12 +114,6 @@ function inWords(degrees, { angle, thin, asIf, baseline }) {
 
 /** Why the page cannot run its models, or null. */
 function missing(runtime, digits) {
-  if (location.protocol === "file:") {
-    return (
-      "A browser does not let a page read files beside it. Serve the folder, for example by " +
-      "“python -m http.server -d docs/_build/html”, and open the address that it prints."
-    );
-  }
   const advice = "Build the site with “make -C docs html” where npm can download onnxruntime-web.";
   if (digits === null) return `This site was built without the models. ${advice}`;
   if (!runtime?.version) return `This site was built without the runtime of the models. ${advice}`;
@@ -129,15 +127,12 @@ async function main() {
   startTabs(document.querySelector("#turn [role=tablist]"));
   if (sites !== null) startSites(sites);
   get("turn-message").textContent = reason ?? "";
-  if (reason === null) {
-    try {
-      await startDigits(digits, await loadModels());
-    } catch (error) {
-      get("turn-message").textContent = `The models do not run in this browser: ${error.message}`;
-      throw error;
-    }
-  }
+  if (reason === null) await startDigits(digits, await loadModels());
+  else get("panel-digit").replaceChildren(get("turn-message"));
   get("turn").dataset.ready = reason === null;
 }
 
-main();
+main().catch((error) => {
+  get("turn-message").textContent = `The models do not run in this browser: ${error.message}`;
+  throw error;
+});

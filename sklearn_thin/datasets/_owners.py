@@ -3,8 +3,10 @@
 import hashlib
 import os
 from http.client import HTTPException
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
+from zipfile import ZipFile
 
 from sklearn.datasets import fetch_file, get_data_home
 
@@ -16,6 +18,9 @@ FETCHING = {  # constraints of the parameters that all readers have
 }
 
 
+LARGEST_MEMBER = 2**20  # bytes of a file in an archive; a recording has 37,000
+
+
 class OwnerFile(NamedTuple):
     """A file of a data set."""
 
@@ -24,10 +29,23 @@ class OwnerFile(NamedTuple):
     folder: str  # in the data home
     sha256: str
     size: str  # of the download, for people
+    members: str | None = None  # the pattern of the files in an archive that the digest covers
+    saved_as: str | None = None  # the name of the file, if the URL has another one
 
     @property
     def name(self):
-        return self.url.rpartition("/")[2]
+        return self.saved_as or self.url.rpartition("/")[2]
+
+
+def github(data, repository, commit, members, sha256, size):
+    """The archive of a commit on GitHub.
+
+    GitHub may pack the same files anew, into other bytes. The digest is that of `members`: of the
+    lines that `sha256sum` prints for them, in the order of their paths.
+    """
+    url = f"https://github.com/{repository}/archive/{commit}.zip"
+    saved_as = f"{repository.rpartition('/')[2]}-{commit}.zip"
+    return OwnerFile(data, url, "github", sha256, size, members, saved_as)
 
 
 def fetch(owned, data_home, download_if_missing):
@@ -43,6 +61,8 @@ def fetch(owned, data_home, download_if_missing):
     home = Path(get_data_home() if data_home is None else data_home).expanduser()
     file = home / owned.folder / owned.name
     by_hand = f"download {owned.url} yourself and put it into {file.parent}"
+    if owned.saved_as:
+        by_hand = f"{by_hand} as {file.name}"
     if not file.is_file():
         if not download_if_missing:
             raise FileNotFoundError(
@@ -50,12 +70,10 @@ def fetch(owned, data_home, download_if_missing):
                 f"downloads {owned.size}; or {by_hand}."
             )
         download(owned, file, by_hand)
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    if digest != owned.sha256:
+    elif reason := problem(owned, file):
         raise ValueError(
-            f"{file} is truncated, corrupt or another version of {owned.data}: expected the "
-            f"SHA-256 digest {owned.sha256}, got {digest}; delete it and fetch anew, or {by_hand}"
+            f"{file} is truncated, corrupt or another version of {owned.data}: {reason}; delete "
+            f"it and fetch anew, or {by_hand}"
         )
     return file
 
@@ -64,9 +82,53 @@ def download(owned, file, by_hand):
     """Download a file whole, or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        fetch_file(owned.url, file.parent, file.name, owned.sha256, **RETRIES)
+        with TemporaryDirectory(prefix=f"{file.name}.part_", dir=file.parent) as part:
+            fetch_file(owned.url, part, file.name, **RETRIES)
+            if reason := problem(owned, Path(part) / file.name):
+                raise OSError(reason)
+            os.replace(Path(part) / file.name, file)
     except (OSError, HTTPException) as error:
         raise OSError(
             f"{owned.data}: the download of {owned.url} failed, and nothing of it was kept "
             f"({error}). Try again, or {by_hand}."
         ) from error
+
+
+def problem(owned, file):
+    """Why a file is not the owner's, or None."""
+    covered = f" of {owned.members}" if owned.members else ""
+    try:
+        if owned.members:
+            digest = members_digest(file, owned.members)
+        else:
+            with file.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # zipfile raises a dozen types on a broken file
+        return f"expected a ZIP archive, got an error: {str(error)[:200]}"
+    if digest == owned.sha256:
+        return None
+    return f"expected the SHA-256 digest {owned.sha256}{covered}, got {digest}"
+
+
+def members_digest(file, pattern):
+    """The digest of the lines of `sha256sum` for the files in an archive."""
+    lines = (
+        f"{hashlib.sha256(content).hexdigest()}  {path}\n"
+        for path, content in read_archive(file, pattern)
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def read_archive(file, pattern):
+    """Yield the path and the bytes of the files in an archive, in the order of their paths.
+
+    The archive has one folder, which no path and not the `pattern` names.
+    """
+    with ZipFile(file) as archive:
+        members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
+        for path in sorted(path for path in members if PurePosixPath(path).match(pattern)):
+            if members[path].file_size > LARGEST_MEMBER:
+                raise ValueError(f"{path} announces {members[path].file_size:,} bytes")
+            yield path, archive.read(members[path])

@@ -1,15 +1,25 @@
-"""Data sets of faces in small, in the layouts of their owners."""
+"""Data sets in small, in the layouts of their owners."""
 
+import hashlib
 import re
 import shutil
 import warnings
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sklearn_thin.datasets import load_affectnet, load_expw, load_lfw_pairs, load_rafdb
+from sklearn_thin.datasets import (
+    _owners,
+    load_affectnet,
+    load_expw,
+    load_lfw_pairs,
+    load_rafdb,
+)
+from tests.datasets.owners import OWNERS
 
 
 class Release:
@@ -216,3 +226,38 @@ def warned():
         return data
 
     return load
+
+
+def write_archive(path, files, folder=""):
+    """Write files into a ZIP archive, below a folder."""
+    path.parent.mkdir(exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"{folder}{name}", content)
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """Write a file of OWNERS; its digest is then the right one, and its server this machine."""
+    monkeypatch.setattr(_owners, "RETRIES", {"n_retries": 0, "delay": 0})
+
+    def call(name):
+        module, entry, reader, files = OWNERS[name]
+        owned = getattr(module, entry)
+        source = tmp_path / "owner" / owned.name
+        if isinstance(files, dict):
+            write_archive(source, files, "folder/" if owned.members else "")
+        else:
+            source.parent.mkdir(exist_ok=True)
+            source.write_bytes(files)
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        if owned.members:
+            digest = _owners.members_digest(source, owned.members)
+        url, home = f"file://localhost{source}", tmp_path / "home"
+        monkeypatch.setattr(module, entry, owned._replace(url=url, sha256=digest))
+        file = home / owned.folder / owned.name
+        return SimpleNamespace(
+            source=source, url=url, home=home, file=file, reader=reader, sha256=digest, files=files
+        )
+
+    return call

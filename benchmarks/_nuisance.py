@@ -149,7 +149,7 @@ def emg_gestures(arrays):
 
     Three people of the file are copies of the sessions of another one, later sessions
     included. The copies are left out, or test rows would be training rows. Windows of one
-    cycle overlap, so a cycle is a group.
+    cycle follow one another without overlap. They are alike, so a cycle is a group.
     """
     with_later = np.isin(arrays["z"], arrays["z"][~arrays["train"]])
     rows = identical(arrays["X"])

@@ -105,17 +105,17 @@ def fetch_emg_gestures(
     parts = [windows(content) for _, content in files]
     file = np.repeat(np.arange(len(files)), [len(part) for part in parts])  # of each window
     X = features(np.concatenate(parts))
-    told = describe(files)
-    person_names, person = np.unique(told.pop("person"), return_inverse=True)
-    told = {name: values[file] for name, values in told.items()}
+    known = read_paths(files)
+    person_names, person = np.unique(known.pop("person"), return_inverse=True)
+    known = {name: values[file] for name, values in known.items()}
     names = [f"{name} {channel}" for name in FEATURES for channel in range(1, CHANNELS + 1)]
     labels = person_names[person][file]
-    entries = as_table(X, told.pop("target"), names, "person", labels, as_frame)
+    entries = as_table(X, known.pop("target"), names, "person", labels, as_frame)
     if return_X_y:
         return entries["data"], entries["target"]
     return Bunch(
         **entries,
-        **told,
+        **known,
         target_names=np.array(GESTURES),
         person=person[file],
         person_names=person_names,
@@ -144,7 +144,7 @@ def features(samples):
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
-def describe(files):
+def read_paths(files):
     """Arrays (n_files,) that the paths of recordings give, and their copies."""
     contents = [content for _, content in files]
     first = {content: place for place, content in reversed(list(enumerate(contents)))}

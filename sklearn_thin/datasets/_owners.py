@@ -106,7 +106,7 @@ def problem(owned, file):
     except (OSError, MemoryError):
         raise
     except Exception as error:  # zipfile raises a dozen types on a broken file
-        return f"expected a ZIP archive, got an error: {str(error)[:200]}"
+        return f"expected a ZIP archive that can be read ({str(error)[:200]})"
     if digest == owned.sha256:
         return None
     return f"expected the SHA-256 digest {owned.sha256}{covered}, got {digest}"

@@ -135,7 +135,7 @@ class Written:
 
 
 def vowels():
-    """A frame with a missing amplitude, a missing text, integers with a missing one, a factor."""
+    """A frame with a missing amplitude, a missing text, integers with a missing one, factors."""
     r = Written()
     content = r.pairs(
         qb_vowels=lambda: r.frame(
@@ -143,7 +143,7 @@ def vowels():
             vowel=lambda: r.texts(["GOOSE", "DRESS", "DRESS", "KIT"]),
             F1_50=lambda: r.numbers(13, "i", [427, 440, 450, 500]),
             F2_50=lambda: r.numbers(13, "i", [2050, 1900, 1800, -(2**31)]),
-            participant_gender=lambda: r.texts(["M", "F", "M", "F"]),
+            participant_gender=lambda: r.factor([2, 1, 2, 1], ["F", "M"]),
             word=lambda: r.texts(["one", None, "two", "three"]),
             following=lambda: r.factor([2, 1, 2, 1], ["labial", "velar"]),
             vowel_duration=lambda: r.numbers(14, "d", [0.09, 0.1, 0.2, 0.3]),

@@ -8,6 +8,7 @@ PAGES = [
     "user_guide.html",
     "guide.html",
     "choosing.html",
+    "teaching.html",
     "auto_examples/index.html",
     "auto_examples/plot_sites.html",
     "generated/sklearn_thin.THINClassifier.html",

@@ -2,11 +2,18 @@
 
     SKLEARN_THIN_DATA=DIR python benchmarks/choose_default.py --jobs 2
 
-DIR is as in peers.py. No test row of peers.py takes part, and its draws are others: they count from
-22. Held-out rows are those of the search in peers.py, with two exceptions. Sites are drawn, with
+DIR is as in peers.py. By default no test row of peers.py takes part, and its draws are others, from
+22 on. Held-out rows are those of the search in peers.py, with two exceptions. Sites are drawn, with
 8,000 held-out rows. Of `emg_gestures` 18 of all 37 people are new: in even draws a share of two
 random cycles of each is for training, and in odd draws of the first cycle alone. The other cycles
 of the first session are held out.
+
+"half A" and "half B" are the later sessions of `emg_gestures`, which are test rows of peers.py. The
+18 people who have them are divided by turns, in the order of their names. Training rows are the 19
+whole sessions and a fraction of the first session of one half. Choices are made on half A, and half
+B is for the figure of the choice. Both run only if `--sets` names them.
+
+"make_sites, uneven" has 60 sites of about 140 to 2 training rows, and all sites evenly held out.
 
 Printed are errors and log-losses as ratios to the default's in the same draws: the ratio of
 the means, its standard error by the delta method, and the number of draws. For the sites it also
@@ -16,21 +23,32 @@ is interrupted continues there.
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
 import numpy as np
 from _cases import arguments
 from _nuisance import load_nuisance, share, strata
-from _peers import frame_of, thin
-from peers import SETS, fit, load, markdown, search_rows
+from _peers import NETWORK, NUISANCE, frame_of, thin
+from peers import SETS as PEERS
+from peers import fit, load, markdown, search_rows
 from tqdm.auto import tqdm
 
 from sklearn_thin import MLPBackbone
+from sklearn_thin.datasets import make_sites
 
 FIRST = 22  # draws of the tables in docs/results.md are smaller
 HELD_OUT = 8000  # rows of drawn sites
 DEFAULT = "default"
+HALVES = "AB"  # of the people with later sessions
+LATER = {  # later sessions: name -> fraction of the first session, half
+    f"{name}, half {half}": (PEERS[name]["fraction"], half)
+    for half in HALVES
+    for name in ("emg_gestures, 3 %", "emg_gestures, 10 %")
+}
+UNEVEN = "make_sites, uneven"
+SETS = {**PEERS, **LATER, UNEVEN: make_sites}
 KINDS = {"error": "errors", "loss": "log-losses"}
 
 
@@ -41,8 +59,14 @@ def network(dropout, weight_decay, hidden=0.0):
     }
 
 
+FILM = {"gating": "layers", "depth": 0}
+AS_PUBLISHED = {**FILM, "backbone": MLPBackbone((128, 128), 0.2)}
 CANDIDATES = {
     DEFAULT: {},
+    **{f"smoothing {k}": {"smoothing": k} for k in (0, 16, 100)},
+    "FiLM": AS_PUBLISHED,
+    **{f"FiLM, smoothing {k}": {**AS_PUBLISHED, "smoothing": k} for k in (0, 16, 100)},
+    **{f"FiLM, candidate {i}": {**FILM, **each} for i, each in enumerate(NETWORK, 1)},
     # all others take fewer, larger steps
     "decay 0.003, dropout 0.35": network(0.35, 3e-3),
     "decay 0.003, modulation_dropout 0.3": network(0.2, 3e-3, 0.3),
@@ -59,6 +83,8 @@ CANDIDATES = {
 
 def rows_of(name, draw, few=None):
     """Frame, labels, training rows, held-out rows, and the oracle's error on the latter or None."""
+    if name == UNEVEN:
+        return uneven_sites(few or HELD_OUT, draw)
     if callable(SETS[name]):
         n_train = few or (4000 if name == "make_sites" else 5000)
         made = SETS[name](n_train + (few or HELD_OUT), random_state=draw)
@@ -66,17 +92,49 @@ def rows_of(name, draw, few=None):
         train, held_out = np.split(np.arange(len(frame)), [n_train])
         wrong = made.oracle_proba.argmax(1) != made.target
         return frame, made.target, train, held_out, 100 * wrong[held_out].mean()
+    if name in LATER:
+        return *later_sessions(*LATER[name], draw), None
     if "fraction" in SETS[name]:
         return *new_people(SETS[name]["fraction"], draw), None
     frame, y, train, _, codes, thinned = load(name, draw)
     return frame, y, *search_rows(name, train, codes, thinned, draw), None
 
 
-def new_people(fraction, draw):
-    """`emg_gestures`: few rows of new people, and their held-out cycles of the first session."""
+def uneven_sites(n_rows, draw):
+    """Sites, whose training rows fall off by their rank; held-out rows are drawn evenly."""
+    made, random = make_sites(2 * n_rows, random_state=draw), np.random.RandomState(draw)
+    frame = frame_of(made.data.astype(np.float32), made.site_names[made.site])
+    sites = random.permutation(len(made.site_names))
+    train = [
+        np.flatnonzero(made.site[:n_rows] == site)[: max(2, int(600 / (1 + rank) ** 1.3))]
+        for rank, site in enumerate(sites)
+    ]
+    held_out = np.arange(n_rows, 2 * n_rows)
+    wrong = made.oracle_proba.argmax(1) != made.target
+    return frame, made.target, np.concatenate(train), held_out, 100 * wrong[held_out].mean()
+
+
+def emg():
+    """`emg_gestures`, and its frame."""
     data = load_nuisance("emg_gestures")
     names = np.asarray(data.nuisance_names).astype(str)[data.nuisance]
-    frame = frame_of(np.asarray(data.data, np.float32), names)
+    return data, frame_of(np.asarray(data.data, np.float32), names)
+
+
+def later_sessions(fraction, half, draw):
+    """`emg_gestures`: few rows of half of the new people, and their later sessions."""
+    data, frame = emg()
+    new = np.unique(data.nuisance[data.thinned])[HALVES.index(half) :: len(HALVES)]
+    new = np.isin(data.nuisance, new)
+    few = np.flatnonzero(data.train & new)
+    few = share(few, strata(data), fraction, np.random.RandomState(draw))
+    train = np.union1d(np.flatnonzero(data.train & ~data.thinned), few)
+    return frame, data.target, train, np.flatnonzero(~data.train & new)
+
+
+def new_people(fraction, draw):
+    """`emg_gestures`: few rows of new people, and their held-out cycles of the first session."""
+    data, frame = emg()
     random = np.random.RandomState(1000 + draw)
     people = random.permutation(np.unique(data.nuisance))[:18]
     new, first = np.isin(data.nuisance, people), data.train
@@ -96,9 +154,25 @@ def new_people(fraction, draw):
 
 
 class Candidate:
-    """A maker of models, as `peers.fit` reads it."""
+    """A maker of models, as `peers.fit` reads it; `smoothing` weighs the levels."""
 
-    make = staticmethod(thin)
+    @staticmethod
+    def make(seed, smoothing=None, **params):
+        model = thin(seed, **params)
+        return model if smoothing is None else Weighed(model, smoothing)
+
+
+@dataclass
+class Weighed:
+    """A model whose rows of a level with n training rows have the weight 1 / (n + smoothing)."""
+
+    model: object
+    smoothing: float
+
+    def fit(self, frame, y):
+        levels = frame[NUISANCE].astype(str)
+        n_rows = levels.map(levels.value_counts()).to_numpy()
+        return self.model.fit(frame, y, sample_weight=1 / (n_rows + self.smoothing))
 
 
 def larger_steps(n_rows):
@@ -112,7 +186,7 @@ def run(name, draw, label, few, epochs):
     """One result: a candidate on one draw of one set."""
     frame, y, train, held_out, oracle = rows_of(name, draw, few)
     params = CANDIDATES[label]
-    if params:
+    if "weight_decay" in params:  # a network with steps of its own
         params = {**larger_steps(len(train)), **params}
         if params["weight_decay"] is None:  # of a fixed prior
             params["weight_decay"] = float(f"{min(1e-2, 40 / len(train)):.0e}")
@@ -185,7 +259,7 @@ def gaps(results):
 
 def main():
     parser = arguments(__doc__, rows=0)
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="NAME")
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(PEERS), metavar="NAME")
     parser.add_argument(
         "--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES), metavar="NAME"
     )

@@ -187,7 +187,7 @@ def test_bench_advice_resumes(run, tmp_path):
 def test_choose_default_resumes_and_compares_candidates(run, tmp_path):
     results = tmp_path / "choice.jsonl"
     few = ("--rows", "240", "--epochs", "1", "--draws", "2", "--sets", "make_sites")
-    labels = ("default", "decay 0.003, dropout 0.35", "decay 0.01")
+    labels = ("default", "decay 0.003, dropout 0.35", "smoothing 16")
     options = (*few, "--results", str(results), "--candidates", *labels)
     printed = run("choose_default.py", *options)
     before = results.read_text()
@@ -205,6 +205,40 @@ def test_choose_default_holds_out_cycles_of_new_people(modules, data_dir, monkey
     people = frame["nuisance"].astype(str)
     assert people.iloc[held_out].nunique() == 18
     assert set(people.iloc[held_out]) <= set(people.iloc[train])
+
+
+@pytest.mark.parametrize("half", ["A", "B"])
+def test_choose_default_holds_out_later_sessions_of_half_of_the_people(
+    half, modules, data_dir, monkeypatch
+):
+    monkeypatch.setenv("SKLEARN_THIN_DATA", str(data_dir))
+    module = modules("choose_default")
+    frame, _, train, held_out, _ = module.rows_of(f"emg_gestures, 3 %, half {half}", 22)
+    person, data = frame["nuisance"].astype(str), module.emg()[0]
+    assert data.train[train].all()
+    assert not data.train[held_out].any()
+    assert person.iloc[held_out].nunique() == 9
+    others = module.rows_of("emg_gestures, 3 %, half " + "AB".replace(half, ""), 22)[3]
+    assert not set(person.iloc[others]) & (set(person.iloc[held_out]) | set(person.iloc[train]))
+
+
+def test_choose_default_weighs_rows_by_the_size_of_their_level(modules):
+    class Model:
+        def fit(self, frame, y, sample_weight):
+            return sample_weight
+
+    module = modules("choose_default")
+    frame = module.frame_of(np.zeros((4, 1)), ["a", "b", "a", "a"])
+    weight = module.Weighed(Model(), 1).fit(frame, np.arange(4))
+    assert weight.tolist() == [1 / 4, 1 / 2, 1 / 4, 1 / 4]
+
+
+def test_choose_default_draws_sites_of_many_and_few_rows(modules):
+    frame, _, train, held_out, oracle = modules("choose_default").rows_of("make_sites, uneven", 22)
+    counts = frame["nuisance"].iloc[train].value_counts()
+    assert counts.max() > 50 * counts.min() > 0
+    assert not set(train) & set(held_out)
+    assert 0 < oracle < 50
 
 
 def test_bench_turns(run, data_dir):

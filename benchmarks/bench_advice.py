@@ -125,7 +125,7 @@ def noise(draw):
     return *relation(rng), rng.randint(LEVELS, size=2000), None
 
 
-def shares(draw, n_levels=20, n_rows=2000, width=20, n_signs=10):
+def shares(draw, n_levels=20, n_rows=4000, width=20, n_signs=10):
     """y is frequent in half of the levels, and rare in the others.
 
     `n_signs` columns show y in the same way at each level. `width` columns show the level. Over the

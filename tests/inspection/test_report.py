@@ -255,6 +255,7 @@ def test_a_more_complex_word_must_beat_the_simpler(means, word):
         ({DISPELLED: 0.4}, "dispel"),
         ({DISPELLED_LINEAR: 0.4}, "dispel"),
         ({DISPELLED: 0.4, CONSTANT: 0.3}, "ignore"),  # than a constant, it is worse
+        ({DISPELLED: 0.25, CONSTANT: 0.25}, "ignore"),  # a constant is as good
         ({DISPELLED_LINEAR: 0.4, LINEAR: 0.4}, "ignore"),  # linear, without dispelling
         ({GATE: 0.1, FEATURE: 0.1}, "ignore"),
     ],

@@ -30,9 +30,9 @@ def advise(scores, groups, min_gain, *, unseen):
     if not scores.errors[POOLED].any():
         return "ignore", "The pooled network makes no errors on held-out rows."
     if unseen:
-        dispels = [model for model in DISPELS if model in scores.losses]
-        wins = [model for model in dispels if better(model, *POOLS, CONSTANT)]
-        return advise_unseen(ratio(best(wins or dispels), best(POOLS)), wins, min_gain)
+        dispels, bases = [model for model in DISPELS if model in scores.losses], (*POOLS, CONSTANT)
+        wins = [model for model in dispels if better(model, *bases)]
+        return advise_unseen(ratio(best(wins or dispels), best(bases)), wins, min_gain)
     pooled, feature = best(POOLS), best(FEATURES)
     helpful = [gate for gate in GATES if better(gate, *POOLS)]
     gates = [gate for gate in helpful if better(gate, *FEATURES)]
@@ -66,18 +66,18 @@ def advise(scores, groups, min_gain, *, unseen):
 
 
 def advise_unseen(found, wins, min_gain):
-    """The word for levels that training lacks."""
+    """The word for levels that training lacks, and its reason."""
     if wins:
         return "dispel", (
             f"On levels that training lacked, a model without z in its representation makes "
-            f"{found} of the loss of a model with it."
+            f"{found} of the loss of the best pooled model or constant."
         )
     if found.low < 1 - WIDE:
         return TOO_LITTLE, (
-            f"On levels that training lacked, dispelling makes {found} of the loss without "
-            "dispelling. The interval is too wide. More levels may decide."
+            f"On levels that training lacked, dispelling makes {found} of the loss of the best "
+            "pooled model or constant. The interval is too wide. More levels may decide."
         )
     return "ignore", (
-        f"On levels that training lacked, dispelling makes {found} of the loss without dispelling. "
-        f"It is not better than both pooled models and than a constant by {min_gain:.0%} or more."
+        f"On levels that training lacked, dispelling makes {found} of the loss of the best pooled "
+        f"model or constant. It is not better than all of them by {min_gain:.0%} or more."
     )

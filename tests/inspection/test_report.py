@@ -376,6 +376,7 @@ RARE[:100] = "other"
         (bad(groups=rows()[2] // 2), "Pass unseen=True|at least 2 groups"),
         (bad(groups=np.where(rows()[2] == 1, 0, 1 + np.arange(240))), "at least 2 groups"),
         (bad(groups=np.arange(240) % 4), "n_splits=5 folds need as many groups, got 4"),
+        (bad(unseen=True, y=np.arange(240) % 12), "y determines z"),
         (bad(unseen=True), "n_splits=5 folds need as many levels of z, got 3"),
         (bad(unseen=True, n_splits=2), "at least 2 levels of z to train on, got 1"),
         (bad(unseen=True, groups=np.arange(240) % 4), "each group must lie within one level"),

@@ -56,6 +56,11 @@ def read_rows(X, y, z, groups, *, unseen, n_splits):
         codes = np.unique(encode_groups(groups, n_rows), return_inverse=True)[1]
     check_not_target(np.unique(y, return_inverse=True)[1], z_codes)
     check_not_in_table(X, z_codes)
+    if unseen and isinstance(outcome, Labels) and pairs(y, z_codes) == outcome.n_classes:
+        raise ValueError(
+            "y determines z: all rows of a class have the same level. With unseen=True the folds "
+            "hold out whole levels, and no model could learn their classes. Leave z out"
+        )
     check_levels(z_codes, codes, levels, given=groups is not None, unseen=unseen, n_splits=n_splits)
     codes = z_codes if unseen else codes
     if (n_groups := codes.max() + 1) < n_splits:

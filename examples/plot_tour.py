@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from sklearn.model_selection import train_test_split
 
 import sklearn_thin
@@ -72,7 +73,7 @@ print(f"{accuracy['gate, tuned']:.3f}, and the rule that knows the types: {sites
 
 clf = search.best_estimator_
 first = X_test.drop_duplicates("site").sort_values("site").head(3)
-print(clf.gate_proba(first).round(2))
+print(pd.DataFrame(clf.gate_proba(first), index=first["site"]).round(2))
 
 # %%
 # What if?

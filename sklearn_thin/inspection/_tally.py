@@ -156,28 +156,50 @@ class Tally:
         `probas` are (n_probes, n_repeats, n_test, n_levels). t is the score over its standard
         error. Its permutations give p and the interval, which holds 0 in 95 % of independent draws
         (Chung and Romano, 2013). The score of few rows has few values, and many permutations equal
-        it. These count half in the interval (mid-p; Lancaster, 1961), and whole in p. The greatest
-        t is compared with the greatest of each permutation (Westfall and Young, 1993).
+        it. These count half in the interval (mid-p; Lancaster, 1961), and whole in p. No lower end
+        lies above 0 where p is above 0.05. The greatest t is compared with the greatest of each
+        permutation (Westfall and Young, 1993).
         """
         picks = np.array([self.picks(proba) for proba in probas])
         balanced, score, error = (values[0] for values in self.scores(picks, self.z[None]))
         found, null = ratio(score, error), self.null(picks, seed)
         below, above = np.transpose([mid_quantiles(values) for values in null.T])
         p_values = (1 + (null >= found - 1e-6).sum(0)) / (1 + len(null))
+        low, high, bits = score - above * error, score - below * error, map(self.bits, probas)
+        low, high = np.where(error < 1e-6, self.ends_of_equal(score), (low, high))
         numbers = [
             {
                 "accuracy": (proba.argmax(2) == self.z).mean(),
                 "chance": (self.base.argmax(1) == self.z).mean(),
                 "balanced_accuracy": balanced[i],
                 "score": score[i],
-                "low": max(-1.0, score[i] - above[i] * error[i]),
-                "high": min(1.0, score[i] - below[i] * error[i]),
+                "low": max(-1.0, low[i]),
+                "high": min(1.0, high[i]),
                 "p_value": p_values[i],
-                **self.bits(proba),
+                **of_probe,
             }
-            for i, proba in enumerate(probas)
+            for i, (proba, of_probe) in enumerate(zip(probas, bits, strict=True))
         ]
+        for row in numbers:
+            if row["p_value"] > 1 - LEVEL:  # ties, and few rows with nearly equal gains
+                row |= {end: min(0.0, row[end]) for end in ("low", "bits_low")}
         return numbers, (1 + (null.max(1) >= found.max() - 1e-6).sum()) / (1 + len(null))
+
+    def ends_of_equal(self, score):
+        """Ends of the intervals of scores without a standard error: all rows of a cell agree.
+
+        `share` is the least share of such rows that makes n agreeing rows likely enough, as in the
+        interval of Clopper and Pearson (1934). The other rows are all wrong, or all right.
+        """
+        places = np.ravel_multi_index((self.y, self.z), self.shape)
+        cell, _ = np.unique((places, self.units), axis=1)  # rows of a group count once
+        units = np.bincount(cell, minlength=np.prod(self.shape)).reshape(self.shape)
+        rows, n_levels = self.cells.sum(1), (self.cells > 0).sum(1)
+        least = np.where(self.cells > 0, units, len(self.z)).min(1)
+        n = min((n_levels * least)[rows > 0].sum(), self.units.max() + 1)
+        share = ((1 - LEVEL) / 2) ** (1 / n)
+        wrong = (rows / rows.sum() / np.maximum(n_levels - 1, 1)).sum()
+        return share * score - (1 - share) * wrong, share * score + (1 - share)
 
     def null(self, picks, seed):
         """t of the permutations, (n, n_probes).

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.utils._param_validation import InvalidParameterError
 
@@ -112,6 +113,37 @@ def test_scores_of_few_values_have_intervals_that_are_not_wide(n_rows):
 
 def test_a_probe_that_names_one_level_alone_has_an_interval_of_0():
     assert mid_quantiles(np.zeros(999)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("n", [8, 10, 12, 16, 40])
+def test_intervals_of_a_few_perfect_rows_hold_0_where_p_is_above_5_percent(n):
+    z = np.arange(n) % 2
+    for h in (9.0 * z, 9.0 * np.arange(n)):  # a copy, and what no linear probe reads
+        row = leakage_report(h[:, None], z, probes=["linear"], random_state=0).rows[0]
+        assert row["low"] <= row["score"] <= row["high"]
+        assert row["p_value"] <= 0.05 or max(row["low"], row["bits_low"]) <= 0 <= row["high"]
+
+
+FEW = {  # z, and with what it comes
+    "groups": (np.arange(80) // 10 % 2, {"groups": np.arange(80) // 10}),
+    "given y": (np.arange(16) % 2, {"y": np.arange(16) // 8}),
+}
+
+
+@pytest.mark.parametrize(("z", "given"), FEW.values(), ids=FEW)
+def test_intervals_of_few_perfect_groups_and_cells_hold_0_too(z, given):
+    report = leakage_report(9.0 * np.eye(2)[z], z, **given, **FAST)
+    few = [row for row in report.rows if row["score"] == 1 and row["p_value"] > 0.05]
+    assert few
+    assert all(max(row["low"], row["bits_low"]) <= 0 < row["high"] for row in few)
+
+
+def test_the_interval_of_perfect_rows_is_that_of_clopper_and_pearson():
+    z = np.arange(200) % 2
+    row = leakage_report(9.0 * z[:, None], z, **FAST).rows[0]
+    exact = binomtest(100, 100).proportion_ci(0.95, "exact").low
+    assert row["low"] == pytest.approx(2 * exact - 1, abs=0.005)
+    assert row["high"] == 1
 
 
 def test_rare_levels_count_as_much_as_frequent_ones():

@@ -26,6 +26,7 @@ from sklearn_thin.rows.arrays import (
     room_for,
     take,
 )
+from sklearn_thin.rows.columns import as_table
 
 MOST_VALUES = 2**23  # of a block of outputs, in predictions
 SCALES = ("centre", "scale")
@@ -240,6 +241,7 @@ def h_exo_of(transformer, X):
 
 def check_columns(transformer, X, error):
     """Raise where X has other columns than the transformer was fitted on."""
+    X = as_table(X)
     names, columns = getattr(transformer, "feature_names_in_", None), getattr(X, "columns", None)
     if names is None or columns is None:
         was, has = getattr(transformer, "n_features_in_", None), math.prod(X.shape[1:])

@@ -86,3 +86,16 @@ def test_frames_are_held_out_by_position_not_by_index(sites):
         for f in (frame, shuffled)
     ]
     np.testing.assert_array_equal(*probas)
+
+
+@pytest.mark.parametrize("as_passed", [np.asarray, lambda frame: frame.to_numpy().tolist()])
+def test_rows_without_names_are_refused_where_the_fit_had_a_named_column(as_passed, sites):
+    frame, y = sites
+    rows = as_passed(frame[:5].assign(site=1.0))
+    clf = small("site", max_epochs=1).fit(frame, y)
+    for call in (clf.predict, clf.transform, clf.gate_proba):
+        with (
+            pytest.warns(UserWarning, match="valid feature names"),
+            pytest.raises(ValueError, match=r"no column names\. Pass a frame"),
+        ):
+            call(rows)

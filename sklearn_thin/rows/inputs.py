@@ -29,6 +29,7 @@ class ArrayInput:
     range: tuple | None = None  # of images
     shape: tuple | None = None  # of a sample
     dtype: np.dtype | None = None  # of images
+    unit: bool = True  # images of floats are about in [0, 1], as those of uint8 become
     transformer = None
 
     def check(self, X, net, *, reset=False):
@@ -87,13 +88,14 @@ class ArrayInput:
 
     def _check_scale(self, dtype, X, net, *, reset):
         """Raise where images have another scale than in fit: uint8 alone is divided by 255."""
-        if reset:
-            self.dtype = dtype
+        floats = X.dtype != np.uint8
+        if reset:  # values a little outside of [0, 1] may be right
+            self.dtype, self.unit = dtype, not floats or bool(X.min() >= -0.5 and X.max() <= 2)
         fitted = self.dtype
         if np.uint8 not in (dtype, fitted) or dtype == fitted:
             return
         integers = dtype.kind in "iu" and fitted.kind in "iu"
-        if integers or (fitted == np.uint8 and X.max() > 2):  # values a little above 1 may be right
+        if integers or not self.unit or (floats and X.max() > 2):
             raise ValueError(
                 f"X has images of {dtype}, but {type(net).__name__} was fitted on {fitted}; "
                 "uint8 alone is divided by 255. Convert X to the type of the fit"

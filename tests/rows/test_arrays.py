@@ -1,11 +1,14 @@
 """Arrays, images and frames: how a fit reads them, and when it refuses them."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder
 from tests.helpers import (
@@ -80,6 +83,38 @@ def test_images_on_another_scale_than_in_fit_are_refused(passed, digits):
     )
     with pytest.raises(ValueError, match="uint8 alone is divided by 255"):
         small(backbone="auto").fit(images.astype(np.int64), y).predict(images)
+
+
+FLOATS = {  # made of images in [0, 1]; unlike uint8 after its division by 255
+    "0 to 255": lambda x: np.round(255 * x),
+    "-1 to 1": lambda x: 2 * x - 1,
+    "standardised": lambda x: (x - x.mean()) / x.std(),
+}
+
+
+@pytest.mark.parametrize("scale", FLOATS)
+@pytest.mark.parametrize("flat", [False, True], ids=["images", "flattened rows"])
+def test_uint8_is_refused_by_a_fit_on_floats_of_another_scale(flat, scale, digits):
+    images = digits.images[:60].reshape(60, -1) if flat else digits.images[:60]
+    whole, y = np.round(255 * images).astype(np.uint8), digits.y[:60]
+    backbone = {"backbone": ConvNetBackbone((4,), image_shape=(8, 8)), "max_epochs": 1}
+    clf = small(**backbone).fit(FLOATS[scale](images), y)
+    encoder = ExogenousEncoder(**backbone, random_state=0).fit(FLOATS[scale](images), y)
+    around = small(FrozenEstimator(encoder), **backbone)
+    for call in (clf.predict, clf.transform, encoder.predict, encoder.transform):
+        with pytest.raises(ValueError, match=r"fitted on float.*uint8 alone is divided by 255"):
+            call(whole)
+    with pytest.raises(ValueError, match="uint8 alone is divided by 255"):
+        around.fit(whole, y)
+
+
+def test_a_model_of_an_older_version_reads_the_images_that_it_read(digits):
+    clf = small(backbone="auto", max_epochs=1).fit(digits.images[:60], digits.y[:60])
+    expected = clf.predict_proba(digits.images[:60])
+    del vars(clf.input_)["unit"]
+    old = pickle.loads(pickle.dumps(clf))
+    np.testing.assert_array_equal(old.predict_proba(digits.images[:60]), expected)
+    assert old.predict(np.round(255 * digits.images[:60]).astype(np.uint8)).shape == (60,)
 
 
 # without this protocol, which polars 2 dropped, scikit-learn 1.6 sees no names

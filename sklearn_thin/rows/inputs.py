@@ -4,6 +4,7 @@ An input is the part of an estimator that reads X. :class:`~sklearn_thin.rows.ta
 reads tables.
 """
 
+import math
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any
@@ -58,7 +59,7 @@ class ArrayInput:
         dtype, came = [np.float32, np.uint8] if images else [np.float32], getattr(X, "dtype", None)
         X = converted(X, dtype)
         if shape is not None:
-            X = X.reshape(len(X), -1)
+            X = X.reshape(len(X), math.prod(shape))  # also without rows
         min_samples = 2 if reset else 1
         try:
             X = validate_data(

@@ -117,6 +117,15 @@ def test_a_model_of_an_older_version_reads_the_images_that_it_read(digits):
     assert old.predict(np.round(255 * digits.images[:60]).astype(np.uint8)).shape == (60,)
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (3, 8, 8)])
+def test_no_images_at_all_are_no_samples(shape):
+    images, y = np.random.RandomState(0).uniform(size=(20, *shape)), np.arange(20) % 2
+    clf = small(backbone="auto", max_epochs=1).fit(images, y)
+    for call in (clf.predict, clf.transform, lambda X: clone(clf).fit(X, y[:0])):
+        with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+            call(images[:0])
+
+
 # without this protocol, which polars 2 dropped, scikit-learn 1.6 sees no names
 polars = pytest.param(
     pl.DataFrame,

@@ -6,7 +6,6 @@ from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from shutil import rmtree
-from tempfile import TemporaryDirectory
 from time import time
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from sklearn_thin._compat import import_torchvision
+from sklearn_thin.datasets._owners import part_folder, refuse_folder
 from sklearn_thin.datasets._rotated import ROTATION, check_range, make_rotated
 
 SUBSETS = {"train": ("train", 60_000), "test": ("t10k", 10_000)}  # name in files, images
@@ -223,6 +223,8 @@ def require_files(root, subset, download_if_missing):
     if wanted and not download_if_missing:
         raise FileNotFoundError(f"MNIST: expected {', '.join(wanted)} in {where}. {HOW}")
     if wanted:
+        for name in missing:
+            refuse_folder("MNIST", where / name)
         download(root, missing)
 
 
@@ -239,10 +241,10 @@ def download(root, missing):
     torchvision checks the archives, but unpacks them in place and takes any existing file for
     whole. It would never notice a download that was cut off.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    parts = part_folder("MNIST", root, DOWNLOADS)
     remove_abandoned(root)
     try:
-        with TemporaryDirectory(prefix=DOWNLOADS, dir=root) as folder:
+        with parts as folder:
             import_torchvision().datasets.MNIST(folder, download=True)
             (root / "MNIST" / "raw").mkdir(parents=True, exist_ok=True)
             for name in missing:

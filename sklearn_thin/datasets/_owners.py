@@ -17,8 +17,9 @@ FETCHING = {  # constraints of the parameters that all readers have
     "return_X_y": ["boolean"],
 }
 
-
 LARGEST_MEMBER = 2**20  # bytes of a file in an archive; a recording has 37,000
+LARGEST_ARCHIVE = 2**27  # bytes of an archive's recordings; 40,332 windows have 34 million
+MOST_MEMBERS = 2**14  # files in an archive; there are 3,000 spoken digits
 
 
 class OwnerFile(NamedTuple):
@@ -54,7 +55,8 @@ def fetch(owned, data_home, download_if_missing):
     Raises
     ------
     OSError
-        For a missing file with `download_if_missing=False`, or for a download that fails.
+        For a missing file with `download_if_missing=False`, for a download that fails, for a
+        folder that cannot be made, or for a folder in the place of the file.
     ValueError
         For a file with another digest.
     """
@@ -63,6 +65,7 @@ def fetch(owned, data_home, download_if_missing):
     by_hand = f"download {owned.url} yourself and put it into {file.parent}"
     if owned.saved_as:
         by_hand = f"{by_hand} as {file.name}"
+    refuse_folder(owned.data, file)
     if not file.is_file():
         if not download_if_missing:
             raise FileNotFoundError(
@@ -78,11 +81,20 @@ def fetch(owned, data_home, download_if_missing):
     return file
 
 
+def refuse_folder(data, file):
+    """Raise where a folder has the name of a file, before a download that could not be moved."""
+    if file.is_dir():
+        raise IsADirectoryError(
+            f"{data}: expected the file {file}, got a folder of this name. Move the folder away, "
+            "and fetch anew, or pass another data_home."
+        )
+
+
 def download(owned, file, by_hand):
     """Download a file whole, or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    folder = part_folder(owned.data, file.parent, f"{file.name}.part_")
     try:
-        with TemporaryDirectory(prefix=f"{file.name}.part_", dir=file.parent) as part:
+        with folder as part:
             fetch_file(owned.url, part, file.name, **RETRIES)
             if reason := problem(owned, Path(part) / file.name):
                 raise OSError(reason)
@@ -94,19 +106,31 @@ def download(owned, file, by_hand):
         ) from error
 
 
+def part_folder(data, folder, prefix):
+    """A new temporary folder within a folder, made if need be, for the download of `data`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return TemporaryDirectory(prefix=prefix, dir=folder)
+    except OSError as error:
+        raise OSError(
+            f"{data}: the folder {folder} cannot be made or written ({error}). Pass another "
+            "data_home."
+        ) from error
+
+
 def problem(owned, file):
     """Why a file is not the owner's, or None."""
     covered = f" of {owned.members}" if owned.members else ""
-    try:
-        if owned.members:
-            digest = members_digest(file, owned.members)
+    with file.open("rb") as content:  # a file that cannot be opened may be whole
+        if not owned.members:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
         else:
-            with file.open("rb") as content:
-                digest = hashlib.file_digest(content, "sha256").hexdigest()
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:  # zipfile raises a dozen types on a broken file
-        return f"expected a ZIP archive that can be read ({str(error)[:200]})"
+            try:
+                digest = members_digest(content, owned.members)
+            except MemoryError:
+                raise
+            except Exception as error:  # zipfile raises a dozen types on a broken file
+                return f"expected a ZIP archive that can be read ({str(error)[:200]})"
     if digest == owned.sha256:
         return None
     return f"expected the SHA-256 digest {owned.sha256}{covered}, got {digest}"
@@ -127,8 +151,16 @@ def read_archive(file, pattern):
     The archive has one folder, which no path and not the `pattern` names.
     """
     with ZipFile(file) as archive:
-        members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
-        for path in sorted(path for path in members if PurePosixPath(path).match(pattern)):
-            if members[path].file_size > LARGEST_MEMBER:
-                raise ValueError(f"{path} announces {members[path].file_size:,} bytes")
+        infos = archive.infolist()
+        if len(infos) > MOST_MEMBERS:
+            raise ValueError(f"it has {len(infos):,} files, more than {MOST_MEMBERS:,}")
+        members = {info.filename.partition("/")[2]: info for info in infos}
+        paths = sorted(path for path in members if PurePosixPath(path).match(pattern))
+        sizes = {path: members[path].file_size for path in paths}
+        for path, size in sizes.items():
+            if size > LARGEST_MEMBER:
+                raise ValueError(f"{path} announces {size:,} bytes")
+        if (size := sum(sizes.values())) > LARGEST_ARCHIVE:
+            raise ValueError(f"its files announce {size:,} bytes, more than {LARGEST_ARCHIVE:,}")
+        for path in paths:
             yield path, archive.read(members[path])

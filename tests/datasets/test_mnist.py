@@ -206,6 +206,17 @@ def test_missing_data_are_named_and_nothing_is_made(fetch, tmp_path):
     assert not home.exists()
 
 
+def test_a_file_or_folder_in_the_way_is_named_before_any_download(monkeypatch, tmp_path):
+    monkeypatch.setattr(_mnist, "import_torchvision", None)
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(OSError, match=r"^MNIST: the folder .*file cannot be made .*another data_h"):
+        fetch_mnist_r(data_home=tmp_path / "file")
+    folder = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    folder.mkdir(parents=True)
+    with pytest.raises(IsADirectoryError, match=f"^MNIST: expected the file {folder}, got a fold"):
+        fetch_mnist_r(data_home=tmp_path)
+
+
 def test_a_single_missing_file_is_named_where_it_is_needed(linked):
     (linked / "MNIST" / "raw" / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(OSError, match="MNIST: expected train-labels-idx1-ubyte in"):

@@ -55,6 +55,42 @@ def test_a_broken_or_foreign_file_is_refused(owned, content):
     assert owned.file.read_bytes() == changed
 
 
+def test_an_archive_with_a_place_before_its_start_is_refused(packed):
+    """zipfile seeks to a negative place, an OSError without a file."""
+    content = bytearray(packed.source.read_bytes())
+    end = content.rindex(b"PK\5\6")
+    content[end + 16 : end + 20] = (2**32 - 2).to_bytes(4, "little")  # of the central directory
+    packed.file.parent.mkdir(parents=True)
+    packed.file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"Invalid argument.*; delete it and fetch") as caught:
+        packed.reader(data_home=packed.home)
+    assert str(caught.value).startswith(f"{packed.file} is truncated, corrupt or another version")
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_corrupt(owned, monkeypatch):
+    def refuse(path, *args):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    owned.reader(data_home=owned.home)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(PermissionError, match=re.escape(str(owned.file))):
+        owned.reader(data_home=owned.home)
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [("LARGEST_ARCHIVE", "announce .* bytes"), ("MOST_MEMBERS", "has .* files")],
+)
+def test_an_archive_of_too_much_is_refused_before_its_files_are_read(
+    packed, monkeypatch, limit, message
+):
+    packed.reader(data_home=packed.home)
+    monkeypatch.setattr(_owners, limit, 4)
+    monkeypatch.setattr(zipfile.ZipFile, "read", None)
+    with pytest.raises(ValueError, match=f"{message}, more than 4"):
+        packed.reader(data_home=packed.home)
+
+
 def test_both_digests_are_named(own):
     owned = own("vowels")
     owned.file.parent.mkdir(parents=True)
@@ -91,11 +127,23 @@ def test_a_stopped_download_leaves_nothing_and_a_killed_one_no_hindrance(owned, 
     assert owned.file.read_bytes() == owned.source.read_bytes()
 
 
-def test_a_data_home_that_is_a_file_is_named(owned):
-    owned.home.write_text("a file")
-    with pytest.raises(OSError, match=re.escape(str(owned.home))):
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_file_in_the_place_of_a_folder_is_named_with_the_data_set(owned, depth):
+    folder = owned.home / owned.file.relative_to(owned.home).parts[0] if depth else owned.home
+    folder.parent.mkdir(exist_ok=True)
+    folder.write_text("a file")
+    match = rf"\w: the folder {re.escape(str(owned.file.parent))} .*Pass another data_home\.$"
+    with pytest.raises(OSError, match=match):
         owned.reader(data_home=owned.home)
-    assert owned.home.read_text() == "a file"
+    assert folder.read_text() == "a file"
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_before_any_download(owned, monkeypatch):
+    owned.file.mkdir(parents=True)
+    monkeypatch.setattr(_owners, "fetch_file", None)
+    match = rf"expected the file {re.escape(str(owned.file))}, got a folder .*Move the folder away"
+    with pytest.raises(IsADirectoryError, match=match):
+        owned.reader(data_home=owned.home)
 
 
 def test_the_data_home_is_scikit_learns_by_default(own, monkeypatch):

@@ -16,6 +16,7 @@ from sklearn_thin.inspection._report.models import (
     Scores,
 )
 from sklearn_thin.inspection._report.ratios import compare
+from sklearn_thin.inspection._report.report import refuse_counts
 from sklearn_thin.inspection._report.rows import read_rows
 
 POOLED, LINEAR = POOLS
@@ -324,6 +325,43 @@ def one_to_one():
     return pd.DataFrame(X, columns=list("abc")).assign(site=z), y, z
 
 
+@pytest.mark.parametrize(
+    "spelt", [np.asarray, list, pd.Series, lambda y: pd.Series(y, dtype="Int64")]
+)
+def test_whole_numbers_of_a_regression_are_not_taken_for_classes(spelt):
+    y = np.random.RandomState(0).normal(0, 100, 240).round().astype(int)
+    match = r"y has 1\d\d different whole numbers in 240 rows.*y / y.std\(\).*y.astype\(str\)"
+    with pytest.raises(ValueError, match=match):
+        nuisance_report(**bad(y=spelt(y)), **QUICK)
+    refuse_counts(y / y.std())
+
+
+@pytest.mark.parametrize(
+    "y", [np.arange(240) // 5, np.arange(240) % 20, np.arange(240) // 3 % 70 + 0.5, ["a"] * 240]
+)
+def test_classes_and_fractions_are_no_whole_numbers_of_a_regression(y):
+    refuse_counts(y)
+    refuse_counts(np.array(y).astype(str))
+
+
+@pytest.mark.parametrize(
+    ("argument", "call"),
+    [
+        ("y", "X['hospital'], z)"),
+        ("z", "y, X['hospital'])"),
+        ("groups", "y, z, groups=X['hospital'])"),
+    ],
+)
+def test_the_name_of_a_column_is_no_array_of_labels(argument, call):
+    given = bad(**{argument: "hospital"})
+    given["X"] = pd.DataFrame(given["X"], columns=list("abc")).assign(hospital=1)
+    with pytest.raises(ValueError, match=f"{argument} must be an array of labels, got") as error:
+        nuisance_report(**given)
+    assert str(error.value).endswith(f": nuisance_report(X.drop(columns='hospital'), {call}")
+    with pytest.raises(ValueError, match=r"got the text 'clinic'\. Pass one label for each row"):
+        nuisance_report(**given | {argument: "clinic"})
+
+
 @pytest.mark.parametrize("unseen", [False, True])
 @pytest.mark.parametrize(
     "codes",
@@ -372,6 +410,11 @@ RARE[:100] = "other"
         (bad(z=rows()[1]), "z determines y"),
         (bad(z=np.where(rows()[1], "dog", "cat")), "z determines y"),
         (bad(z=rows()[1] + 2 * (np.arange(240) % 2)), "z determines y"),
+        (bad(z=np.arange(240) // 2, n_splits=2), "a fold has 120 levels in 120 rows.*unseen=True"),
+        (
+            bad(z=np.arange(240) // 2, groups=np.arange(240), n_splits=2),
+            "Merge levels of z, or bin",
+        ),
         (bad(groups=rows()[2]), "Pass unseen=True"),
         (bad(groups=rows()[2] // 2), "Pass unseen=True|at least 2 groups"),
         (bad(groups=np.where(rows()[2] == 1, 0, 1 + np.arange(240))), "at least 2 groups"),

@@ -13,6 +13,10 @@ from sklearn_thin.inspection._report.models import GATES, POOLS, score_models
 from sklearn_thin.inspection._report.ratios import compare
 from sklearn_thin.inspection._report.rows import read_rows
 from sklearn_thin.inspection._report.view import NuisanceReport, table_of
+from sklearn_thin.rows.labels import as_array
+
+MOST_NUMBERS = 20  # different ones that are classes whatever their counts are
+LEAST_ROWS = 5  # of the median class, a row for each of the default folds
 
 
 @validated(
@@ -70,6 +74,8 @@ def nuisance_report(
     y : array-like of shape (n_samples,)
         Class labels, or numbers. Numbers of which some have fractions are those of a regression.
         Whole numbers are class labels: divide them by their standard deviation for a regression.
+        More than 20 whole numbers, half of them in fewer than 5 rows each, are refused. Text is
+        always class labels.
     z : array-like of shape (n_samples,)
         Levels of the nuisance variable. Bin numbers.
     groups : array-like of shape (n_samples,), default=None
@@ -124,7 +130,8 @@ def nuisance_report(
     ValueError
         For one level, missing or continuous labels, labels of another length than X, levels with
         too few rows or groups for the folds, groups that equal z, z that determines y, and a
-        column of X that is one-to-one with z.
+        column of X that is one-to-one with z. For the name of a column in place of its labels. For
+        a y of many whole numbers, of which half have fewer than 5 rows each.
 
     Notes
     -----
@@ -170,10 +177,14 @@ def nuisance_report(
     >>> report.advice
     'gate'
     """
+    refuse_names(X, y=y, z=z, groups=groups)
+    refuse_counts(y)
     rows = read_rows(X, y, z, groups, unseen=unseen, n_splits=n_splits)
     if n_repeats == "auto":
         n_repeats = int(np.clip(2000 // len(rows.y), 2, 5))
     seeds = check_random_state(random_state).randint(2**31 - 1, size=n_repeats)
+    if not unseen:
+        refuse_levels_of_single_rows(rows, seeds)
     scores = score_models(rows, seeds, unseen=unseen)
     advice, reason = advise(scores, rows.groups, min_gain, unseen=unseen)
     drift = recognition = None
@@ -191,6 +202,49 @@ def nuisance_report(
         n_repeats=n_repeats,
         min_gain=min_gain,
     )
+
+
+def refuse_names(X, **labels):
+    """Raise where labels are a text, such as the name of a column of X."""
+    for argument, name in labels.items():
+        if not isinstance(name, str):
+            continue
+        how = "Pass one label for each row of X."
+        if name in getattr(X, "columns", ()):
+            rest = f"X.drop({'columns=' if hasattr(X, 'iloc') else ''}{name!r})"
+            column = f"X[{name!r}]"
+            others = {"y": f"{column}, z", "z": f"y, {column}", "groups": f"y, z, groups={column}"}
+            how = f"Pass the column, and X without it: nuisance_report({rest}, {others[argument]})"
+        raise ValueError(f"{argument} must be an array of labels, got the text {name!r}. {how}")
+
+
+def refuse_counts(y):
+    """Raise where y has whole numbers that look like those of a regression."""
+    y = as_array(y, "y")
+    if y.dtype == object and all(isinstance(value, Real) for value in y.flat):
+        y = y.astype(float)
+    if y.dtype.kind not in "iuf" or (y != np.floor(y)).any():
+        return
+    counts = np.unique(y, return_counts=True)[1]
+    if len(counts) > MOST_NUMBERS and np.median(counts) < LEAST_ROWS:
+        raise ValueError(
+            f"y has {len(counts)} different whole numbers in {y.size} rows, and half of them have "
+            f"fewer than {LEAST_ROWS} rows each. Whole numbers are class labels, and classes need "
+            "more rows. For a regression pass numbers with fractions: y / y.std(). For classes "
+            "pass text: y.astype(str)"
+        )
+
+
+def refuse_levels_of_single_rows(rows, seeds):
+    """Raise where a gate by z cannot learn from the training rows of a fold."""
+    for seed in seeds:
+        for train, _ in rows.folds(seed):
+            if (n_levels := len(np.unique(rows.z[train]))) > len(train) / 2:
+                raise ValueError(
+                    "each training fold needs two rows for each level of z on average, but a fold "
+                    f"has {n_levels} levels in {len(train)} rows. Merge levels of z, or bin "
+                    "numbers. Pass unseen=True, if new rows come from new levels"
+                )
 
 
 def recognise(scores, groups):

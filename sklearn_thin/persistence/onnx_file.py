@@ -36,8 +36,10 @@ def to_onnx(estimator, path, X, *, exogenous=None) -> None:
 
     The input of an array is "X", in the type of `X`. A frame, or a table with text, has an input
     (n_samples, 1) for each column, with the name and the type of the column. A missing text is the
-    empty string. Labels of `exogenous="given"` are the input "exogenous". The output is
-    "probabilities", or "predictions" of a regressor. The metadata of the graph have the classes.
+    empty string: onnxruntime reads NaN in a column of text as the text "nan". Fill missing texts
+    with ""; missing numbers stay NaN. The user guide shows how. Labels of `exogenous="given"` are
+    the input "exogenous". The output is "probabilities", or "predictions" of a regressor. The
+    metadata of the graph have the classes.
 
     Parameters
     ----------

@@ -1,7 +1,9 @@
 """One ONNX graph of the whole path, which runs without torch."""
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,6 +75,17 @@ def test_the_graph_predicts_as_the_estimator(name, digits, tmp_path):
     for n in (1, 3, len(X)):
         off = np.abs(outputs(session, X, n, labels).reshape(n, -1) - agreement.outputs[:n])
         assert (off <= 1e-5 * agreement.unit).all()
+
+
+def test_the_guides_recipe_for_frames_fills_missing_texts_alone(digits, tmp_path):
+    clf, X, _ = case("frame", digits)
+    X = X.assign(length=np.nan, colour=np.nan)  # numbers, and a column of text without any text
+    assert X["site"].isna().any()
+    session = graph(clf, tmp_path / "model.onnx", case("frame", digits)[1])
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+    names = {"session": session, "frame": X}
+    exec(re.search(r"```python\n(texts = .*?)```", guide, re.DOTALL)[1], names)
+    np.testing.assert_allclose(names["proba"], clf.predict_proba(X), rtol=0, atol=1e-5)
 
 
 def test_inputs_and_output_have_names_types_and_classes(digits, tmp_path):

@@ -12,12 +12,15 @@ import pytest
 import sklearn
 import skops.io as sio
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, make_column_selector
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.feature_selection import SelectKBest, f_classif
+from sklearn.feature_selection import RFECV, SelectKBest, f_classif
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardScaler
 from torch import nn
@@ -25,6 +28,7 @@ from torch.nn import functional as F
 
 from sklearn_thin import load, save
 from sklearn_thin._archive import archive_of
+from sklearn_thin.model_selection import StackedGridSearchCV
 from tests.helpers import FITS_LOGISTIC_REGRESSION, small
 from tests.hostile import members_of
 from tests.test_saving import assert_same_bits
@@ -143,6 +147,54 @@ def test_functions_of_numpy_and_scikit_learn(rows, tmp_path):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Features .* are constant|invalid value")
         assert_same_bits(pipe.fit(*rows[:2]), rows[0], tmp_path / "a")
+
+
+def halves(n_rows):
+    """Two folds as pairs of arrays, of which each has rows of all classes."""
+    odd = np.arange(n_rows) % 2 == 1
+    return [
+        (np.flatnonzero(odd), np.flatnonzero(~odd)),
+        (np.flatnonzero(~odd), np.flatnonzero(odd)),
+    ]
+
+
+@FITS_LOGISTIC_REGRESSION
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda clf, cv: GridSearchCV(clf, {}, cv=cv),
+        lambda clf, cv: GridSearchCV(clf, {}, cv=cv, scoring=["accuracy", "f1"], refit="f1"),
+        lambda clf, cv: StackedGridSearchCV(small(max_epochs=1), {"depth": [0]}, cv=cv),
+        lambda clf, cv: RFECV(clf, cv=cv, step=0.5),
+        lambda clf, cv: CalibratedClassifierCV(clf, cv=cv),
+        lambda clf, cv: CalibratedClassifierCV(clf, cv=cv, method="isotonic"),
+        lambda clf, cv: StackingClassifier([("first", clf)], clf, cv=cv),
+        lambda clf, cv: TunedThresholdClassifierCV(clf, cv=2),
+        lambda clf, cv: VotingClassifier([("first", clf)], voting="soft"),
+    ],
+)
+def test_estimators_of_scikit_learn_around_others(around, rows, tmp_path):
+    X, y = rows[0], rows[1] > 0
+    estimator = around(LogisticRegression(max_iter=9999), halves(len(X)))
+    assert_same_bits(estimator.fit(X, y), X, tmp_path / "a")
+
+
+@FITS_LOGISTIC_REGRESSION
+def test_scikit_learns_calibration_by_temperature(rows, tmp_path):
+    ways = CalibratedClassifierCV._parameter_constraints["method"]
+    if "temperature" not in "".join(map(str, ways)):
+        pytest.skip("this version of scikit-learn has no scaling by a temperature")
+    clf = CalibratedClassifierCV(LogisticRegression(max_iter=9999), method="temperature", cv=2)
+    assert_same_bits(clf.fit(rows[0], rows[1]), rows[0], tmp_path / "a")
+
+
+@FITS_LOGISTIC_REGRESSION
+def test_a_label_that_all_rows_have(rows, tmp_path):
+    X, y = rows[0], np.stack([rows[1] > 0, np.ones(len(rows[1]))], axis=1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Label .* is present in all")
+        clf = OneVsRestClassifier(LogisticRegression(max_iter=9999)).fit(X, y)
+    assert_same_bits(clf, X, tmp_path / "a")
 
 
 # ------------------------------------------------------------------ custom layers

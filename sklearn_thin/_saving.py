@@ -26,7 +26,7 @@ from sklearn.utils import all_estimators
 
 from sklearn_thin._archive import archive_of, check_archive
 from sklearn_thin._environment import check_device
-from sklearn_thin._pickling import TARGET, with_packed
+from sklearn_thin._pickling import MODULE, TARGET, with_packed
 from sklearn_thin._version import __version__
 
 FORMAT = 1  # of the files that `save` writes; `load` reads this and all before
@@ -249,7 +249,8 @@ def _refusal(estimator, trusted, error):
     while inner is not None:
         place, value = inner
         inner = next((part for part in _parts(place, value) if _is_refused(part[1], trusted)), None)
-    reason = str(error).rstrip(".")
+    recursive = isinstance(error, RecursionError)
+    reason = "a part refers to the object that holds it" if recursive else str(error).rstrip(".")
     way_out = "Set it to a value that a file can hold, or keep the estimator by joblib.dump"
     if isinstance(error, _skops().exceptions.UntrustedTypesFoundException):
         way_out = "If you know these types, name them in both calls: save(..., trusted=[...]) and "
@@ -260,12 +261,15 @@ def _refusal(estimator, trusted, error):
 
 
 def _parts(place, value):
-    """Places and values inside an estimator, a list, a tuple or a dict."""
+    """Places and values inside the state of an estimator, a list, a tuple or a dict."""
     if isinstance(value, BaseEstimator):
-        params = value.get_params(deep=False)
-        fitted = {name: part for name, part in vars(value).items() if name not in params}
-        return [(f"{place}.{name}", part) for name, part in {**params, **fitted}.items()]
-    if isinstance(value, dict):
+        try:
+            params, state = value.get_params(deep=False), value.__getstate__()
+        except Exception:  # of any object's own methods
+            return []
+        names = sorted(state, key=lambda name: name not in params)  # parameters first
+        return [(f"{place}.{name}", state[name]) for name in names]
+    if isinstance(value, dict) and value.keys() != {MODULE}:  # a network is one part
         parts = [(f"{place}[{key!r}]", part) for key, part in value.items()]
     else:
         parts = enumerate(value) if isinstance(value, (list, tuple)) else ()

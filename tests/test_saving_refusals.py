@@ -17,7 +17,8 @@ from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from skorch.callbacks import EpochScoring, MlflowLogger, PrintLog
+from skorch.callbacks import Callback, EpochScoring, LRScheduler, MlflowLogger, PrintLog
+from skorch.callbacks.lr_scheduler import WarmRestartLR
 from torch import nn
 
 from sklearn_thin import load, save
@@ -110,6 +111,35 @@ def test_an_estimator_is_refused_by_the_place_of_the_parameter(place, tmp_path):
     trusted = re.findall(r"'([\w.]+)'", str(error.value).partition("Untrusted")[2])
     save(estimator, tmp_path / "a", trusted=trusted)
     assert type(load(tmp_path / "a", trusted=trusted)) is type(estimator)
+
+
+class HoldsNet(Callback):
+    """A callback that keeps the net that calls it."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.net = net
+
+
+@pytest.mark.parametrize(
+    ("callback", "trusted"),
+    [
+        (HoldsNet, [HoldsNet]),
+        (LRScheduler, [LRScheduler, WarmRestartLR]),
+        (PrintLog, []),
+    ],
+)
+def test_a_fault_inside_the_net_is_named_by_its_place(callback, trusted, rows, tmp_path):
+    clf = small(callbacks=[callback()], verbose=1).fit(*rows[:2]).set_params(callbacks=None)
+    place = r"because of THINClassifier\.net_\.callbacks_\[0\]\[1\]: "
+    with pytest.raises(TypeError, match=place):
+        save(clf, tmp_path / "a", trusted=trusted)
+
+
+def test_a_lambda_as_an_attribute_of_the_net_is_named(rows, tmp_path):
+    clf = small().fit(*rows[:2])
+    clf.net_.odd = lambda: 1
+    with pytest.raises(TypeError, match=r"because of THINClassifier\.net_\.odd: .*at the top of"):
+        save(clf, tmp_path / "a")
 
 
 def test_callbacks_of_a_fit_are_refused_too(rows, tmp_path):

@@ -10,12 +10,11 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 from torch import nn
 
 from sklearn_thin._environment import check_memory, torch_seed
-from sklearn_thin._pickling import copied
+from sklearn_thin._pickling import Estimator, copied
 from sklearn_thin._sharing import shared
 from sklearn_thin._torchvision import check_name, load_network
 from sklearn_thin.modules import MLP, ConvNet, ExpertEnsemble, GatedMLP, THINModule, TreeGate
@@ -23,7 +22,7 @@ from sklearn_thin.modules import MLP, ConvNet, ExpertEnsemble, GatedMLP, THINMod
 DROPOUT = [Interval(Real, 0, 1, closed="left")]
 
 
-class MLPBackbone(BaseEstimator):
+class MLPBackbone(Estimator):
     """Backbone for tables: linear → BatchNorm → ReLU blocks.
 
     Parameters
@@ -68,7 +67,7 @@ class MLPBackbone(BaseEstimator):
         return GatedMLP(in_features, widths, n_experts, gate_features, *dropouts)
 
 
-class ConvNetBackbone(BaseEstimator):
+class ConvNetBackbone(Estimator):
     """Backbone for images: convolution → BatchNorm → ReLU → max-pooling blocks.
 
     The convolutions are the paper's for digits. The paper's network has hidden units in each expert
@@ -157,7 +156,7 @@ class ConvNetBackbone(BaseEstimator):
         return n_features, hidden
 
 
-class TorchvisionBackbone(BaseEstimator):
+class TorchvisionBackbone(Estimator):
     """Classification network of torchvision, without its last layer.
 
     Parameters

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.base import (
-    BaseEstimator,
     ClassifierMixin,
     ClassNamePrefixFeaturesOutMixin,
     TransformerMixin,
@@ -27,7 +26,7 @@ from sklearn_thin._backbones import build_module, module_input_shape
 from sklearn_thin._checkpoints import FOLDER, PLACE, kept_plan
 from sklearn_thin._compat import CallbackSupportMixin
 from sklearn_thin._environment import CASTS, all_or_nothing, check_device, public
-from sklearn_thin._pickling import KNOWN, with_defaults, with_packed, with_unpacked
+from sklearn_thin._pickling import KNOWN, Estimator, with_packed, with_unpacked
 from sklearn_thin._sharing import check_unchanged, noted, shared
 from sklearn_thin._spoilt import warn_if_spoilt
 from sklearn_thin.exogenous.side import reads_nan
@@ -57,9 +56,7 @@ LOGITS = {"soft": THINModule.logits, "hard": THINModule.hard_logits}
 CLASS_WEIGHT = {"class_weight": [dict, StrOptions({"balanced"}), None]}
 
 
-class BaseNet(
-    ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, TransformerMixin, BaseEstimator
-):
+class BaseNet(ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, TransformerMixin, Estimator):
     """An estimator with one THINModule, trained by one THINNet.
 
     A subclass names in `_targets` the part that reads y: the class `Classes` or `Numbers`.
@@ -274,7 +271,7 @@ class BaseNet(
         return with_packed(dict(super().__getstate__()), {} if known is None else known)
 
     def __setstate__(self, state):
-        super().__setstate__(with_unpacked(with_defaults(type(self), state), {}))
+        super().__setstate__(with_unpacked(state, {}))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

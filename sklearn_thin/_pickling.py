@@ -11,6 +11,7 @@ from inspect import Parameter, signature
 from itertools import chain
 
 import torch
+from sklearn.base import BaseEstimator
 from torch import nn
 from torch.nn.utils import parametrize
 
@@ -148,3 +149,10 @@ def with_defaults(kind, state):
     """The state of an estimator, with the defaults of parameters that an older version lacked."""
     defaults = {p.name: p.default for p in signature(kind).parameters.values()}
     return {n: v for n, v in defaults.items() if v is not Parameter.empty} | state
+
+
+class Estimator(BaseEstimator):
+    """scikit-learn's base, for parameters that files and pickles of older versions lack."""
+
+    def __setstate__(self, state):
+        super().__setstate__(with_defaults(type(self), state))

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+import pickle
 import warnings
 from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
@@ -26,9 +27,18 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardS
 from torch import nn
 from torch.nn import functional as F
 
-from sklearn_thin import load, save
+from sklearn_thin import ConvNetBackbone, MLPBackbone, load, save
 from sklearn_thin._archive import archive_of
-from sklearn_thin.model_selection import StackedGridSearchCV
+from sklearn_thin.datasets import ImageAugmentation
+from sklearn_thin.dispelling import Alignment, Erasure
+from sklearn_thin.exogenous import KnownVariable
+from sklearn_thin.model_selection import (
+    SeedEnsembleClassifier,
+    StackedGridSearchCV,
+    StackedHalvingSearchCV,
+    StackedRandomizedSearchCV,
+    WeightedEnsembleClassifier,
+)
 from tests.helpers import FITS_LOGISTIC_REGRESSION, small
 from tests.hostile import members_of
 from tests.test_saving import assert_same_bits
@@ -312,6 +322,43 @@ def test_format_1_stays_readable(tmp_path):
     assert clf.get_params()["checkpoint_dir"] is None  # a parameter that this version lacked
     assert clone(clf).fit(np.eye(3).repeat(4, axis=0), [0, 1] * 6).n_iter_ > 0
     assert "THINClassifier" in repr(clf)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (small(), "checkpoint_dir"),
+        (StackedGridSearchCV(small(), {"depth": [0]}), "checkpoint_dir"),
+        (StackedRandomizedSearchCV(small(), {"depth": [0]}, n_iter=1), "checkpoint_dir"),
+        (StackedHalvingSearchCV(small(), {"depth": [0]}), "checkpoint_dir"),
+        (SeedEnsembleClassifier(small()), "stack_size"),
+        (WeightedEnsembleClassifier(small(), [{}], [1.0]), "stack_size"),
+        (MLPBackbone(), "modulation_dropout"),
+        (ConvNetBackbone(), "hidden_layer_sizes"),
+        (Erasure(), "keep_target"),
+        (Alignment(), "keep_target"),
+        (KnownVariable(0), "kind"),
+        (ImageAugmentation(), "contrast"),
+    ],
+)
+def test_parameters_that_older_versions_lacked_have_their_defaults(estimator, name, tmp_path):
+    shown, default = repr(estimator), getattr(estimator, name)
+    older = clone(estimator)
+    del vars(older)[name]
+    holder = FunctionTransformer(kw_args={"value": older})
+    save(holder, tmp_path / "a")
+    for read in (load(tmp_path / "a"), pickle.loads(pickle.dumps(holder))):
+        loaded = read.kw_args["value"]
+        assert loaded.get_params(deep=False)[name] == default
+        assert repr(loaded) == repr(clone(loaded)) == shown
+
+
+def test_a_search_of_an_older_version_fits_again(rows, tmp_path):
+    X, y, _ = rows
+    search = StackedGridSearchCV(small(max_epochs=1), {"depth": [0]}, cv=2).fit(X, y)
+    del search.checkpoint_dir, search.stack_size
+    loaded = assert_same_bits(search, X, tmp_path / "a")
+    np.testing.assert_array_equal(loaded.fit(X, y).predict_proba(X), search.predict_proba(X))
 
 
 @pytest.mark.parametrize(

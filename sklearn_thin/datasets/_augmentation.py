@@ -3,14 +3,14 @@
 from numbers import Real
 
 import torch
-from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval
 from torch.nn import functional as F
 
+from sklearn_thin._pickling import Estimator
 from sklearn_thin.datasets._rotated import check_range, sampling_matrix
 
 
-class ImageAugmentation(BaseEstimator):
+class ImageAugmentation(Estimator):
     """Rotate, scale, shift, flip and light each image of a batch in its own way.
 
     Use it as `THINClassifier(augment=...)`; its parameters can be tuned, as

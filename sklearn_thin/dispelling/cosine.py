@@ -1,12 +1,12 @@
 """The paper's way to dispel, a term of the loss, which is also the base of all ways."""
 
 import torch
-from sklearn.base import BaseEstimator
 
+from sklearn_thin._pickling import Estimator
 from sklearn_thin.losses import CosineTerm
 
 
-class Cosine(BaseEstimator):
+class Cosine(Estimator):
     """The paper's way to dispel: λ weighs `|cos(c(h_exo), c(h_endo))|`, and h_endo has no map.
 
     A way to dispel has a term of the loss, weighted by λ, and a map in front of all readers of

@@ -4,12 +4,13 @@ import difflib
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import TransformerMixin
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 from torch import nn
 
+from sklearn_thin._pickling import Estimator
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.modules.heads import LogProbabilities
 from sklearn_thin.rows.columns import MERGED, as_levels, as_table, name_of, read_column
@@ -17,7 +18,7 @@ from sklearn_thin.rows.columns import MERGED, as_levels, as_table, name_of, read
 GIVEN = "given"  # stands for labels that come with each call
 
 
-class KnownVariable(TransformerMixin, BaseEstimator):
+class KnownVariable(TransformerMixin, Estimator):
     """A column of X as exogenous variable: the levels of labels, or one scaled number.
 
     `THINClassifier(exogenous="site")` uses it. Labels become probabilities: 1 for their level, and

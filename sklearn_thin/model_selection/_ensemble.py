@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from joblib import Parallel
 from scipy.special import log_softmax
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.base import MetaEstimatorMixin, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_thin._base import ClassOutputs
 from sklearn_thin._compat import CallbackSupportMixin, with_callbacks
 from sklearn_thin._environment import public, set_missing_random_states
+from sklearn_thin._pickling import Estimator
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation, last_step, raise_first, train_all
 from sklearn_thin.rows.arrays import read_dataset
@@ -31,7 +32,7 @@ from sklearn_thin.rows.arrays import read_dataset
 FIT_PARAMETERS = ("exogenous_target", "sample_weight", "groups", "X_val", "y_val")
 
 
-class Ensemble(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
+class Ensemble(CallbackSupportMixin, MetaEstimatorMixin, Estimator):
     """Settings of one estimator that train together, and the mean of their outputs.
 
     A subclass has the parameters `estimator`, `stack_size`, `n_jobs` and `verbose`.

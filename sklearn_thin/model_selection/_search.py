@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
 
 from sklearn_thin._environment import all_or_nothing
+from sklearn_thin._pickling import Estimator
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._checkpoints import checked_folder
 from sklearn_thin.model_selection._ensemble import Ensemble
@@ -96,7 +97,7 @@ class HandedOut:
         return self
 
 
-class StackedSearch:
+class StackedSearch(Estimator):
     """The part that both stacked searches add to scikit-learn's."""
 
     pareto_front_ = property(front_of_search)

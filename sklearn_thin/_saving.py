@@ -125,7 +125,7 @@ def save(estimator, path, trusted=None) -> None:
         An estimator of this package, fitted or not, or a Pipeline, a search or another estimator
         of scikit-learn around it. Its networks may have custom layers, whose attributes are plain
         values.
-    path : str or path
+    path : str, bytes or path
         The file, by custom with the suffix `.thin`.
     trusted : list of str or type, default=None
         Types and functions beside those of this package and of scikit-learn that the estimator
@@ -153,7 +153,7 @@ def save(estimator, path, trusted=None) -> None:
     >>> bool((loaded.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
-    path, names = os.fspath(path), _names(trusted)
+    path, names = os.fsdecode(path), _names(trusted)
     try:
         archive = _readable_archive(estimator, names)
     except Exception as error:  # of any object's own methods
@@ -172,7 +172,7 @@ def load(path, device=None, trusted=None) -> Any:
 
     Parameters
     ----------
-    path : str or path
+    path : str, bytes or path
     device : str or torch.device, default=None
         Device of the networks. None is that of the training, or the CPU where it is missing.
     trusted : list of str or type, default=None
@@ -194,7 +194,7 @@ def load(path, device=None, trusted=None) -> Any:
     InconsistentVersionWarning
         If the file was written with another version of scikit-learn.
     """
-    sio, names = _skops(), _names(trusted)
+    path, sio, names = os.fsdecode(path), _skops(), _names(trusted)
     device = None if device is None else check_device(device)
     with open(path, "rb") as file:
         try:
@@ -292,7 +292,10 @@ def _names(trusted):
 
 
 def _name(kind):
-    return kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    name = kind if isinstance(kind, str) else getattr(kind, "__qualname__", None)
+    if not isinstance(name, str):
+        raise TypeError(f"trusted must hold names of types, types or functions, got {kind!r}")
+    return kind if name is kind else f"{kind.__module__}.{name}"
 
 
 @cache

@@ -2,11 +2,13 @@
 
 import io
 import logging
+import os
 import re
 import threading
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +76,33 @@ def test_a_value_that_would_not_load_is_refused_at_once(odd, tmp_path):
     with pytest.raises(TypeError, match=r"because of FunctionTransformer\.kw_args\['value'\]: "):
         save(transformer, tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("wrong", [3, None, Tracker(), ["tests.Own"], b"tests.Own"])
+def test_trusted_holds_names_types_and_functions(wrong, tmp_path):
+    match = r"trusted must hold names of types, types or functions, got "
+    with pytest.raises(TypeError, match=match):
+        save(small(), tmp_path / "a", trusted=["tests.Own", wrong])
+    with pytest.raises(TypeError, match=match):
+        load(tmp_path / "a", trusted=[Own, wrong])
+
+
+@pytest.mark.parametrize("kind", [str, os.fsencode, Path])
+def test_a_path_of_any_type(kind, tmp_path):
+    path = kind(tmp_path / "model.thin")
+    save(small(), path)
+    assert repr(load(path)) == repr(small())
+    (tmp_path / "model.thin").write_bytes(b"other")
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(tmp_path))}.model\.thin is not loaded"):
+        load(path)
+
+
+@pytest.mark.parametrize("wrong", [0, None, io.BytesIO()])
+def test_no_path_is_refused_before_work(wrong, monkeypatch):
+    monkeypatch.setattr("sklearn_thin._saving._readable_archive", None)
+    for call in (lambda: save(small(), wrong), lambda: load(wrong)):
+        with pytest.raises(TypeError, match=r"expected str, bytes or os\.PathLike object, not"):
+            call()
 
 
 def in_steps(**params):

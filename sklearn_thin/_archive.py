@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections import OrderedDict, defaultdict
+from datetime import datetime
 from functools import cache
 from typing import NamedTuple
 from zipfile import ZIP_STORED, ZipFile
@@ -65,11 +66,21 @@ def _dict(value):
     return Call(type(value), (list(value.items()),))
 
 
+def _datetime(value):
+    """skops makes a pandas.Timestamp of nothing, which fails."""
+    if type(value).__name__ != "Timestamp":
+        return value
+    if str(value.tzinfo) not in ("None", "UTC"):
+        raise TypeError(f"{value!r} is in a time zone other than UTC")
+    return Call(type(value), (value.isoformat(),))
+
+
 # what is written in place of a value of a type; the same value is written as skops does
 IN_PLACE = {
     dict: _dict,
     defaultdict: lambda value: Call(defaultdict, (value.default_factory, dict(value))),
     slice: lambda value: Call(slice, (value.start, value.stop, value.step)),  # also of NumPy's ints
+    datetime: _datetime,
     RemainderColumns: lambda value: value.data,  # scikit-learn 1.9 lacks the type
     **dict.fromkeys(ADDED, for_newer_versions),
 }

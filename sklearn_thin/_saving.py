@@ -112,6 +112,8 @@ DTYPES = [
 ]
 DTYPES += [f"pandas.{name.rpartition('.')[2]}" for name in DTYPES if name.startswith("pandas")]
 
+LABELS = ("classes_", "targets_", "exogenous_side_", "erasure_encoder_")  # attributes with labels
+
 
 def save(estimator, path, trusted=None) -> None:
     """Write an estimator to one file that :func:`load` reads without running any code in it.
@@ -251,10 +253,13 @@ def _refusal(estimator, trusted, error):
         inner = next((part for part in _parts(place, value) if _is_refused(part[1], trusted)), None)
     recursive = isinstance(error, RecursionError)
     reason = "a part refers to the object that holds it" if recursive else str(error).rstrip(".")
-    way_out = "Set it to a value that a file can hold, or keep the estimator by joblib.dump"
+    other = "set the part to another value"
+    if place.rpartition(".")[2] in LABELS:
+        other = "fit with labels as text, such as y.astype(str)"
+    way_out = "Keep the estimator by joblib.dump, or " + other
     if isinstance(error, _skops().exceptions.UntrustedTypesFoundException):
         way_out = "If you know these types, name them in both calls: save(..., trusted=[...]) and "
-        way_out += "load(..., trusted=[...]). Else set it to another value"
+        way_out += f"load(..., trusted=[...]). Else {other}"
     if "<lambda>" in reason or "<locals>" in reason:
         way_out = "Define the function or the type at the top of a module, and name it as trusted"
     return f"{type(estimator).__name__} cannot be saved, because of {place}: {reason}. {way_out}"

@@ -5,12 +5,13 @@ import logging
 import os
 import re
 import threading
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.stats import loguniform
@@ -140,6 +141,41 @@ def test_an_estimator_is_refused_by_the_place_of_the_parameter(place, tmp_path):
     trusted = re.findall(r"'([\w.]+)'", str(error.value).partition("Untrusted")[2])
     save(estimator, tmp_path / "a", trusted=trusted)
     assert type(load(tmp_path / "a", trusted=trusted)) is type(estimator)
+
+
+DATES = {  # labels of two classes, and the type to trust
+    "timestamps": lambda: [pd.Timestamp("2020-01-01 12:30:00.000000001"), pd.Timestamp("2021")],
+    "timestamps in UTC": lambda: list(pd.to_datetime(["2020-01-01", "2021-01-01"], utc=True)),
+    "intervals": lambda: list(pd.cut([0, 1], 2)),
+    "periods": lambda: list(pd.period_range("2020", periods=2, freq="Y")),
+    "decimals": lambda: [Decimal("0.1"), Decimal("0.2")],
+    "dates": lambda: [date(2020, 1, 1), date(2021, 1, 1)],
+}
+
+
+@pytest.mark.parametrize("labels", DATES)
+def test_labels_of_other_types_need_trust_or_text(labels, rows, tmp_path):
+    y = np.array(DATES[labels](), object)[(rows[1] > 0).astype(int)]
+    clf = small(max_epochs=1).fit(rows[0], y)
+    match = (
+        r"THINClassifier\.targets_: .*save\(.*trusted=\[.*labels as text, such as y\.astype\(str\)"
+    )
+    with pytest.raises(TypeError, match=match) as error:
+        save(clf, tmp_path / "a")
+    trusted = re.findall(r"'([\w.]+)'", str(error.value).partition("Untrusted")[2])
+    save(clf, tmp_path / "a", trusted=trusted)
+    loaded = load(tmp_path / "a", trusted=trusted)
+    np.testing.assert_array_equal(loaded.predict(rows[0]), clf.predict(rows[0]))
+    assert list(map(repr, loaded.classes_)) == list(map(repr, clf.classes_))
+
+
+def test_labels_in_another_time_zone_may_be_text(rows, tmp_path):
+    y = pd.Series(pd.to_datetime(["2020-01-01", "2021-01-01"]).tz_localize("Europe/Berlin"))
+    clf = small(max_epochs=1).fit(rows[0], y.to_numpy()[(rows[1] > 0).astype(int)])
+    with pytest.raises(TypeError, match=r"targets_: .*zone other than UTC.*labels as text"):
+        save(clf, tmp_path / "a", trusted=[pd.Timestamp])
+    clf.fit(rows[0], y.astype(str).to_numpy()[(rows[1] > 0).astype(int)])
+    assert_same_bits(clf, rows[0], tmp_path / "a")
 
 
 class HoldsNet(Callback):

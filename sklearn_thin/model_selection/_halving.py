@@ -126,13 +126,15 @@ class StackedHalvingSearchCV(StackedSearch, HalvingGridSearchCV):
     estimator : THINClassifier or THINRegressor, or Pipeline that ends in one
         Grids may replace it by other estimators. These, and fits that cannot be stacked, train
         anew in each rung.
-    param_grid, factor, max_resources, min_resources, aggressive_elimination, cv, scoring, refit, \
+    param_grid, factor, max_resources, min_resources, aggressive_elimination, cv, scoring, \
 error_score, return_train_score, random_state, n_jobs, verbose
         See :class:`~sklearn.model_selection.HalvingGridSearchCV`. With epochs as the resource
         stacks train one after another, and `n_jobs` is for the other fits.
     resource : "n_samples" or str, default="n_samples"
         Rows, or a parameter of the estimator. Epochs are `"max_epochs"`, in a Pipeline with the
         name of the step, as in `"thin__max_epochs"`; they need a `max_resources`.
+    refit : bool, default=True
+        Whether to fit the best candidate of the last rung on all rows.
     stack_size : "auto" or int, default="auto"
         See StackedGridSearchCV.
     checkpoint_dir : str, path or None, default=None
@@ -170,7 +172,7 @@ error_score, return_train_score, random_state, n_jobs, verbose
     _parameter_constraints: dict = {
         **HalvingGridSearchCV._parameter_constraints,
         **CONSTRAINTS,
-        "refit": ["boolean", callable],  # rungs have no common candidates for an ensemble
+        "refit": ["boolean"],  # scikit-learn's halving would not call a callable
     }
 
     def __init__(

@@ -1,6 +1,7 @@
 """Several scores of a search: the candidates that no other dominates, and the knee among them."""
 
 import re
+import sys
 from dataclasses import dataclass
 from numbers import Real
 
@@ -63,14 +64,15 @@ def pareto_front(cv_results, scorers=None) -> np.ndarray:
 class KneeRefit:
     """Refit the knee of the Pareto front: `refit=KneeRefit()` of a search with several scorers.
 
-    It works in every search of scikit-learn that accepts a callable as `refit`. The knee is the
-    candidate from which any step along the front loses much of a score and gains little of others.
+    It works in every search of scikit-learn with several scorers. Searches by halving have a single
+    scorer and their own choice. The knee is the candidate from which any step along the front loses
+    much of a score and gains little of others.
 
     Parameters
     ----------
     scorers : list of str, default=None
-        Names of the scorers of the trade-off, the most important first. None takes all scorers of
-        the search, in their order.
+        Names of the scorers of the trade-off, each once, the most important first. None takes all
+        scorers of the search, in their order.
     tolerance : float, default=1.0
         In standard errors, at least 0. Scores that are lower than the best score by so much or
         less count as the best.
@@ -78,7 +80,8 @@ class KneeRefit:
     Raises
     ------
     ValueError
-        For a `tolerance` that is no number or below 0, and for `scorers` that are no list of names.
+        For a `tolerance` that is no number or below 0, and for `scorers` that are no list of
+        different names.
 
     See Also
     --------
@@ -105,11 +108,11 @@ class KneeRefit:
     scorer whose scores differ by noise therefore deserves no place among them.
 
     With a single scorer the rule chooses the best candidate. With one fold there is no standard
-    error, and no tolerance. Folds share rows, and the standard error of few folds is too low.
+    error, and no tolerance. Nor is there one where the standard deviation overflows. Folds share
+    rows, and the standard error of few folds is too low.
 
-    scikit-learn's `score` method of a search does not work with a callable as `refit` and several
-    scorers. `search.scorer_["accuracy"](search.best_estimator_, X, y)` scores. `best_score_` is
-    not set.
+    The `score` method of a search does not work with a callable as `refit` and several scorers.
+    `search.scorer_["accuracy"](search.best_estimator_, X, y)` scores. `best_score_` is not set.
 
     References
     ----------
@@ -140,10 +143,12 @@ class KneeRefit:
                 "tolerance must be a number of standard errors, at least 0 and finite, got "
                 f"{self.tolerance!r}"
             )
-        named = isinstance(self.scorers, (list, tuple)) and len(self.scorers)
-        if self.scorers is not None and not named:
+        if hasattr(self.scorers, "tolist"):  # of numpy and pandas
+            object.__setattr__(self, "scorers", self.scorers.tolist())
+        if self.scorers is not None and not different_names(self.scorers):
             raise ValueError(
-                f"scorers must be a list of names of scorers, or None, got {self.scorers!r}"
+                "scorers must be a list of names of scorers, or None, each name once, got "
+                f"{self.scorers!r}"
             )
 
     def __call__(self, cv_results) -> int:
@@ -165,16 +170,22 @@ class KneeRefit:
         """
         names = scorer_names(cv_results, self.scorers)
         scores = mean_scores(cv_results, names)  # (n_candidates, n_scorers)
-        if not (finite := np.isfinite(scores).all(1)).any():
+        given = np.isfinite(scores)
+        if not (finite := given.all(1)).any():
+            failed = [name for name, some in zip(names, given.any(0), strict=True) if not some]
+            which = f" No candidate has a finite score of {failed}." if failed else ""
             raise ValueError(
                 f"there is no knee, as none of the candidates has finite scores of all of {names}: "
-                "fits or scorers failed. Pass error_score='raise' to the search to see the errors"
+                f"fits or scorers failed.{which} Pass error_score='raise' to the search to see the "
+                "errors"
             )
         best = np.where(finite[:, None], scores, -np.inf).argmax(0), np.arange(len(names))
         errors = standard_errors(cv_results, names)
-        tolerated = np.minimum(scores, scores[best] - self.tolerance * errors[best])
+        with np.errstate(over="ignore"):
+            enough = scores[best] - self.tolerance * errors[best]
+        tolerated = np.minimum(scores, np.maximum(enough, -sys.float_info.max))
         front = np.flatnonzero(on_front(tolerated))
-        gains = tolerated[front] - tolerated[front].min(0)
+        gains = tolerated[front] / 2 - tolerated[front].min(0) / 2  # halves, as floats may overflow
         width = gains.max(0)
         sums = (gains / np.where(width > 0, width, 1)).sum(1).round(12)  # rounding is no order
         order = np.lexsort([-front, *scores[front].T[::-1], sums])  # the last key counts most
@@ -195,9 +206,17 @@ def scorer_names(cv_results, scorers=None):
 def checked_names(scorers, known):
     """The scorers as a list, or all known ones for None; ValueError for others."""
     names = known if scorers is None else list(scorers)
-    if not names or any(name not in known for name in names):
-        raise ValueError(f"scorers must be names among {known}, those of the search, got {names}")
+    if not different_names(names) or any(name not in known for name in names):
+        raise ValueError(
+            f"scorers must be names among {known}, those of the search, each once, got {names}"
+        )
     return names
+
+
+def different_names(names):
+    """Whether these are names, at least one, and each once."""
+    listed = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    return listed and 0 < len(names) == len(set(names))
 
 
 def mean_scores(cv_results, names):
@@ -214,12 +233,16 @@ def on_front(scores):
 
 
 def standard_errors(cv_results, names):
-    """Standard errors of the mean test scores, 0 with one fold: (n_candidates, n_scorers)."""
+    """Standard errors of the mean test scores: (n_candidates, n_scorers).
+
+    They are 0 with one fold, and where the standard deviation overflows.
+    """
     errors = []
     for name in names:
         split = re.compile(rf"split\d+_test_{re.escape(name)}")
         n_splits = sum(split.fullmatch(str(key)) is not None for key in cv_results)
         deviation = np.asarray(cv_results[f"std_test_{name}"], dtype=float)  # of ddof=0
+        deviation = np.where(np.isinf(deviation), 0, deviation)
         errors.append(deviation / np.sqrt(max(n_splits - 1, 1)))
     return np.column_stack(errors)
 

@@ -209,10 +209,41 @@ def test_a_wrong_tolerance_is_refused_before_a_search(tolerance):
         KneeRefit(tolerance=tolerance)
 
 
-@pytest.mark.parametrize("scorers", ["accuracy", [], 3])
+@pytest.mark.parametrize("scorers", ["accuracy", [], 3, [3], ["a", "a", "b"], np.array("a")])
 def test_wrong_scorers_are_refused_before_a_search(scorers):
     with pytest.raises(ValueError, match="scorers must be a list of names of scorers, or None"):
         KneeRefit(scorers)
+
+
+def test_scorers_are_a_list_or_an_array_of_different_names():
+    made = results(a=[0.5, 0.9, 1.0], b=[1.0, 0.8, 0.0])
+    names = np.array(["b", "a"])
+    assert KneeRefit(names) == KneeRefit(["b", "a"])
+    assert KneeRefit(pd.Index(names))(made) == KneeRefit(names)(made) == 1
+    with pytest.raises(ValueError, match=r"each once, got \['a', 'a', 'b'\]"):
+        pareto_front(made, ["a", "a", "b"])
+
+
+def test_scores_whose_deviation_or_range_overflows_have_a_knee():
+    made = results(a=[0.0, 1e200, 1.2e200], b=[1.0, 0.9, 0.0])
+    made["std_test_a"][:] = np.inf
+    assert KneeRefit()(made) == 1
+    assert KneeRefit(tolerance=0)(made) == 1
+    assert KneeRefit(tolerance=1e308)(results(error=1e9, a=[1, 2], b=[2, 1])) == 1
+    assert KneeRefit()(results(a=[-1.7e308, 1.6e308, 1.7e308], b=[1, 0.9, 0])) == 1
+
+
+def test_a_scorer_that_always_failed_is_named():
+    made = results(a=[0.5, 0.9], b=[np.nan, np.nan])
+    with pytest.raises(ValueError, match=r"No candidate has a finite score of \['b'\]"):
+        KneeRefit()(made)
+
+
+def test_a_halving_refuses_a_rule_before_the_training(table, monkeypatch):
+    monkeypatch.setattr(StackedHalvingSearchCV, "_train", None)
+    search = StackedHalvingSearchCV(small(), {"lr": [1e-3]}, refit=KneeRefit(), cv=2)
+    with pytest.raises(ValueError, match=r"'refit' parameter of StackedHalvingSearchCV .*bool"):
+        search.fit(*table)
 
 
 def test_unknown_scorers_are_named_before_the_training(table, monkeypatch):

@@ -111,7 +111,7 @@ class KneeRefit:
     error, and no tolerance. Nor is there one where the standard deviation overflows. Folds share
     rows, and the standard error of few folds is too low.
 
-    The `score` method of a search does not work with a callable as `refit` and several scorers.
+    The `score` method of a search raises an error with several scorers and this rule.
     `search.scorer_["accuracy"](search.best_estimator_, X, y)` scores. `best_score_` is not set.
 
     References

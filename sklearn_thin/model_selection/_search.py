@@ -12,7 +12,6 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, check_cv
 from sklearn.utils import indexable
 
 from sklearn_thin._environment import all_or_nothing
-from sklearn_thin._pickling import Estimator
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._checkpoints import checked_folder
 from sklearn_thin.model_selection._ensemble import Ensemble
@@ -26,7 +25,7 @@ from sklearn_thin.model_selection._members import (
     with_own_frozen,
 )
 from sklearn_thin.model_selection._pareto import front_of_search
-from sklearn_thin.model_selection._selection import Trained, check_refit, choose_ensemble
+from sklearn_thin.model_selection._selection import Scored, Trained, check_refit, choose_ensemble
 from sklearn_thin.rows.arrays import read_dataset
 
 FOLLOWED = ("_skl_callbacks", "_parent_callback_ctx")  # of scikit-learn's callbacks, in a search
@@ -97,7 +96,7 @@ class HandedOut:
         return self
 
 
-class StackedSearch(Estimator):
+class StackedSearch(Scored):
     """The part that both stacked searches add to scikit-learn's."""
 
     pareto_front_ = property(front_of_search)

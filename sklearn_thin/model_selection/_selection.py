@@ -18,8 +18,9 @@ from sklearn.utils import check_random_state, gen_batches
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from sklearn_thin._pickling import Estimator
 from sklearn_thin.model_selection._members import THINS, last_step, raise_first
-from sklearn_thin.model_selection._pareto import KneeRefit, checked_names
+from sklearn_thin.model_selection._pareto import KneeRefit, checked_names, scorer_names
 from sklearn_thin.model_selection._weighted import (
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
@@ -40,6 +41,42 @@ def check_refit(refit, scorers):
         )
     if isinstance(refit, KneeRefit):
         checked_names(refit.scorers, list(scorers))
+
+
+class Scored(Estimator):
+    """The part of a search that scores new rows."""
+
+    def score(self, X, y=None, **params):
+        """Score of the best estimator, by the scorer of the refit.
+
+        Parameters
+        ----------
+        X : array-like
+        y : array-like, default=None
+        **params : dict
+            For the scorer, with metadata routing.
+
+        Returns
+        -------
+        score : float
+
+        Raises
+        ------
+        ValueError
+            For several scorers with a callable as `refit`, as none of them is that of the refit.
+        """
+        if getattr(self, "multimetric_", False) and callable(self.refit):
+            names = scorer_names(self.cv_results_)
+            first = repr(names[0])
+            one, given = "search.scorer_", "(search.best_estimator_, X, y)"
+            of_dict = isinstance(self.scorer_, dict)
+            call = f"{one}[{first}]{given}" if of_dict else f"{one}{given}[{first}]"
+            raise ValueError(
+                f"score needs one scorer, but the search has {names}, and refit={self.refit!r} "
+                f"names none of them. Score with {call}. In cross_validate and the like, pass "
+                "scoring=..., such as a name."
+            )
+        return super().score(X, y, **params)
 
 
 def choose_ensemble(search, trained, n_jobs):

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
-from sklearn.model_selection import GridSearchCV, ShuffleSplit
+from sklearn.model_selection import GridSearchCV, ShuffleSplit, cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_thin import load, save
@@ -276,6 +277,35 @@ def test_a_stacked_search_chooses_as_the_plain_one(table):
     )
     assert stacked.best_params_ == plain.best_params_
     assert stacked.best_estimator_.lr == 1e-2
+
+
+def two_scores(clf, X, y):
+    """Two scores by one callable."""
+    return {"accuracy": clf.score(X, y), "rows": len(X)}
+
+
+@pytest.mark.parametrize(
+    ("scoring", "call"),
+    [
+        (SCORING, r"search\.scorer_\['accuracy'\]\(search\.best_estimator_, X, y\)"),
+        (two_scores, r"search\.scorer_\(search\.best_estimator_, X, y\)\['accuracy'\]"),
+    ],
+)
+def test_a_search_that_has_no_one_score_names_the_way_to_score(table, scoring, call):
+    how = {"scoring": scoring, "refit": KneeRefit(["accuracy"]), "cv": 2}
+    search = StackedGridSearchCV(small(), {"lr": [1e-3, 1e-2]}, **how)
+    assert cross_val_score(search, *table, scoring="accuracy", cv=2).min() >= 0
+    with pytest.raises(ValueError, match=rf"score needs one scorer.*\. Score with {call}"):
+        cross_val_score(search, *table, cv=2, error_score="raise")
+    with pytest.raises(NotFittedError):
+        search.score(*table)
+
+
+def test_a_search_with_one_score_has_it(table):
+    search = StackedGridSearchCV(small(), {"lr": [1e-3, 1e-2]}, refit=KneeRefit(), cv=2)
+    assert search.fit(*table).score(*table) == search.best_estimator_.score(*table)
+    search.set_params(scoring=SCORING, refit="worst").fit(*table)
+    assert search.score(*table) == SCORING["worst"](search.best_estimator_, *table)
 
 
 def test_it_is_cloned_pickled_saved_and_printed(table, tmp_path):

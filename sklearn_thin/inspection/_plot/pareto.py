@@ -38,7 +38,8 @@ class ParetoDisplay(Display):
         Index of the candidate of the refit.
     labels : array-like of shape (n_candidates,), default=None
         Value of a parameter of each candidate. Up to 20 values, or 10 numbers, have a colour and a
-        marker each. More have a scale of colours.
+        marker each. More have a scale of colours. Values of candidates that are not drawn are not
+        in the legend.
     label_name : str, default=None
         Name of the parameter.
 
@@ -93,8 +94,8 @@ class ParetoDisplay(Display):
         estimator : search
             Fitted, of this package or of scikit-learn, with several scorers.
         x, y : str, default=None
-            Names of the scorers of both axes. None takes the first and the second of the search.
-            The front is that of these two scores, also of a search with more.
+            Names of the scorers of both axes. None takes the first scorer of the search that is
+            not the other axis. The front is that of these two scores, also of a search with more.
         parameter : str, default=None
             A parameter of the candidates, as in `cv_results_["params"]`. Its values have colours
             and markers, and a legend.
@@ -131,7 +132,8 @@ class ParetoDisplay(Display):
     def _draw(self, ax):
         """Draw the candidates and the front."""
         x, y = np.asarray(self.scores).T
-        front = np.asarray(self.front)[np.lexsort([-y[self.front], x[self.front]])]
+        front = np.asarray(self.front, dtype=int)  # a list without entries would be of floats
+        front = front[np.lexsort([-y[front], x[front]])]
         x_error, y_error = np.asarray(self.errors)[front].T
         self.scatters_ = self._draw_candidates(ax, x, y)
         by_label = None if self.labels is None else ax.get_legend()
@@ -153,19 +155,23 @@ class ParetoDisplay(Display):
 
     def _draw_candidates(self, ax, x, y):
         """Draw the candidates, by the parameter if there is one."""
-        if self.labels is None:
+        drawn = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+        x, y = x[drawn], y[drawn]
+        if self.labels is None or not len(drawn):
             return [ax.scatter(x, y, color=COLOURS[0], s=SIZE)]
-        labels, codes = in_order(self.labels)
+        labels, codes = in_order([self.labels[place] for place in drawn])
         return draw_labelled(ax, x, y, codes, labels=labels, label_name=self.label_name, s=SIZE)
 
 
 def read_results(search):
     """`cv_results_` of a fitted search; errors for others."""
-    check_is_fitted(search)
-    if not hasattr(search, "cv_results_"):
+    fits = hasattr(search, "fit") and not isinstance(search, type)
+    if fits:
+        check_is_fitted(search)
+    if not fits or not hasattr(search, "cv_results_"):
         raise TypeError(
-            "the estimator must be a search with several scorers, such as StackedGridSearchCV, got "
-            f"{type(search).__name__}"
+            "the estimator must be a fitted search with several scorers, such as "
+            f"StackedGridSearchCV, got {type(search).__name__}"
         )
     return search.cv_results_
 
@@ -177,9 +183,8 @@ def two_names(known, x, y):
             f"a Pareto front needs a search with two scorers at least, got {known}. Pass several: "
             "scoring={'accuracy': 'accuracy', 'leakage': make_leakage_scorer()}"
         )
-    x = known[0] if x is None else x
-    others = [name for name in known if name != x]
-    y = others[0] if y is None else y
+    x = next(name for name in known if name != y) if x is None else x
+    y = next(name for name in known if name != x) if y is None else y
     if x == y:
         raise ValueError(f"x and y must be two scorers, got {x!r} for both. Choose among {known}")
     return checked_names([x, y], known)

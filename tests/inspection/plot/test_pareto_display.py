@@ -100,7 +100,7 @@ def test_many_numbers_have_a_scale_of_colours(rows):
 
 def test_candidates_that_lack_a_parameter_or_a_score_are_named_or_left_out(rows):
     X, y, _ = rows
-    grid = [{"dispelling": [None]}, {"dispelling": ["cosine"], "lam": [0.0]}]
+    grid = [{"dispelling": [None, "cosine"]}, {"dispelling": ["cosine"], "lam": [0.0]}]
     seen = []
 
     def broken(clf, X, y):
@@ -112,9 +112,41 @@ def test_candidates_that_lack_a_parameter_or_a_score_are_named_or_left_out(rows)
     with pytest.warns(UserWarning, match="test scores are non-finite"):
         search.fit(X, y)
     display = ParetoDisplay.from_estimator(search, parameter="lam")
-    assert display.front.tolist() == [search.best_index_] == [1]
+    assert search.best_index_ in display.front
+    assert 0 not in display.front
     legend = next(a for a in display.ax_.artists if a is not display.ax_.get_legend())
     assert texts(legend) == ["not set", "0.0"]
+
+
+def test_a_value_without_a_candidate_that_is_drawn_is_not_in_the_legend():
+    scores = np.array([[0.5, 1], [np.nan, np.nan], [0.9, 0.2], [0.9, np.nan]])
+    how = {"score_names": ["a", "b"], "label_name": "way"}
+    labels = np.array(["x", "failed", "y", "half"])
+    display = ParetoDisplay(scores, scores * 0, [0, 2], labels=labels, **how).plot()
+    legend = next(a for a in display.ax_.artists if a is not display.ax_.get_legend())
+    assert texts(legend) == ["x", "y"]
+    np.testing.assert_array_equal(display.scatters_[1].get_offsets(), [[0.9, 0.2]])
+
+
+@pytest.mark.parametrize("labels", [None, ["x", "y"]])
+def test_a_search_that_failed_has_axes_without_a_front(labels):
+    scores = np.full((2, 2), np.nan)
+    display = ParetoDisplay(scores, scores, [], score_names=["a", "b"], labels=labels).plot()
+    assert len(display.front_line_.get_xdata()) == 0
+    assert display.ax_.get_ylabel() == "b"
+
+
+def test_the_axis_that_is_not_given_takes_another_score(search):
+    assert ParetoDisplay.from_estimator(search, y="accuracy").score_names == ["leaves", "accuracy"]
+    assert ParetoDisplay.from_estimator(search, x="leaves").score_names == ["leaves", "accuracy"]
+
+
+@pytest.mark.parametrize("kind", [dict, type])
+def test_results_and_classes_are_no_search_and_are_not_printed(search, kind):
+    other = search.cv_results_ if kind is dict else GridSearchCV
+    with pytest.raises(TypeError, match="must be a fitted search") as caught:
+        ParetoDisplay.from_estimator(other)
+    assert len(str(caught.value)) < 150
 
 
 def test_it_is_drawn_on_given_axes(search):
@@ -131,7 +163,7 @@ def test_what_is_no_search_with_two_scorers_is_refused(thin, rows, search):
     with pytest.raises(NotFittedError, match="not fitted"):
         draw(GridSearchCV(small(), {"lr": [0.1]}))
     with pytest.raises(
-        TypeError, match=r"must be a search with several scorers, .* THINClassifier"
+        TypeError, match=r"must be a fitted search with several scorers, .* THINClassifier"
     ):
         draw(thin)
     tree = DecisionTreeClassifier()

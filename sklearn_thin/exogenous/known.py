@@ -82,7 +82,7 @@ class KnownVariable(TransformerMixin, Estimator):
             beyond float32, or floats beyond 2^53 as labels.
         """
         table = self._check(X, reset=True)
-        (place,) = places_of(self.column, table)
+        (place,) = places_of(self.column, table, "column")
         values = read_column(table, place, exact=self.kind != "number")
         return self.fit_values(values, name_of(table, place))
 
@@ -135,7 +135,7 @@ class KnownVariable(TransformerMixin, Estimator):
         """
         check_is_fitted(self, "prior_")
         table = self._check(X, reset=False)
-        (place,) = places_of(self.column, table)
+        (place,) = places_of(self.column, table, "column")
         values = read_column(table, place, exact=self.classes_ is not None)
         return self.transform_values(values, name_of(table, place))
 

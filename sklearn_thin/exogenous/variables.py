@@ -136,7 +136,7 @@ def read_variables(exogenous, predictor, X):
         labelled = fits_c or (fits and get_tags(inner).target_tags.required)
         some = fits or fits_c
         column = getattr(transformer, "column", None) if isinstance(inner, KnownVariable) else None
-        columns = [] if column is None else places_of(column, as_table(X))
+        columns = [] if column is None else places_of(column, as_table(X), "column")
         parts = name, transformer, c, fits, fits_c, labelled, index, names, some, columns
         variables.append(Variable(*parts))
     return variables

@@ -14,7 +14,8 @@ from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.inspection._leakage import Audit, checked_probes
 from sklearn_thin.inspection._probes import Halves, matrix
 from sklearn_thin.inspection._tally import Tally
-from sklearn_thin.rows.labels import encode_labels
+from sklearn_thin.rows.columns import as_table
+from sklearn_thin.rows.labels import check_labels, encode_labels
 
 
 def make_leakage_scorer(*, column=None, probes=("linear", "rbf"), random_state=0):
@@ -58,7 +59,17 @@ def make_leakage_scorer(*, column=None, probes=("linear", "rbf"), random_state=0
     >>> scorer(PCA().fit(X), X) < -0.9, scorer(PCA(1).fit(X), X) > -0.5
     (True, True)
     """
+    checked_column(column, "make_leakage_scorer")
     return LeakageScorer(column, checked_probes(probes), random_state)
+
+
+def checked_column(column, maker):
+    """Raise ValueError for a column that is neither a name nor a position; bools are ints."""
+    if isinstance(column, bool) or not isinstance(column, (str, Integral, type(None))):
+        raise ValueError(
+            f"The 'column' parameter of {maker} must be the name of a column of X, its position, "
+            f"or None, got {column!r}"
+        )
 
 
 class LevelScorer(_MetadataRequester):
@@ -71,9 +82,13 @@ class LevelScorer(_MetadataRequester):
         return self.score(estimator, X, y, **params)
 
     def read_z(self, X, exogenous_target):
-        """z of the rows; ValueError without any."""
+        """z of the rows; ValueError without any, and where some are missing."""
         if self.column is not None:
-            return _safe_indexing(X, places_of(self.column, X)[0], axis=1)
+            table = as_table(X)
+            instead = f"z as exogenous_target, with metadata routing and {self.made_by}()"
+            (place,) = places_of(self.column, table, "column", instead)
+            z = _safe_indexing(table, place, axis=1)
+            return check_labels(z, f"z, the column {self.column!r} of X,")
         if exogenous_target is None:
             raise ValueError(
                 f"the {self.name} scorer needs z. Either name a column of X, "
@@ -131,12 +146,7 @@ class LeakageScorer(LevelScorer):
         return -float(tally.scores(np.array(picks), tally.z[None])[1].max())
 
 
-@validated(
-    {
-        "scoring": [StrOptions(set(get_scorer_names())), callable, None],
-        "column": [str, Integral, None],
-    }
-)
+@validated({"scoring": [StrOptions(set(get_scorer_names())), callable, None]})
 def make_worst_level_scorer(scoring=None, *, column=None):
     """A scorer for searches: the score of the level of z that has the least.
 
@@ -182,6 +192,7 @@ def make_worst_level_scorer(scoring=None, *, column=None):
     >>> make_worst_level_scorer(column="site")(thin, X, y) < thin.score(X, y)
     True
     """
+    checked_column(column, "make_worst_level_scorer")
     return WorstLevelScorer(scoring, column)
 
 

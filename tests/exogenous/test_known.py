@@ -133,6 +133,13 @@ def test_a_column_that_is_not_there_is_answered_with_those_that_are(columns, tab
         places_of(columns, table)
 
 
+def test_a_known_variable_names_its_own_parameter():
+    with pytest.raises(ValueError, match=r"^column names column 9 of X, but X has 3 columns"):
+        KnownVariable(9).fit(frame())
+    with pytest.raises(ValueError, match=r"^column names the column 'sites'"):
+        KnownVariable("sites").fit(frame())
+
+
 def test_transformers_and_classes_name_no_columns():
     assert not names_columns(None)
     assert not names_columns(KnownVariable)

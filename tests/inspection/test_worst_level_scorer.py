@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_thin.inspection import level_report, make_worst_level_scorer
+from sklearn_thin.inspection import level_report, make_leakage_scorer, make_worst_level_scorer
 from sklearn_thin.model_selection import StackedGridSearchCV
 from tests.helpers import small
 
@@ -109,6 +110,33 @@ def test_wrong_arguments_are_refused_before_a_search():
         make_worst_level_scorer("site")
     with pytest.raises(ValueError, match="'column' parameter of make_worst_level_scorer"):
         make_worst_level_scorer(column=["a", "b"])
+    for make in (make_worst_level_scorer, make_leakage_scorer):
+        with pytest.raises(ValueError, match=f"'column' parameter of {make.__name__} .* got True"):
+            make(column=True)
+
+
+@pytest.mark.parametrize("make", [make_worst_level_scorer, make_leakage_scorer])
+def test_errors_of_a_column_name_the_parameter_and_the_rows(make):
+    X, y, z = table()
+    fitted = KMeans(2, n_init=1, random_state=0).fit(X)  # it has a score and a transform
+    rows = [[*map(float, row[:3]), "pqr"[level]] for row, level in zip(X, z, strict=True)]
+    with pytest.raises(ValueError, match=r"^column names column 99 of X, but X has 4 columns"):
+        make(column=99)(fitted, X, y)
+    with pytest.raises(ValueError, match=r"^column=3 names .* X has images.* exogenous_target"):
+        make(column=3)(fitted, X.reshape(-1, 2, 2), y)
+    with pytest.raises(ValueError, match=r"^column='d' names .* X has the shape"):
+        make(column="d")(fitted, X[:, 0], y)
+    frame = pd.DataFrame(rows, columns=list("abcd"))
+    frame.loc[[4, 7], "d"] = None
+    with pytest.raises(ValueError, match=r"^z, the column 'd' of X, .* 2 of 240 are missing"):
+        make(column="d")(fitted, frame, y)
+
+
+def test_a_list_has_columns_by_position():
+    X, y, _ = table()
+    clf = KMeans(2, n_init=1, random_state=0).fit(X)
+    for scorer in (make_worst_level_scorer(column=3), make_leakage_scorer(column=3)):
+        assert scorer(clf, X.tolist(), y.tolist()) == scorer(clf, X, y)
 
 
 def test_wrong_levels_are_named():

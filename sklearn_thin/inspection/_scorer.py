@@ -1,8 +1,11 @@
 """Leakage, and the score of the worst level, as scorers of searches."""
 
-from numbers import Integral
+import reprlib
+from inspect import signature
+from numbers import Integral, Real
 
 import numpy as np
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import StrOptions
@@ -15,7 +18,7 @@ from sklearn_thin.inspection._leakage import Audit, checked_probes
 from sklearn_thin.inspection._probes import Halves, matrix
 from sklearn_thin.inspection._tally import Tally
 from sklearn_thin.rows.columns import as_table
-from sklearn_thin.rows.labels import check_labels, encode_labels
+from sklearn_thin.rows.labels import as_array, check_labels, encode_labels, wrong_length
 
 
 def make_leakage_scorer(*, column=None, probes=("linear", "rbf"), random_state=0):
@@ -167,8 +170,10 @@ def make_worst_level_scorer(scoring=None, *, column=None):
     Raises
     ------
     ValueError
-        For an unknown name. The scorer raises it without z, for z of one level or with missing
-        labels, and for z of another length than X.
+        For an unknown name, and for a `scoring` that requests metadata such as `sample_weight`,
+        which the levels do not get. The scorer raises it without z, for z of one level or with
+        missing labels, and for z or y of another length than X. It raises it for a score that is
+        no number. It raises it for a level that lacks a class, where the score needs all classes.
 
     See Also
     --------
@@ -182,6 +187,10 @@ def make_worst_level_scorer(scoring=None, *, column=None):
     Each fold has its own worst level. The mean over folds is lower than the score of the worst
     level, above all with few rows in a level.
 
+    Some scores need all classes in each level of each fold: "neg_log_loss", those of "roc_auc",
+    "average_precision", and all means over classes ("macro"). "f1", "precision", "recall" and
+    "jaccard" need the class 1. "accuracy" and the "weighted" means of these scores do not.
+
     Examples
     --------
     >>> from sklearn_thin import THINClassifier
@@ -193,6 +202,12 @@ def make_worst_level_scorer(scoring=None, *, column=None):
     True
     """
     checked_column(column, "make_worst_level_scorer")
+    asked = requested(scoring) - {"exogenous_target"}  # of a scorer of levels, which may do without
+    if asked:
+        raise ValueError(
+            f"scoring requests {sorted(asked)}, but the score of a level gets the estimator, X and "
+            "y alone. Pass a scorer without set_score_request"
+        )
     return WorstLevelScorer(scoring, column)
 
 
@@ -222,11 +237,79 @@ class WorstLevelScorer(LevelScorer):
         Returns
         -------
         float
-            NaN if a level has no score.
+            NaN if the score of a level is NaN.
         """
-        z = self.read_z(X, exogenous_target)
-        levels, z = encode_labels(z, _num_samples(X), name="z")
+        n_samples = _num_samples(X)
+        levels, z = encode_labels(self.read_z(X, exogenous_target), n_samples, name="z")
+        if y is None:
+            raise ValueError("the worst-level scorer needs y, with a value for each row of X")
+        if _num_samples(y) != n_samples:
+            raise wrong_length(y, n_samples, "y", "X", "value")
         scorer = check_scoring(estimator, self.scoring)
-        rows = [np.flatnonzero(z == level) for level in range(len(levels))]
-        parts = [(_safe_indexing(X, mine), _safe_indexing(y, mine)) for mine in rows]
-        return float(np.min([scorer(estimator, *part) for part in parts]))
+        scores = []
+        for code, level in enumerate(levels.tolist()):
+            mine = np.flatnonzero(z == code)
+            rows = _safe_indexing(X, mine), _safe_indexing(y, mine)
+            scores.append(self.score_level(scorer, estimator, rows, level))
+        return float(np.min(scores))
+
+    def score_level(self, scorer, estimator, rows, level):
+        """Score of the rows of a level; ValueError where the level lacks classes that it needs."""
+        lacked = lacked_classes(estimator, rows[1])
+        if needs(scorer, lacked):
+            raise self.no_score(level, lacked, "the score needs them")
+        try:
+            score = scorer(estimator, *rows)
+        except Exception as error:
+            if lacked and not isinstance(error, NotFittedError):
+                raise self.no_score(level, lacked, error) from error
+            raise
+        score = as_number(score, self)
+        if lacked and not np.isfinite(score):
+            raise self.no_score(level, lacked, "the score is not finite")
+        return score
+
+    def no_score(self, level, lacked, why):
+        """The error of a level that lacks classes."""
+        return ValueError(
+            f"{self!r} has no score of the level {level!r} of z, as its rows lack the classes "
+            f"{lacked} ({why}). Pass a score that does not need all classes, such as 'accuracy' or "
+            "'f1_weighted'. Or merge rare levels, or take fewer folds."
+        )
+
+
+def requested(scoring):
+    """Names of the metadata that a scorer requests."""
+    if not hasattr(scoring, "get_metadata_routing"):
+        return set()
+    requests = scoring.get_metadata_routing().score.requests.items()
+    return {k for k, v in requests if v is True or (isinstance(v, str) and v.isidentifier())}
+
+
+def lacked_classes(estimator, y):
+    """Classes of a fitted classifier that y lacks, a list; empty for several outputs."""
+    classes, y = getattr(estimator, "classes_", None), as_array(y, "y")
+    if not isinstance(classes, np.ndarray) or y.size != len(y):
+        return []
+    return sorted(set(classes.tolist()) - set(y.ravel().tolist()))
+
+
+def needs(scorer, lacked):
+    """Whether a metric of scikit-learn would count lacked classes as 0, or has no value."""
+    metric = getattr(scorer, "_score_func", None)
+    if not lacked or metric is None:
+        return False
+    given = {name: p.default for name, p in signature(metric).parameters.items()} | scorer._kwargs
+    average = given.get("average")
+    return average == "macro" or (average == "binary" and given.get("pos_label", 1) in lacked)
+
+
+def as_number(score, scorer):
+    """A score as a float; ValueError for arrays, dicts and None."""
+    number = score.item() if np.size(score) == 1 and hasattr(score, "item") else score
+    if not isinstance(number, Real):
+        raise ValueError(
+            f"the scoring of {scorer!r} must return a number, got {reprlib.repr(score)}, of type "
+            f"{type(score).__name__}"
+        )
+    return float(number)

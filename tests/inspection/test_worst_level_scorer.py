@@ -8,8 +8,8 @@ from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LinearRegression
-from sklearn.metrics import get_scorer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.metrics import check_scoring, get_scorer
 from sklearn.model_selection import GridSearchCV
 
 from sklearn_thin.inspection import level_report, make_leakage_scorer, make_worst_level_scorer
@@ -61,6 +61,73 @@ def test_a_level_without_a_score_is_a_score_that_is_missing():
     assert auc(clf, X, y) == min(of_levels)
     missing = make_worst_level_scorer(lambda clf, X, y: np.nan if X[0, 3] == 1 else 1.0, column=3)
     assert np.isnan(missing(clf, X, y))
+
+
+@pytest.mark.parametrize(
+    ("scoring", "k"),
+    [
+        ("neg_log_loss", 3),
+        ("roc_auc_ovr", 3),
+        ("roc_auc", 2),
+        ("average_precision", 2),
+        ("f1", 2),
+        ("recall", 2),
+        ("f1_macro", 3),
+        (lambda clf, X, y: 1 / (y == 1).sum(), 3),
+        (lambda clf, X, y: 1.0 if (y == 1).any() else np.nan, 3),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("names", [False, True])
+def test_a_level_that_lacks_a_class_is_named_where_the_score_needs_it(scoring, k, names):
+    X, _, z = table()
+    y = np.where((z == 2) & (np.arange(240) % k == 1), 0, np.arange(240) % k)
+    clf = LogisticRegression().fit(X, y)
+    z = np.array(["p", "q", "r"])[z] if names else z
+    message = rf"no score of the level {'.r.' if names else 2} of z, .* classes \[1\] .*'accuracy'"
+    with pytest.raises(ValueError, match=message):
+        make_worst_level_scorer(scoring)(clf, X, y, exogenous_target=z)
+
+
+@pytest.mark.parametrize("scoring", [None, "accuracy", "f1_weighted", "precision_micro"])
+def test_other_scores_do_not_need_all_classes(scoring):
+    X, y, z = table()
+    y = np.where(z == 2, 0, y)
+    clf = LogisticRegression().fit(X, y)
+    scorer = check_scoring(clf, scoring)
+    of_levels = [scorer(clf, X[z == level], y[z == level]) for level in range(3)]
+    assert make_worst_level_scorer(scoring, column=3)(clf, X, y) == min(of_levels)
+    of_positives = make_worst_level_scorer("f1", column=3)
+    assert of_positives(clf.fit(X, 1 - y), X, 1 - y) > 0  # level 2 lacks the class 0 alone
+
+
+@pytest.mark.parametrize("score", [np.ones(2), {"a": 1.0}, None, "1"])
+def test_a_score_that_is_no_number_is_refused(score):
+    X, y, _ = table()
+    with pytest.raises(ValueError, match="must return a number, got"):
+        make_worst_level_scorer(lambda clf, X, y: score, column=3)(DummyClassifier(), X, y)
+    for number in (np.float32(1), np.array(1.0), np.array([1.0])):
+        scorer = make_worst_level_scorer(lambda clf, X, y, number=number: number, column=3)
+        assert scorer(DummyClassifier(), X, y) == 1
+
+
+def test_wrong_lengths_of_y_are_refused():
+    X, y, _ = table()
+    clf, scorer = DummyClassifier().fit(X, y), make_worst_level_scorer(column=3)
+    with pytest.raises(ValueError, match="y must have one value for each of the 240 rows of X"):
+        scorer(clf, X, np.tile(y, 2))
+    with pytest.raises(ValueError, match="needs y"):
+        scorer(clf, X)
+
+
+def test_a_scoring_that_requests_weights_is_refused():
+    with sklearn.config_context(enable_metadata_routing=True):
+        weighted = get_scorer("accuracy").set_score_request(sample_weight=True)
+        with pytest.raises(ValueError, match=r"requests \['sample_weight'\]"):
+            make_worst_level_scorer(weighted)
+        without = get_scorer("accuracy").set_score_request(sample_weight=False)
+        make_worst_level_scorer(without)
+        make_worst_level_scorer(make_leakage_scorer(column=2), column=3)
 
 
 def test_a_column_has_a_name_or_a_position():

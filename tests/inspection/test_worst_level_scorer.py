@@ -11,9 +11,11 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import check_scoring, get_scorer
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_thin.inspection import level_report, make_leakage_scorer, make_worst_level_scorer
-from sklearn_thin.model_selection import StackedGridSearchCV
+from sklearn_thin.model_selection import KneeRefit, StackedGridSearchCV
 from tests.helpers import small
 
 
@@ -164,6 +166,31 @@ def test_a_search_takes_z_from_a_column_without_routing(kind):
     plain = kind(small(), {"lr": [1e-3, 1e-2]}, cv=2).fit(X, y)
     scores = search.cv_results_["mean_test_score"]
     assert (scores < plain.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize(
+    ("level", "why"), [(None, "3 of 120 are missing"), ("rare", r"fewer: \{'rare': 3\}")]
+)
+def test_a_search_names_the_scorer_that_failed_and_why(level, why):
+    X, y, z = table()
+    X = pd.DataFrame(X).assign(site=np.array(["p", "q", "r"])[z]).rename(columns=str)
+    X.loc[[1, 40, 90, 130, 170, 220], "site"] = level  # three in each fold
+    leakage = make_leakage_scorer(column="site", probes=["linear"])
+    scoring = {"fit": "rand_score", "leakage": leakage}
+    clusters = make_pipeline(FunctionTransformer(numbers_of), KMeans(n_init=1, random_state=0))
+    grid = {"kmeans__n_clusters": [2, 3]}
+    search = GridSearchCV(clusters, grid, scoring=scoring, refit=KneeRefit(), cv=2)
+    with (
+        pytest.warns(UserWarning, match=why),
+        pytest.warns(UserWarning, match="non-finite"),
+        pytest.raises(ValueError, match=r"No candidate has a finite score of \['leakage'\]"),
+    ):
+        search.fit(X, y)
+
+
+def numbers_of(frame):
+    """The columns of numbers."""
+    return frame.drop(columns="site")
 
 
 def test_it_is_printed_as_it_was_made():

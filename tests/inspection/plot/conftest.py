@@ -1,14 +1,7 @@
-"""Figures are closed after each test; matplotlib warns of more than twenty."""
+"""Fixtures of the displays."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-
-
-@pytest.fixture(autouse=True)
-def closed_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ https://github.com/nzilbb/nzilbb_vowels, the MIT License.
 def fetch_nz_vowels(*, data_home=None, as_frame=False, download_if_missing=True, return_X_y=False):
     """New Zealand vowels: the vowel is the class, the speaker the exogenous variable.
 
-    Of the owners' 26,331 rows the 31 without an amplitude are left out.
+    The 31 of 26,331 rows without an amplitude are left out.
 
     Parameters
     ----------

@@ -8,9 +8,9 @@ import torch
 
 from sklearn_thin.modules import THINModule
 from sklearn_thin.rows.arrays import infer_rows
-from sklearn_thin.rows.tables import extremes
+from sklearn_thin.rows.tables import robust_scale, sampled
 
-CHECKED = 1000  # training rows on which the fitted model's loss is computed
+CHECKED = 1000  # training rows that give the fitted model's loss, and the columns' ranges
 ABOVE = 0.05  # nats, or variances of y, by which that loss lies above the training's
 EXTREME = 100  # ranges from the median
 
@@ -30,7 +30,7 @@ def warn_if_spoilt(net, plan):
     loss, constant = eval_losses(net, plan)
     if loss <= trained + ABOVE and loss <= constant - ABOVE:
         return
-    distance, value = extremes(x.numpy().reshape(len(x), -1))
+    distance, value = extremes(x.flatten(1))
     worst = [j for j in np.argsort(-distance)[:3] if distance[j] > EXTREME]
     if worst:
         names = ", ".join(f"{column_name(net, j)} ({value[j]:g})" for j in worst)
@@ -43,6 +43,14 @@ def warn_if_spoilt(net, plan):
             RuntimeWarning,
             stacklevel=5,
         )
+
+
+def extremes(x):
+    """Of each column, the greatest distance from the median, in ranges, and the value there."""
+    centre, scale, _ = robust_scale(sampled(x.numpy(), CHECKED))
+    least, greatest = x.amin(0).double().numpy(), x.amax(0).double().numpy()
+    value = np.where(centre - least > greatest - centre, least, greatest)
+    return np.abs(value - centre) / scale, value
 
 
 def column_name(net, j):

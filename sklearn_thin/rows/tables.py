@@ -331,12 +331,3 @@ def squash(numbers, centre, scale, out):
     if z is not out:
         out[:] = z
     return missing
-
-
-def extremes(numbers):
-    """Of each column, the greatest distance from the median, in ranges, and the value there."""
-    numbers = numbers.reshape(len(numbers), -1)
-    centre, scale, _ = robust_scale(sampled(numbers, SAMPLE // 8))  # of a warning, not of a fit
-    least, greatest = numbers.min(0).astype(float), numbers.max(0).astype(float)
-    value = np.where(centre - least > greatest - centre, least, greatest)
-    return np.abs(value - centre) / scale, value

@@ -1,4 +1,4 @@
-"""Shared fixtures: digits, downloaded data, scripts to run, and one torch thread a worker."""
+"""Shared fixtures: digits, downloaded data, scripts to run, and one thread a worker."""
 
 import contextlib
 import importlib
@@ -15,6 +15,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 from sklearn.frozen import FrozenEstimator
+from threadpoolctl import threadpool_limits
 
 from tests.helpers import BENCHMARKS, small, small_encoder
 
@@ -25,7 +26,10 @@ os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # pytest has a work
 if "ATEN_CPU_CAPABILITY" in os.environ:  # torch's cache of programs does not know the setting
     cache = Path(gettempdir()) / f"inductor_{os.environ['ATEN_CPU_CAPABILITY']}"
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
+# pytest has a worker for each core; further threads would wait for each other's core
+threadpool_limits(1)
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of processes that tests start
 
 
 class Digits(SimpleNamespace):

@@ -45,7 +45,7 @@ ENSEMBLE = SeedEnsembleClassifier(THINClassifier(max_epochs=15, lr=1e-2), 2, ran
 SETTINGS = [{"depth": 0, "random_state": 0}, {"depth": 1, "random_state": 1}]
 WEIGHTED = [
     WeightedEnsembleClassifier(THINClassifier(max_epochs=15, lr=1e-2), SETTINGS, [3, 1]),
-    WeightedEnsembleRegressor(THINRegressor(), SETTINGS, [3, 1]),
+    WeightedEnsembleRegressor(THINRegressor(max_epochs=15, lr=1e-2), SETTINGS, [3, 1]),
 ]
 
 

@@ -57,13 +57,12 @@ SIDES = {  # what the gate reads, of rows of 30 columns
     "encoder's probabilities": lambda: ExogenousEncoder(SMALL, max_epochs=1, random_state=0),
     "odd width": lambda: FunctionTransformer(first_columns),
 }
-SETTINGS = {  # of an environment variable, and what /proc/cpuinfo calls the ability it needs
-    "ATEN_CPU_CAPABILITY=default": "",
-    "ATEN_CPU_CAPABILITY=avx2": "avx2",
-    "ATEN_CPU_CAPABILITY=avx512": "avx512dq",
-    "MKL_ENABLE_INSTRUCTIONS=SSE4_2": "sse4_2",  # AMD's processors do not heed these two
-    "MKL_ENABLE_INSTRUCTIONS=AVX2": "avx2",
-    "MKL_CBWR=COMPATIBLE": "",  # kernels that all processors have
+SETTINGS = {  # of torch and of MKL, and what /proc/cpuinfo calls the abilities they need
+    # AMD's processors heed of MKL's variables MKL_CBWR alone
+    ("ATEN_CPU_CAPABILITY=default", "MKL_ENABLE_INSTRUCTIONS=SSE4_2"): {"sse4_2"},
+    ("ATEN_CPU_CAPABILITY=avx2", "MKL_ENABLE_INSTRUCTIONS=AVX2"): {"avx2"},
+    ("ATEN_CPU_CAPABILITY=avx512",): {"avx512dq"},
+    ("MKL_CBWR=COMPATIBLE",): set(),  # kernels that all processors have
 }
 
 
@@ -152,19 +151,19 @@ def test_many_rows_are_the_same_bits_as_few():
         np.testing.assert_array_equal(model.predict_proba(X[rows]), together[rows])
 
 
-def has(ability):
-    """Whether the processor has it, as Linux says."""
+def abilities():
+    """Of the processor, as Linux calls them."""
     cpu = Path("/proc/cpuinfo")
-    return not ability or (cpu.exists() and ability in cpu.read_text().split())
+    return set(cpu.read_text().split()) if cpu.exists() else set()
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
-def test_no_setting_of_the_processor_lets_rows_see_each_other(setting):
-    if not has(SETTINGS[setting]):
-        pytest.skip(f"the processor has no {SETTINGS[setting]}")
-    name, value = setting.split("=")
+@pytest.mark.parametrize("settings", SETTINGS, ids=" ".join)
+def test_no_setting_of_the_processor_lets_rows_see_each_other(settings):
+    if lacking := SETTINGS[settings] - abilities():
+        pytest.skip(f"the processor has no {lacking}")
     package = Path(__file__).parents[2]
-    env = {**os.environ, name: value, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "2"}
+    env = {**os.environ, **dict(setting.split("=") for setting in settings)}
+    env |= {"PYTHONPATH": str(package), "OMP_NUM_THREADS": "2"}
     env["OMP_WAIT_POLICY"] = "PASSIVE"  # else threads spin for a core that another test has
     done = subprocess.run([sys.executable, __file__], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

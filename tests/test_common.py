@@ -29,23 +29,24 @@ class SelfLabellingEncoder(ExogenousEncoder):
         return tags
 
 
+FAST = {"max_epochs": 15, "lr": 1e-2}
 ESTIMATORS = [
     THINClassifier(),
     ExogenousEncoder(),
     # depth 1: a class weight of 10^7 takes a deeper tree more steps than a check's 50 rows give
-    THINClassifier(SelfLabellingEncoder(max_epochs=2), depth=1, lam=0.01, random_state=0),
+    THINClassifier(SelfLabellingEncoder(max_epochs=2), depth=1, lam=0.01, random_state=0, **FAST),
 ]
 REGRESSORS = [
     THINRegressor(),
-    THINRegressor(SelfLabellingEncoder(max_epochs=2), depth=1, lam=0.01, random_state=0),
+    THINRegressor(SelfLabellingEncoder(max_epochs=2), depth=1, lam=0.01, random_state=0, **FAST),
 ]
 IDS = ["thin", "encoder", "thin-on-encoder"]
 REGRESSOR_IDS = ["regressor", "regressor-on-encoder"]
-ENSEMBLE = SeedEnsembleClassifier(THINClassifier(max_epochs=15, lr=1e-2), 2, random_state=0)
+ENSEMBLE = SeedEnsembleClassifier(THINClassifier(**FAST), 2, random_state=0)
 SETTINGS = [{"depth": 0, "random_state": 0}, {"depth": 1, "random_state": 1}]
 WEIGHTED = [
-    WeightedEnsembleClassifier(THINClassifier(max_epochs=15, lr=1e-2), SETTINGS, [3, 1]),
-    WeightedEnsembleRegressor(THINRegressor(max_epochs=15, lr=1e-2), SETTINGS, [3, 1]),
+    WeightedEnsembleClassifier(THINClassifier(**FAST), SETTINGS, [3, 1]),
+    WeightedEnsembleRegressor(THINRegressor(**FAST), SETTINGS, [3, 1]),
 ]
 
 

@@ -6,8 +6,8 @@ Rows are random: 32 numbers, 7 classes, and a nuisance of 18 levels. The network
 Times are microseconds of CPU, so that other processes matter less: of `--calls` calls a round, the
 mean; of `--rounds` rounds, the median, the smallest and the largest. Contenders run in turn, on one
 thread of torch and of onnxruntime. "torch, 128" is the module of `to_torch` on 128 rows, the block
-in which the estimator predicts a row. "networks" are the trained networks alone on such blocks: the
-floor of the estimator.
+of several threads. "networks" are the trained networks alone, on the blocks in which the estimator
+predicts a row: its floor.
 """
 
 import runpy

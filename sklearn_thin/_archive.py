@@ -14,6 +14,9 @@ from typing import NamedTuple
 from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
+from scipy import stats
+from scipy.stats.distributions import rv_frozen
+from sklearn.utils import check_random_state
 
 from sklearn_thin._compat import ADDED, RemainderColumns, for_newer_versions
 from sklearn_thin._environment import MEMORY
@@ -25,6 +28,9 @@ PROTOCOL = 2  # the first of skops that `save` wrote; older ones have weaker che
 UNBOUNDED = {"CachedNode", "RandomGeneratorNode"}
 CALLING = {"ConstructorFromReduceNode", "LossNode"}  # nodes that call a trusted name
 LOSSES = ("sklearn._loss.", "sklearn.linear_model._sgd_fast.")
+# made by calls with numbers, as SciPy runs text in their states
+KINDS = stats.rv_continuous, stats.rv_discrete
+DISTRIBUTIONS = {name: value for name, value in vars(stats).items() if isinstance(value, KINDS)}
 
 
 # ------------------------------------------------------------------ written
@@ -51,10 +57,16 @@ def archive_of(estimator):
 
 
 class Call(NamedTuple):
-    """A value that a builtin type makes of other values."""
+    """A value that a type, or a distribution of SciPy, makes of other values."""
 
-    kind: type
+    module: str
+    name: str
     arguments: tuple
+
+    @classmethod
+    def of(cls, kind, *arguments):
+        """The call of a type."""
+        return cls(kind.__module__, kind.__name__, arguments)
 
 
 def _dict(value):
@@ -63,7 +75,7 @@ def _dict(value):
         return value
     if type(value) not in (dict, OrderedDict):
         raise TypeError(f"a {type(value).__name__} has keys that are no text")
-    return Call(type(value), (list(value.items()),))
+    return Call.of(type(value), list(value.items()))
 
 
 def _datetime(value):
@@ -72,15 +84,28 @@ def _datetime(value):
         return value
     if str(value.tzinfo) not in ("None", "UTC"):
         raise TypeError(f"{value!r} is in a time zone other than UTC")
-    return Call(type(value), (value.isoformat(),))
+    return Call.of(type(value), value.isoformat())
+
+
+def _distribution(value):
+    """A frozen distribution, by its name and its numbers; as it is if it has more than these."""
+    name, own = value.dist.name, value.random_state is not check_random_state(None)
+    if own or type(value.dist) is not type(DISTRIBUTIONS.get(name)):
+        return value
+    shapes, *where = value.dist._parse_args(*value.args, **value.kwds)
+    where = where[: 1 if isinstance(value.dist, stats.rv_discrete) else 2]  # no scale of integers
+    return Call("scipy.stats", name, (*shapes, *where))
 
 
 # what is written in place of a value of a type; the same value is written as skops does
 IN_PLACE = {
     dict: _dict,
-    defaultdict: lambda value: Call(defaultdict, (value.default_factory, dict(value))),
-    slice: lambda value: Call(slice, (value.start, value.stop, value.step)),  # also of NumPy's ints
+    defaultdict: lambda value: Call.of(defaultdict, value.default_factory, dict(value)),
+    slice: lambda value: Call.of(
+        slice, value.start, value.stop, value.step
+    ),  # also of NumPy's ints
     datetime: _datetime,
+    rv_frozen: _distribution,
     RemainderColumns: lambda value: value.data,  # scikit-learn 1.9 lacks the type
     **dict.fromkeys(ADDED, for_newer_versions),
 }
@@ -101,7 +126,7 @@ def _correct_skops():
                 return as_skops_does(value, context)
             if type(other) is not Call:
                 return get_state(other, context)
-            names = {"__module__": other.kind.__module__, "__class__": other.kind.__name__}
+            names = {"__module__": other.module, "__class__": other.name}
             content = get_state(other.arguments, context)
             return {**names, "__loader__": "ConstructorFromReduceNode", "content": content}
 

@@ -24,7 +24,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import all_estimators
 
-from sklearn_thin._archive import archive_of, check_archive
+from sklearn_thin._archive import DISTRIBUTIONS, archive_of, check_archive
 from sklearn_thin._environment import check_device
 from sklearn_thin._pickling import MODULE, TARGET, with_packed
 from sklearn_thin._version import __version__
@@ -81,6 +81,7 @@ PARTS = [
     "collections.defaultdict",
     "numpy.dtype",
     *(f"pathlib{part}.{kind}Path" for part in ("", "._local") for kind in ("Posix", "Windows")),
+    *(f"scipy.stats.{name}" for name in DISTRIBUTIONS),
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
     "sklearn.calibration._TemperatureScaling",

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import sklearn
 import skops.io as sio
+from scipy import stats
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, make_column_selector
@@ -85,6 +86,31 @@ def saved_and_loaded(value, path):
 def test_values_are_what_was_saved(value, tmp_path):
     loaded = saved_and_loaded(value, tmp_path / "a")
     assert (type(loaded), repr(loaded)) == (type(value), repr(value))
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        stats.loguniform(1e-3, b=1e-1),
+        stats.uniform(loc=2, scale=3),
+        stats.randint(1, 5, loc=2),
+        stats.truncnorm(-1, np.float64(2)),
+    ],
+    ids=lambda drawn: drawn.dist.name,
+)
+def test_distributions_of_scipy_draw_the_same_numbers(drawn, tmp_path):
+    loaded = saved_and_loaded(drawn, tmp_path / "a")
+    assert type(loaded) is type(drawn)
+    np.testing.assert_array_equal(loaded.rvs(9, random_state=0), drawn.rvs(9, random_state=0))
+
+
+def test_a_search_over_distributions_fits_again(rows, tmp_path):
+    X, y, _ = rows
+    drawn = [{"lr": stats.loguniform(1e-3, 1e-1), "depth": stats.randint(0, 2)}]
+    how = {"n_iter": 2, "cv": 2, "random_state": 0}
+    search = StackedRandomizedSearchCV(small(max_epochs=1), drawn, **how).fit(X, y)
+    loaded = assert_same_bits(search, X, tmp_path / "a")
+    assert loaded.fit(X, y).cv_results_["params"] == search.cv_results_["params"]
 
 
 def test_weights_of_boolean_classes(rows, tmp_path):

@@ -237,6 +237,18 @@ def write_archive(path, files, folder=""):
 
 
 @pytest.fixture
+def home_with(data_dir):
+    """Function that gives the data home with an owner's file; it skips the test without it."""
+
+    def call(owned):
+        if not (data_dir / owned.folder / owned.name).is_file():
+            pytest.skip(f"the folder of the data sets has no {owned.folder}/{owned.name}")
+        return data_dir
+
+    return call
+
+
+@pytest.fixture
 def own(tmp_path, monkeypatch):
     """Write a file of OWNERS; its digest is then the right one, and its server this machine."""
     monkeypatch.setattr(_owners, "RETRIES", {"n_retries": 0, "delay": 0})

@@ -63,12 +63,10 @@ def test_a_frame_has_the_person_beside_named_features(emg):
     assert data.frame["person"].tolist() == data.person_names[data.person].tolist()
 
 
-def test_the_owners_files_give_the_prepared_ones(data_dir):
-    owned = _emg.EMG
-    if not (data_dir / owned.folder / owned.name).is_file():
-        pytest.skip(f"the folder of the data sets has no {owned.folder}/{owned.name}")
-    data = fetch_emg_gestures(data_home=data_dir, download_if_missing=False)
-    with np.load(data_dir / "nuisance" / "emg_gestures.npz") as prepared:
+def test_the_owners_files_give_the_prepared_ones(home_with):
+    home = home_with(_emg.EMG)
+    data = fetch_emg_gestures(data_home=home, download_if_missing=False)
+    with np.load(home / "nuisance" / "emg_gestures.npz") as prepared:
         np.testing.assert_allclose(data.data, prepared["X"], rtol=0, atol=1e-5)
         np.testing.assert_array_equal(data.person_names, prepared["subjects"])
         names = {"target": "y", "person": "z"} | {n: n for n in ("session", "cycle", "train")}

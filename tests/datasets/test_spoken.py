@@ -54,12 +54,10 @@ def test_bands_have_the_corners_of_the_documentation():
     assert weights.argmax(1)[[0, 1, 12, -1]].tolist() == [3, 5, 40, 117]
 
 
-def test_the_owners_files_give_the_prepared_ones(data_dir):
-    owned = _spoken.SPOKEN
-    if not (data_dir / owned.folder / owned.name).is_file():
-        pytest.skip(f"the folder of the data sets has no {owned.folder}/{owned.name}")
-    data = fetch_spoken_digits(data_home=data_dir, download_if_missing=False)
-    with np.load(data_dir / "nuisance" / "spoken_digits.npz") as prepared:
+def test_the_owners_files_give_the_prepared_ones(home_with):
+    home = home_with(_spoken.SPOKEN)
+    data = fetch_spoken_digits(data_home=home, download_if_missing=False)
+    with np.load(home / "nuisance" / "spoken_digits.npz") as prepared:
         np.testing.assert_allclose(data.data, prepared["X"], rtol=0, atol=1e-5)
         np.testing.assert_array_equal(data.speaker_names[data.speaker], prepared["z"])
         for name, as_prepared in {"target": "y", "take": "take", "train": "train"}.items():

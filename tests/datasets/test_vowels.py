@@ -50,12 +50,10 @@ def test_what_is_no_plain_data_frame_is_refused(tmp_path):
         read_frame(file)
 
 
-def test_the_owners_file_gives_the_prepared_one(data_dir):
-    owned = _vowels.VOWELS
-    if not (data_dir / owned.folder / owned.name).is_file():
-        pytest.skip(f"the folder of the data sets has no {owned.folder}/{owned.name}")
-    data = fetch_nz_vowels(data_home=data_dir, download_if_missing=False)
-    with np.load(data_dir / "nuisance" / "nz_vowels.npz") as prepared:
+def test_the_owners_file_gives_the_prepared_one(home_with):
+    home = home_with(_vowels.VOWELS)
+    data = fetch_nz_vowels(data_home=home, download_if_missing=False)
+    with np.load(home / "nuisance" / "nz_vowels.npz") as prepared:
         np.testing.assert_array_equal(data.data.astype(np.float32), prepared["X"])
         np.testing.assert_array_equal(data.target_names[data.target], prepared["y"])
         np.testing.assert_array_equal(data.speaker, prepared["groups"])

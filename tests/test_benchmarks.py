@@ -101,7 +101,7 @@ def test_bench_unseen(run, data_dir, monkeypatch):
 
 
 def test_bench_dispel(run):
-    small = ("--rows", "120", "--seeds", "1", "--epochs", "1", "--shares", "0.75", "0.9")
+    small = ("--rows", "120", "--seeds", "2", "--epochs", "1", "--shares", "0.75", "0.9")
     printed = run("bench_dispel.py", *small, "--sets", "made, linear")
     accuracies, differences, leakages = (
         [line.split(" | ") for line in table.splitlines()[2:]]
@@ -111,6 +111,27 @@ def test_bench_dispel(run):
     assert {len(row) for row in accuracies + differences} == {5}  # two shares, two kinds of rows
     assert {len(row) for row in leakages} == {9}  # four probes, marginal and within the classes
     assert differences[0][0] == "| made, linear, SPLINCE to erasure"
+    of = {row[0]: row[1:] for row in accuracies}
+    for name, *cells_of_way in differences:
+        way, _, plain = name.removeprefix("| made, linear, ").partition(" to ")
+        pairs = zip(*(of[f"| made, linear, {of_way}"] for of_way in (way, plain)), strict=True)
+        for cell, (one, other) in zip(cells_of_way, pairs, strict=True):
+            apart, error = mean_and_spread(cell)
+            (mean, deviation), (of_plain, of_plains) = map(mean_and_spread, (one, other))
+            assert apart == pytest.approx(mean - of_plain, abs=0.16)  # all are rounded
+            assert error <= (deviation + of_plains) / np.sqrt(2) + 0.13
+    assert all(mean_and_spread(cell)[1] >= 0 for row in leakages for cell in row[1:])
+
+
+def mean_and_spread(cell):
+    """The numbers of "mean ± spread", with a decimal each."""
+    return tuple(map(float, re.fullmatch(r"([+-]?\d+\.\d) ± (\d+\.\d)(?: \|)?", cell).groups()))
+
+
+def test_bench_dispel_has_standard_errors_of_paired_differences(modules):
+    dispel = modules("bench_dispel")
+    assert dispel.difference([3, 5], [1, 1]) == "+3.0 ± 1.0"
+    assert dispel.difference([3, 5, 4], [4, 6, 5]) == "-1.0 ± 0.0"
 
 
 def test_bench_dispel_tints_digits(modules, data_dir, monkeypatch):

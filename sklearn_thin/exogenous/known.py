@@ -13,7 +13,7 @@ from torch import nn
 from sklearn_thin._pickling import Estimator
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.modules.heads import LogProbabilities
-from sklearn_thin.rows.columns import MERGED, as_levels, as_table, name_of, read_column
+from sklearn_thin.rows.columns import as_levels, as_table, name_of, read_column
 
 GIVEN = "given"  # stands for labels that come with each call
 
@@ -79,7 +79,7 @@ class KnownVariable(TransformerMixin, Estimator):
         ------
         ValueError
             For a column that X lacks, or that holds one label alone, a label for each row, numbers
-            beyond float32, or floats beyond 2^53 as labels.
+            beyond float32, or floats beyond 2^53 (float32: 2^24) as labels.
         """
         table = self._check(X, reset=True)
         (place,) = places_of(self.column, table, "column")
@@ -96,6 +96,7 @@ class KnownVariable(TransformerMixin, Estimator):
         number = self.kind == "number" or (self.kind == "auto" and not text and has_parts(values))
         self.classes_ = self.levels_ = None
         if number:
+            values = values if text else values.astype(np.float64)
             if text or not np.isfinite(values).any():
                 raise ValueError(f"{name} is to be a number (kind='number'), but holds none")
             check_magnitude(values, name)
@@ -238,11 +239,12 @@ def check_exact(values, name):
     """Raise ValueError for labels as floats that stand for several whole numbers each."""
     if values.dtype == object:
         return
-    merged = np.isfinite(values) & (np.abs(values) >= MERGED)
+    bits = np.finfo(values.dtype).nmant + 1
+    merged = np.isfinite(values) & (np.abs(values) >= 2.0**bits)
     if merged.any():
         raise ValueError(
-            f"{name} holds labels as floats beyond 2^53, such as {values[merged][0]:.17g}: a float "
-            "holds several whole numbers there as one. Pass integers or text"
+            f"{name} holds labels as floats beyond 2^{bits}, such as {values[merged][0]:.17g}: a "
+            f"{values.dtype} holds several whole numbers there as one. Pass integers or text"
         )
 
 

@@ -10,6 +10,7 @@ from sklearn.utils._missing import is_pandas_na
 from sklearn_thin.rows.arrays import NUMBERS
 
 MERGED = 2**53  # from which float64 holds several whole numbers as one
+NARROW = np.float32, np.float16  # whose own limits are lower
 
 
 def as_table(X):
@@ -79,7 +80,7 @@ def read_column(table, i, name=None, *, exact=False):
     """A column as float64, or as objects if it holds text: str, or None for missing values.
 
     `name` stands for the column in errors. `exact` keeps the values of columns that float64 would
-    merge, and of categories, as objects.
+    merge, and of categories, as objects, and floats of less precision as they are.
     """
     name = name or name_of(table, i)
     if isinstance(table, np.ndarray):
@@ -94,6 +95,8 @@ def read_column(table, i, name=None, *, exact=False):
         values = np.array(column.to_list(), object) if gaps else np.asarray(column.to_numpy())
     kind = values.dtype.kind
     if kind in NUMBERS and not is_category:
+        if exact and values.dtype.type in NARROW:
+            return values
         numbers = values.astype(np.float64)
         merged = exact and kind in "iu" and (np.abs(numbers) >= MERGED).any()
         return values.astype(object) if merged else numbers
@@ -122,7 +125,8 @@ def _pandas_values(column, *, exact):
         return column.to_numpy()
     numbers = getattr(dtype, "_is_numeric", False) or getattr(dtype, "_is_boolean", False)
     if numbers and not (exact and dtype.kind in "iu"):
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+        narrow = exact and dtype.kind == "f" and dtype.itemsize == 4  # Float32
+        return column.to_numpy(dtype=np.float32 if narrow else np.float64, na_value=np.nan)
     return column.astype(object).to_numpy()
 
 
@@ -173,8 +177,8 @@ def is_missing(value):
 
 def _text(value):
     """A level as text; whole numbers are the same level as int and as float."""
-    if isinstance(value, (float, np.floating)) and math.isfinite(value) and value == int(value):
-        value = int(value)
+    if isinstance(value, (float, np.floating)) and math.isfinite(value):
+        value = int(value) if value == int(value) else float(value)
     return value if type(value) is str else str(value)
 
 

@@ -207,6 +207,42 @@ def test_ids_as_floats_that_have_lost_digits_are_refused():
 
 
 @pytest.mark.parametrize(
+    ("dtype", "bits"), [("float32", 24), ("Float32", 24), (">f4", 24), ("float16", 11)]
+)
+def test_ids_as_narrow_floats_have_the_limit_of_their_type(dtype, bits):
+    ids = np.array([2**bits - 1, 2**bits - 2] * 4)
+    make = np.array if dtype.islower() else pd.array
+    known = KnownVariable("id").fit(pd.DataFrame({"id": ids}))
+    narrow = pd.DataFrame({"id": make(ids.astype(float), dtype=dtype)})
+    assert_same = np.testing.assert_array_equal
+    assert_same(known.transform(narrow), known.transform(pd.DataFrame({"id": ids})))
+    assert_same(KnownVariable("id").fit(narrow).classes_, known.classes_)
+    known = KnownVariable("id").fit(pd.DataFrame({"id": ids + 2}))  # 2^bits, and one more
+    narrow = pd.DataFrame({"id": make((ids + 2).astype(float), dtype=dtype)})
+    of_type = rf"as floats beyond 2\^{bits}, such as {2**bits}: a {dtype.lower()} holds"
+    for call in (known.transform, KnownVariable("id").fit):
+        with pytest.raises(ValueError, match=of_type):
+            call(narrow)
+    with pytest.raises(ValueError, match=of_type):
+        GivenVariable().fit(None, narrow["id"])
+    assert KnownVariable("id", kind="number").fit(narrow).prior_ == np.float32(2**bits)
+
+
+def test_equal_levels_of_other_types_are_the_same_level():
+    ids = np.arange(6) % 2
+    columns = [ids, ids.astype("f4"), ids.astype(str), ids == 1, pd.array(ids == 1, "boolean")]
+    columns += [pd.array(ids, "Int64"), pd.Categorical(ids), pd.Categorical(ids == 1)]
+    frames = [pd.DataFrame({"id": column}) for column in columns]
+    for known in (KnownVariable("id").fit(frame) for frame in frames):
+        for frame in frames:
+            np.testing.assert_array_equal(known.transform(frame), np.eye(2)[ids])
+    halves = pd.DataFrame({"id": np.array([0.1, 0.5] * 3)})
+    known = KnownVariable("id", kind="labels").fit(halves.astype("f4"))
+    wide = halves.astype("f4").astype("f8")  # other numbers than 0.1
+    np.testing.assert_array_equal(known.transform(wide), np.eye(2)[ids])
+
+
+@pytest.mark.parametrize(
     ("values", "levels"),
     [
         ([10, 9, -1, -2], ["-2", "-1", "9", "10"]),

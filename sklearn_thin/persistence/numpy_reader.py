@@ -73,7 +73,7 @@ def is_missing(value):
 
 
 def text(value):
-    if isinstance(value, (float, np.floating)) and value == int(value):
+    if isinstance(value, (bool, np.bool_, float, np.floating)) and value == int(value):
         value = int(value)
     return str(value)
 

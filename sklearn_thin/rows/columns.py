@@ -176,7 +176,9 @@ def is_missing(value):
 
 
 def _text(value):
-    """A level as text; whole numbers are the same level as int and as float."""
+    """A level as text; whole numbers are the same level as int, as float and as bool."""
+    if isinstance(value, (bool, np.bool_)):  # columns of bools alone are read as numbers
+        value = int(value)
     if isinstance(value, (float, np.floating)) and math.isfinite(value):
         value = int(value) if value == int(value) else float(value)
     return value if type(value) is str else str(value)

@@ -53,6 +53,17 @@ def test_rows_may_be_a_frame_or_lists_with_gaps(tmp_path):
         np.testing.assert_allclose(model["predict_proba"](rows), right, rtol=0, atol=1e-5)
 
 
+def test_bools_beside_text_have_their_levels(tmp_path):
+    table, y = frame()
+    answers = np.array([True, False, "unknown"] * len(table), object)[: len(table)]
+    table = table.assign(answer=answers)
+    clf = THINClassifier("answer", max_epochs=1, random_state=0).fit(table, y)
+    model, right = model_of(clf, tmp_path, table), clf.predict_proba(table)
+    for part in (slice(None), answers != "unknown"):
+        proba = model["predict_proba"](table[part])
+        np.testing.assert_allclose(proba, right[part], rtol=0, atol=1e-5)
+
+
 def test_the_file_runs_where_torch_and_scikit_learn_are_not_installed(digits, tmp_path):
     clf, X, _ = case("layers", digits)
     to_numpy(clf, tmp_path / "digits_model.py", X)

@@ -15,6 +15,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import get_tags
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, TablePreprocessor, THINClassifier
+from sklearn_thin.exogenous import KnownVariable
 from sklearn_thin.model_selection import StackedGridSearchCV
 from tests.helpers import METHODS, SMALL, small, small_encoder, with_known_column
 
@@ -271,6 +272,16 @@ def test_whole_numbers_are_the_same_level_as_int_and_as_float():
     fitted = TablePreprocessor().fit(frame)
     with_missing = pd.DataFrame({"code": pd.Categorical([1.0, 2.0, 3.0, None])})
     np.testing.assert_allclose(fitted.transform(with_missing)[:3], HEIGHT * np.eye(3))
+
+
+def test_bools_beside_text_are_the_same_levels_in_rows_without_text():
+    answers = pd.Series([True, False, "unknown"] * 4, dtype=object)
+    X = pd.DataFrame({"answer": answers, "number": np.arange(12.0)})
+    for transformer in (TablePreprocessor(), KnownVariable("answer")):
+        whole = transformer.fit(X).transform(X)
+        part = X.iloc[[0, 1, 3]]
+        for rows in (part, part.astype({"answer": bool}), part.astype({"answer": "boolean"})):
+            np.testing.assert_array_equal(transformer.transform(rows), whole[[0, 1, 3]])
 
 
 def test_timedeltas_are_seconds():

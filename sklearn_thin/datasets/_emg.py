@@ -42,7 +42,8 @@ def fetch_emg_gestures(
 
     A recording of five seconds is cut into windows of 52 samples, without overlap and without a
     filter. The samples of an incomplete last window are dropped. With x, the samples of one
-    electrode in a window, the features of the electrode are:
+    electrode in a window, whole numbers in the arm band's own unit, the features of the electrode
+    are:
 
     - log(1 + mean of abs(x)), the mean absolute value;
     - log(1 + root of the mean of x²), the RMS;
@@ -68,13 +69,13 @@ def fetch_emg_gestures(
     data : Bunch
         `data`, float32 of shape (40332, 32), the first feature of all eight electrodes, then the
         second, and so on, or (40332, 33) with `as_frame=True`; `target` (40332,), the gesture,
-        an index of `target_names`; `person` (40332,), an index of `person_names`, of which "P"
-        marks the owners' pre-training and "E" their evaluation part; `session` (40332,), an
-        index of `session_names`; `cycle` (40332,), from 0 to 3; `train` (40332,), whether the
-        window is of the person's first session; `groups` (40332,), the same for windows of one
-        cycle of seven gestures, and for their copies; `copied` (40332,), whether another person
-        before has the same recording; `feature_names`; `frame`, data and target, or None;
-        `DESCR`.
+        an index of `target_names` (7,); `person` (40332,), an index of `person_names` (40,), of
+        which "P" marks the owners' pre-training and "E" their evaluation part; `session`
+        (40332,), an index of `session_names` (3,); `cycle` (40332,), from 0 to 3; `train`
+        (40332,), whether the window is of the person's first session; `groups` (40332,), the
+        same for windows of one cycle of seven gestures, and for their copies; `copied` (40332,),
+        whether another person before has the same recording; `feature_names`, those of the
+        columns of `data`; `frame`, data and target of shape (40332, 34), or None; `DESCR`.
     (data, target) : tuple
         With `return_X_y=True`.
 
@@ -84,6 +85,8 @@ def fetch_emg_gestures(
         For a missing archive with `download_if_missing=False`, or for a download that fails.
     ValueError
         For an archive that is truncated, corrupt or another version.
+    ImportError
+        For `as_frame=True` without pandas.
 
     Notes
     -----
@@ -92,6 +95,13 @@ def fetch_emg_gestures(
     "classe_10" stands before "classe_2".
 
     The data are under the GPL-3.0, other than this package.
+
+    References
+    ----------
+    U. Côté-Allard, C. L. Fall, A. Drouin, A. Campeau-Lecours, C. Gosselin, K. Glette, F. Laviolette
+    and B. Gosselin, "Deep Learning for Electromyographic Hand Gesture Signal Classification Using
+    Transfer Learning", IEEE Transactions on Neural Systems and Rehabilitation Engineering 27(4),
+    2019. Files: https://github.com/UlysseCoteAllard/MyoArmbandDataset
 
     Examples
     --------

@@ -46,7 +46,7 @@ def fetch_spoken_digits(*, data_home=None, download_if_missing=True, return_X_y=
     3. The 26 corners of 24 triangular bands lie from 60 Hz to 4,000 Hz, evenly in
        2595 log10(1 + f / 700). A corner at f Hz is the coefficient floor(257 f / 8000). A
        triangle rises from 0 at one corner to 1 at the next, and falls to 0 at the third.
-    4. The energy of a band is log(1e-8 + weighted sum of the powers).
+    4. The energy of a band is log(1e-8 + weighted sum of the powers), the natural logarithm.
     5. The frames 0 to T - 1 are divided at the 21 places floor(linspace(0, T - 1, 21)). Each
        time is the mean of the frames from one place to the next, both included.
 
@@ -64,10 +64,10 @@ def fetch_spoken_digits(*, data_home=None, download_if_missing=True, return_X_y=
     Returns
     -------
     data : Bunch
-        `data`, float32 of shape (3000, 24, 20), recordings by bands by times; `target`, the
-        digit; `target_names`; `speaker`, an index of `speaker_names`; `take`, from 0 to 49;
-        `train`, whether the recording is one of the owner's training set, all but takes 0 to 4;
-        all of shape (3000,), except for names; `DESCR`.
+        `data`, float32 of shape (3000, 24, 20), recordings by bands, the lowest first, by times;
+        `target` (3000,), the digit; `target_names` (10,), the digits; `speaker` (3000,), an index
+        of `speaker_names` (6,); `take` (3000,), from 0 to 49; `train` (3000,), whether the
+        recording is one of the owner's training set, all but takes 0 to 4; `DESCR`.
     (data, target) : tuple
         With `return_X_y=True`.
 
@@ -77,6 +77,16 @@ def fetch_spoken_digits(*, data_home=None, download_if_missing=True, return_X_y=
         For a missing archive with `download_if_missing=False`, or for a download that fails.
     ValueError
         For an archive that is truncated, corrupt or another version.
+
+    Notes
+    -----
+    The data are under CC BY-SA 4.0, other than this package. Rows follow the owner's file names,
+    in the order of digit, speaker and take as text, in which take "10" stands before take "2".
+
+    References
+    ----------
+    Z. Jackson, C. Souza, J. Flaks, Y. Pan, H. Nicolas and A. Thite, "Free Spoken Digit Dataset",
+    version 1.0.10. Files: https://github.com/Jakobovski/free-spoken-digit-dataset
 
     Examples
     --------

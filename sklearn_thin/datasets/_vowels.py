@@ -37,6 +37,13 @@ https://github.com/nzilbb/nzilbb_vowels, the MIT License.
 def fetch_nz_vowels(*, data_home=None, as_frame=False, download_if_missing=True, return_X_y=False):
     """New Zealand vowels: the vowel is the class, the speaker the exogenous variable.
 
+    A row is one vowel of a speaker:
+
+    - F1 and F2, the formants in the middle of the vowel, in Hz;
+    - duration, that of the vowel, in seconds;
+    - amplitude, the largest of the word, and articulation rate, that of the utterance, for which
+      the owners name no units.
+
     The 31 of 26,331 rows without an amplitude are left out.
 
     Parameters
@@ -56,10 +63,11 @@ def fetch_nz_vowels(*, data_home=None, as_frame=False, download_if_missing=True,
     Returns
     -------
     data : Bunch
-        `data` of shape (26300, 5), or (26300, 6) with `as_frame=True`; `target` (26300,), the
-        vowel, an index of `target_names`; `speaker` (26300,), an index of `speaker_names`;
-        `gender` (26300,), that of the speaker, an index of `gender_names`; `feature_names`;
-        `frame`, data and target, or None; `DESCR`.
+        `data`, float64 of shape (26300, 5), or (26300, 6) with `as_frame=True`; `target`
+        (26300,), the vowel, an index of `target_names` (11,), Wells's lexical sets; `speaker`
+        (26300,), an index of `speaker_names` (77,); `gender` (26300,), that of the speaker, an
+        index of `gender_names` (2,); `feature_names`, those of the columns of `data`; `frame`,
+        data and target of shape (26300, 7), or None; `DESCR`.
     (data, target) : tuple
         With `return_X_y=True`.
 
@@ -69,6 +77,18 @@ def fetch_nz_vowels(*, data_home=None, as_frame=False, download_if_missing=True,
         For a missing file with `download_if_missing=False`, or for a download that fails.
     ValueError
         For a file that is truncated, corrupt or another version.
+    ImportError
+        For `as_frame=True` without pandas.
+
+    Notes
+    -----
+    The data are under the MIT License.
+
+    References
+    ----------
+    J. Wilson Black, J. Hay, L. Clark and J. Brand, "The overlooked effect of amplitude on
+    within-speaker vowel variation", Linguistics Vanguard 9(1), 2023. Files: J. Wilson Black and
+    J. Brand, nzilbb.vowels, version 0.4.3, https://github.com/nzilbb/nzilbb_vowels
 
     Examples
     --------

@@ -6,7 +6,12 @@ from numbers import Integral, Real
 
 import numpy as np
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import check_scoring, get_scorer_names
+from sklearn.metrics import (
+    check_scoring,
+    cohen_kappa_score,
+    get_scorer_names,
+    matthews_corrcoef,
+)
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metadata_routing import UNUSED, _MetadataRequester
@@ -19,6 +24,8 @@ from sklearn_thin.inspection._probes import Halves, matrix
 from sklearn_thin.inspection._tally import Tally
 from sklearn_thin.rows.columns import as_table
 from sklearn_thin.rows.labels import as_array, check_labels, encode_labels, wrong_length
+
+BEYOND_CHANCE = matthews_corrcoef, cohen_kappa_score  # 0 of one class, whatever is predicted
 
 
 def make_leakage_scorer(*, column=None, probes=("linear", "rbf"), random_state=0):
@@ -189,7 +196,8 @@ def make_worst_level_scorer(scoring=None, *, column=None):
 
     Some scores need all classes in each level of each fold: "neg_log_loss", those of "roc_auc",
     "average_precision", and all means over classes ("macro"). "f1", "precision", "recall" and
-    "jaccard" need the class 1. "accuracy" and the "weighted" means of these scores do not.
+    "jaccard" need the class 1. "matthews_corrcoef" and Cohen's kappa need two classes. "accuracy"
+    and the "weighted" means of these scores do not.
 
     Examples
     --------
@@ -256,7 +264,7 @@ class WorstLevelScorer(LevelScorer):
     def score_level(self, scorer, estimator, rows, level):
         """Score of the rows of a level; ValueError where the level lacks classes that it needs."""
         lacked = lacked_classes(estimator, rows[1])
-        if needs(scorer, lacked):
+        if needs(scorer, lacked, rows[1]):
             raise self.no_score(level, lacked, "the score needs them")
         try:
             score = scorer(estimator, *rows)
@@ -294,11 +302,13 @@ def lacked_classes(estimator, y):
     return sorted(set(classes.tolist()) - set(y.ravel().tolist()))
 
 
-def needs(scorer, lacked):
+def needs(scorer, lacked, y):
     """Whether a metric of scikit-learn would count lacked classes as 0, or has no value."""
     metric = getattr(scorer, "_score_func", None)
     if not lacked or metric is None:
         return False
+    if metric in BEYOND_CHANCE:
+        return len(set(as_array(y, "y").ravel().tolist())) == 1
     given = {name: p.default for name, p in signature(metric).parameters.items()} | scorer._kwargs
     average = given.get("average")
     return average == "macro" or (average == "binary" and given.get("pos_label", 1) in lacked)

@@ -9,7 +9,13 @@ from sklearn.cluster import KMeans
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression, LogisticRegression
-from sklearn.metrics import check_scoring, get_scorer
+from sklearn.metrics import (
+    check_scoring,
+    cohen_kappa_score,
+    get_scorer,
+    make_scorer,
+    matthews_corrcoef,
+)
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -101,6 +107,24 @@ def test_other_scores_do_not_need_all_classes(scoring):
     assert make_worst_level_scorer(scoring, column=3)(clf, X, y) == min(of_levels)
     of_positives = make_worst_level_scorer("f1", column=3)
     assert of_positives(clf.fit(X, 1 - y), X, 1 - y) > 0  # level 2 lacks the class 0 alone
+
+
+@pytest.mark.parametrize(
+    "scoring",
+    ["matthews_corrcoef", make_scorer(matthews_corrcoef), make_scorer(cohen_kappa_score)],
+)
+def test_agreement_beyond_chance_needs_two_classes_in_each_level(scoring):
+    X, _, z = table()
+    y = np.arange(240) % 3
+    y[(z == 2) & (y == 2)] = 0  # level 2 has two of the three classes
+    clf = LogisticRegression().fit(X, y)
+    scorer, worst = check_scoring(clf, scoring), make_worst_level_scorer(scoring, column=3)
+    of_levels = [scorer(clf, X[z == level], y[z == level]) for level in range(3)]
+    assert worst(clf, X, y) == min(of_levels)
+    y[z == 2] = 0
+    assert scorer(clf, X[z == 2], y[z == 2]) == 0  # also of right predictions
+    with pytest.raises(ValueError, match=r"level 2.0 of z, .* lack the classes \[1, 2\]"):
+        worst(clf, X, y)
 
 
 @pytest.mark.parametrize("score", [np.ones(2), {"a": 1.0}, None, "1"])

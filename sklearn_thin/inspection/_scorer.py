@@ -20,7 +20,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from sklearn_thin._arguments import validated
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.inspection._leakage import Audit, checked_probes
-from sklearn_thin.inspection._probes import Halves, matrix
+from sklearn_thin.inspection._probes import FEWEST, Halves, matrix, refuse_rare
 from sklearn_thin.inspection._tally import Tally
 from sklearn_thin.rows.columns import as_table
 from sklearn_thin.rows.labels import as_array, check_labels, encode_labels, wrong_length
@@ -86,10 +86,23 @@ class LevelScorer(_MetadataRequester):
     """A scorer that reads the levels z of the rows from a column of X, or from metadata."""
 
     __metadata_request__score = {"exogenous_target": True, "estimator": UNUSED}
+    fewest = 1  # rows of a level
 
     def __call__(self, estimator, X, y=None, **params):
         """The score, as a scorer of scikit-learn."""
         return self.score(estimator, X, y, **params)
+
+    def check_rows(self, X, y=None, *, exogenous_target=None, groups=None):
+        """Raise ValueError for rows whose z no estimator can be scored by.
+
+        The stacked searches call it on the held-out rows of each fold, before they train.
+        """
+        levels, codes = self.read_levels(X, exogenous_target)
+        refuse_rare(levels, np.bincount(codes), "rows", self.fewest)
+
+    def read_levels(self, X, exogenous_target):
+        """Levels (n_levels,) of z, and codes (n_samples,) of the rows."""
+        return encode_labels(self.read_z(X, exogenous_target), _num_samples(X), name="z")
 
     def read_z(self, X, exogenous_target):
         """z of the rows; ValueError without any, and where some are missing."""
@@ -113,7 +126,7 @@ class LeakageScorer(LevelScorer):
     """The result of :func:`make_leakage_scorer`."""
 
     __metadata_request__score = {"groups": False}
-    name, made_by = "leakage", "make_leakage_scorer"
+    name, made_by, fewest = "leakage", "make_leakage_scorer", FEWEST
 
     def __init__(self, column, probes, random_state):
         self.column = column
@@ -247,12 +260,11 @@ class WorstLevelScorer(LevelScorer):
         float
             NaN if the score of a level is NaN.
         """
-        n_samples = _num_samples(X)
-        levels, z = encode_labels(self.read_z(X, exogenous_target), n_samples, name="z")
+        levels, z = self.read_levels(X, exogenous_target)
         if y is None:
             raise ValueError("the worst-level scorer needs y, with a value for each row of X")
-        if _num_samples(y) != n_samples:
-            raise wrong_length(y, n_samples, "y", "X", "value")
+        if _num_samples(y) != len(z):
+            raise wrong_length(y, len(z), "y", "X", "value")
         scorer = check_scoring(estimator, self.scoring)
         scores = []
         for code, level in enumerate(levels.tolist()):

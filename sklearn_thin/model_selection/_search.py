@@ -172,6 +172,8 @@ class StackedSearch(Scored):
             candidates = list(candidate_params)
             searched, cv = self.estimator.estimator, self._run.splitter if cv is None else cv
             splits = list(cv.split(*self._run.rows, **self._run.routed.splitter.split))
+            if not isinstance(self.scoring, str | None):
+                self._check_scorers(splits)
             with parallel_config(**self._run.jobs), sharing():  # which goes before the scoring
                 members = self._train(candidates, splits)
             if self.error_score == "raise":

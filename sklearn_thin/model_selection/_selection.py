@@ -15,6 +15,7 @@ from sklearn.base import clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection._validation import _score
 from sklearn.utils import check_random_state, gen_batches
+from sklearn.utils.metadata_routing import _routing_enabled, process_routing
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _num_samples
 
@@ -77,6 +78,28 @@ class Scored(Estimator):
                 "scoring=..., such as a name."
             )
         return super().score(X, y, **params)
+
+    def _check_scorers(self, splits):
+        """Raise what a scorer that checks rows raises on all folds; before the training.
+
+        With error_score="raise" one fold is enough.
+        """
+        given = self.scoring if isinstance(self.scoring, dict) else {"score": self.scoring}
+        checks = {name: s.check_rows for name, s in given.items() if hasattr(s, "check_rows")}
+        (X, y), params = self._run.rows, self._run.routed.scorer.score
+        for name, check in checks.items():
+            own = params
+            if isinstance(self.scoring, dict) and _routing_enabled():
+                own = process_routing(self._get_scorers()[0], "score", **params)[name].score
+            errors = []
+            for train, test in splits:
+                rows = _safe_split(self.estimator, X, y, test, train)
+                try:
+                    check(*rows, **_check_method_params(X, own, indices=test))
+                except ValueError as error:
+                    errors.append(error)
+            if len(errors) == len(splits) or (errors and self.error_score == "raise"):
+                raise errors[0]
 
 
 def choose_ensemble(search, trained, n_jobs):

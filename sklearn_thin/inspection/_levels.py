@@ -1,7 +1,7 @@
 """How well predictions serve each level of a variable."""
 
 from dataclasses import dataclass
-from numbers import Integral, Number
+from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_array, check_random_state
@@ -17,6 +17,13 @@ from sklearn_thin.inspection._intervals import (
     resampled,
     wilson,
 )
+from sklearn_thin.inspection._predicted import (
+    check_kinds,
+    check_numbers_of,
+    check_proba,
+    check_same_length,
+    classes_of_columns,
+)
 from sklearn_thin.inspection._tables import TableReport
 from sklearn_thin.inspection._tally import N_PERMUTATIONS, permutations
 from sklearn_thin.rows.labels import (
@@ -26,10 +33,7 @@ from sklearn_thin.rows.labels import (
     places_in,
     plain_labels,
     sorted_classes,
-    wrong_length,
 )
-
-SUM = 1e-3  # largest difference of a row's sum from 1
 
 
 @validated(
@@ -61,7 +65,7 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
         Whole groups are resampled for the intervals, instead of rows.
     labels : array-like of shape (n_classes,), default=None
         Classes of the columns of `predicted`, in their order, such as `clf.classes_`. None takes
-        the sorted labels of y.
+        the names of a frame's columns if these are the labels of y, else the sorted labels of y.
     n_bins : int, default=10
         Bins of equal width of the confidence, for the calibration.
     random_state : int, RandomState instance or None, default=None
@@ -189,17 +193,18 @@ class LevelReport(TableReport):
 def _read(y, predicted, labels, n_bins):
     """The measures, and y and predicted as codes, numbers or probabilities."""
     if np.ndim(predicted) == 2 and np.shape(predicted)[1] > 1:
+        columns = getattr(predicted, "columns", ())
         predicted = check_array(predicted, dtype=float, input_name="predicted")
-        _check_proba(predicted)
+        check_proba(predicted)
         y = check_labels(y)
-        classes = sorted_classes(y, "y")[0] if labels is None else _of_columns(labels)
+        classes = classes_of_columns(labels, y, columns)
         if len(classes) != predicted.shape[1]:
             raise ValueError(
                 f"predicted must have one column for each of the {len(classes)} classes "
                 f"{classes[:10].tolist()}, got {predicted.shape[1]} columns. Pass "
                 "labels=clf.classes_."
             )
-        _same_length(y, predicted)
+        check_same_length(y, predicted)
         codes = places_in(classes, y)
         if (codes < 0).any():
             raise ValueError(
@@ -207,62 +212,16 @@ def _read(y, predicted, labels, n_bins):
             )
         return Labels(len(classes), n_bins), codes, predicted
     y, predicted = check_labels(y, numbers=True), check_labels(predicted, "predicted", numbers=True)
-    _same_length(y, predicted)
+    check_same_length(y, predicted)
     fractions = [of.dtype.kind == "f" and (of != np.floor(of)).any() for of in (y, predicted)]
     if not any(fractions):
         classes, codes = sorted_classes(y, "y")
         places = places_in(classes, predicted)  # -1 where no row has the label: always wrong
-        if (places < 0).all() and _kinds(y).isdisjoint(_kinds(predicted)):
-            raise ValueError(
-                f"y and predicted must hold labels of one type, got y such as {y.tolist()[0]!r} "
-                f"and predicted such as {predicted.tolist()[0]!r}. Pass both as text, or both as "
-                "numbers"
-            )
+        if (places < 0).all():
+            check_kinds(y, predicted)
         return Labels(len(classes)), codes, places
-    if not fractions[0] and len(np.unique(y)) == 2:
-        raise ValueError(
-            "predicted has fractions, but y has two labels. Pass predicted labels, or "
-            "probabilities with a column for each class, predict_proba(X)"
-        )
+    check_numbers_of(y, predicted, fractions)
     return Numbers(), y.astype(float), predicted.astype(float)
-
-
-def _check_proba(predicted):
-    """Raise where rows are no probabilities."""
-    sums = predicted.sum(1)
-    if (wrong := (predicted < 0).any(1) | (np.abs(sums - 1) > SUM)).any():
-        row = wrong.argmax()
-        raise ValueError(
-            "predicted with several columns must hold probabilities, rows that are not negative "
-            f"and sum to 1, but {wrong.sum()} of {len(wrong)} rows do not. Row {row} has the least "
-            f"value {predicted[row].min():.4g} and the sum {sums[row]:.4g}. Pass "
-            "clf.predict_proba(X), or labels, clf.predict(X)"
-        )
-
-
-def _of_columns(labels):
-    """Classes of the columns in the order given; ValueError for a class that comes twice."""
-    labels = check_labels(labels, "labels")
-    values = labels.tolist()
-    if twice := [label for label in dict.fromkeys(values) if values.count(label) > 1]:
-        raise ValueError(
-            f"labels must hold each class once, but {twice[:10]} come more than once. Pass "
-            "labels=clf.classes_"
-        )
-    return labels
-
-
-def _kinds(labels):
-    """Types of labels; all numbers are of one type."""
-    return {
-        next((kind for kind in (Number, str) if isinstance(label, kind)), type(label))
-        for label in labels.tolist()
-    }
-
-
-def _same_length(y, predicted):
-    if len(y) != len(predicted):
-        raise wrong_length(y, len(predicted), "y", "predicted")
 
 
 @dataclass

@@ -3,6 +3,8 @@
 import json
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import balanced_accuracy_score, r2_score, root_mean_squared_error
@@ -154,6 +156,21 @@ def test_columns_are_in_the_order_of_labels():
     assert given.overall["accuracy"] == pytest.approx((proba.argmax(1) == y).mean())
 
 
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
+def test_columns_of_a_frame_have_the_classes_of_their_names(make):
+    y, proba, z = predicted()
+    names, order = np.array(["a", "b", "c"]), [2, 0, 1]
+    expected = level_report(names[y], proba, z, random_state=0)
+    frame = make({names[place]: proba[:, place] for place in order})
+    other = make({f"p {names[place]}": proba[:, place] for place in range(3)})
+    for found in (frame, other):
+        report = level_report(names[y], found, z, random_state=0)
+        for row, as_expected in zip(report.rows, expected.rows, strict=True):
+            assert row == pytest.approx(as_expected)
+    swapped = level_report(names[y], frame, z, labels=names, random_state=0)
+    assert swapped.worst < expected.worst
+
+
 def test_predicted_labels_that_y_lacks_are_wrong():
     y, _, z = predicted(90)
     report = level_report(y, np.where(z == 1, 7, y), z, random_state=0)
@@ -199,6 +216,9 @@ def scores_of_rows(n=300):
             "labels of one type, got y such as . and predicted .* '1'",
         ),
         ({"y": np.full(300, "1"), "predicted": np.full(300, True)}, "labels of one type"),
+        ({"y": np.array(["a", "b", "c"] * 100), "predicted": np.arange(300) / 2}, "y has labels"),
+        ({"y": np.arange(300) / 2, "predicted": np.full(300, "a")}, "predicted has labels such"),
+        ({"y": [], "predicted": [], "z": []}, "z must have at least two classes"),
     ],
 )
 def test_rows_that_do_not_fit_are_refused(change, match):

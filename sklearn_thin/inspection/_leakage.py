@@ -19,7 +19,7 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_thin._arguments import validated
 from sklearn_thin.inspection._probes import FAMILIES, Halves, matrix
-from sklearn_thin.inspection._tables import TableReport
+from sklearn_thin.inspection._tables import TableReport, names_of
 from sklearn_thin.inspection._tally import Tally
 from sklearn_thin.rows.arrays import BLOCK, take
 from sklearn_thin.rows.labels import encode_labels, plain_labels
@@ -259,7 +259,7 @@ def leakage_report(
         conditional=conditional,
         bits_of_y=bits_of_y,
         rows=rows,
-        levels=plain_labels(halves.levels).tolist(),
+        levels=names_of(halves.levels),
         n_train=len(halves.train),
         n_test=len(halves.test),
     )

@@ -6,6 +6,8 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._optional_dependencies import check_pandas_support
 
+from sklearn_thin.rows.labels import plain_labels
+
 
 class TableReport(Bunch):
     """Numbers by name, and `rows`, a list of dicts: one row of the table each.
@@ -28,6 +30,15 @@ class TableReport(Bunch):
         return "\n".join([*self.heading.splitlines(), "", *lines(self.rows)])
 
     __repr__ = __str__
+
+
+def names_of(levels):
+    """Labels of levels as a report has them: of types other than numbers and text, their text."""
+    if levels.dtype.str.endswith("[ns]"):  # whose objects are ints
+        levels = levels.astype(levels.dtype.str.replace("ns", "us"))
+    if plain_labels(levels) is levels:
+        return levels.tolist()
+    return [str(level) for level in levels.tolist()]
 
 
 def plain(value):

@@ -1,6 +1,7 @@
 """The numbers of each level are scikit-learn's, and their intervals cover."""
 
 import json
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import balanced_accuracy_score, r2_score, root_mean_squared_error
 
-from sklearn_thin.inspection import level_report
+from sklearn_thin.inspection import leakage_report, level_report
 
 
 def predicted(n=900, seed=0, served=(2.0, 2.0, 0.5)):
@@ -169,6 +170,31 @@ def test_columns_of_a_frame_have_the_classes_of_their_names(make):
             assert row == pytest.approx(as_expected)
     swapped = level_report(names[y], frame, z, labels=names, random_state=0)
     assert swapped.worst < expected.worst
+
+
+@pytest.mark.parametrize(
+    ("levels", "shown"),
+    [
+        (pd.cut([5, 15, 25], [0, 10, 20, 30]), ["(0, 10]", "(10, 20]", "(20, 30]"]),
+        (pd.period_range("2020", periods=3, freq="M"), ["2020-01", "2020-02", "2020-03"]),
+        (np.array([True, False]), [False, True]),
+    ],
+)
+def test_levels_of_any_type_are_named(levels, shown):
+    y, proba, z = predicted(300)
+    named = levels[z % len(levels)]
+    report = level_report(y, proba, named, random_state=0)
+    assert [row["level"] for row in report.rows] == shown
+    assert f"worst level: {report.worst_level}," in str(report)
+    assert [row["level"] for row in json.loads(report.to_json())["rows"]] == shown
+    assert leakage_report(proba, named, probes=["linear"], random_state=0).levels == shown
+
+
+def test_instants_of_nanoseconds_are_dates_in_a_report():
+    y, proba, z = predicted(300)
+    days = np.array(["2020-01-01", "2020-02-01", "2020-03-01"], "M8[ns]")
+    report = level_report(y, proba, days[z], random_state=0)
+    assert report.rows[1]["level"] == datetime(2020, 2, 1)
 
 
 def test_predicted_labels_that_y_lacks_are_wrong():

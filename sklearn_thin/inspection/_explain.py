@@ -1,5 +1,7 @@
 """Predictions row by row: path, experts, other leaves, other levels, and when the class changes."""
 
+import warnings
+
 import numpy as np
 import torch
 from scipy.special import softmax
@@ -157,10 +159,25 @@ def levels_of(net, index, levels):
         readable = known or variable.gate_input == "probabilities"
         levels = variable.classes if readable else None
         return None if levels is None else levels[natural_order(levels)]
-    levels = check_labels(levels, "levels", numbers=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        levels = check_labels(levels, "levels", numbers=True)
     if not len(levels):
         raise ValueError("levels must hold at least one level to try, got none. None tries all")
+    if isinstance(variable.transformer, KnownVariable) and variable.classes is not None:
+        unknown = levels[places_in(variable.classes, as_known(levels)) < 0]
+        if len(unknown):
+            raise ValueError(
+                f"levels must be among those of {variable.name!r} in fit, "
+                f"{variable.classes.tolist()[:10]}, got {unknown.tolist()[:10]}. The network "
+                "predicts with the gate's prior there"
+            )
     return levels[natural_order(levels)]
+
+
+def as_known(levels):
+    """Levels as the text that a KnownVariable has for them."""
+    return as_levels(values_of(levels, "levels", exact=True))
 
 
 def _add_levels(why, rows, name, levels, outputs):
@@ -204,7 +221,7 @@ def own_levels(rows, name, levels):
     own = variable.classes[z.argmax(1)]
     if not isinstance(variable.transformer, KnownVariable):
         return places_in(levels, own)
-    places = places_in(as_levels(values_of(levels, "levels", exact=True)), own)
+    places = places_in(as_known(levels), own)
     known = variable.transformer
     prior = known.predictor_(torch.from_numpy(known.prior_)).numpy()  # (n_classes,)
     return np.where(np.isclose(z, prior, atol=1e-4).all(1), -1, places)

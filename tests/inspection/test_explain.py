@@ -216,6 +216,19 @@ def test_the_text_says_which_levels_are_tried(by_site, sites):
     assert any(text.endswith("; none of these levels changes the class") for text in some.text)
 
 
+def test_a_level_that_the_column_lacked_is_refused(by_site, sites):
+    X = sites[0][:9]
+    with pytest.raises(ValueError, match=r"levels must be among .* \['site 0'.*got \['Site 7'\]"):
+        explain(by_site, X, levels=["site 0", "Site 7"])
+
+
+def test_many_levels_of_numbers_are_tried_without_a_warning(digits):
+    angles = np.arange(120) % 30 * 12
+    clf = small("given", max_epochs=1).fit(digits.X[:120], digits.y[:120], exogenous_target=angles)
+    why = explain(clf, digits.X[:3], levels=np.unique(angles))
+    assert why.by_level.shape == (3, 30, 10)
+
+
 def test_without_an_exogenous_side_there_are_no_levels(digits):
     clf = small(depth=2).fit(digits.X[:100], digits.y[:100])
     why = explain(clf, digits.X[:5])

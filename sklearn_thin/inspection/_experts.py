@@ -82,6 +82,7 @@ def class_separation_ratio(h, y):
     -------
     float
         0 where all classes have one mean; infinite where all rows lie on the mean of their class.
+        NaN for a representation that is the same for all rows.
 
     Raises
     ------
@@ -96,7 +97,9 @@ def class_separation_ratio(h, y):
     """
     codes = encode_labels(y, _num_samples(h), rows="h")[1]
     h = check_array(h, dtype=np.float64, input_name="h")
-    h = h - h.mean(0)
+    h, greatest = h - h.mean(0), np.abs(h).max()
+    if np.abs(h).max() <= 1e-14 * greatest:  # no more than rounding
+        return float("nan")
     counts = np.bincount(codes)
     means = np.zeros((len(counts), h.shape[1]))
     np.add.at(means, codes, h)

@@ -134,6 +134,13 @@ def test_the_separation_of_classes_is_a_ratio_of_scatters():
     assert class_separation_ratio(np.eye(2)[[0, 0, 1]], [0, 0, 1]) == np.inf
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
+def test_a_representation_that_is_the_same_for_all_rows_separates_nothing(value):
+    h = np.full((7, 3), value)
+    h[::2] *= 1 + 2e-16  # rounding
+    assert np.isnan(class_separation_ratio(h, [0, 0, 1, 1, 2, 2, 2]))
+
+
 @pytest.mark.parametrize("function", [leaf_usage, similar_levels])
 def test_levels_of_another_length_are_refused(function, certain, sites):
     with pytest.raises(ValueError, match="one label for each of the 600 rows of X, got 5"):

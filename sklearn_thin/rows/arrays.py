@@ -255,11 +255,14 @@ def infer_rows(function, blocks, n_rows, device, values=0):
     the function holds for each row.
     """
     whole, done, halved = None, 0, False
+    # a row has the same bits in products of 16 rows and of more
+    alone = torch.device(device).type == "cpu" and torch.get_num_threads() == 1
     for tensors in blocks:
         first, start = next(iter(tensors.values())), 0
         size = block_rows(first, device, values) >> halved
         while start < len(first):
-            size = filled_rows(len(first) - start, size, device)
+            if alone:  # several threads divide a product: some kernels round few rows differently
+                size = min(size, max(16, 1 << (len(first) - start - 1).bit_length()))
             rows = {name: tensor[start : start + size] for name, tensor in tensors.items()}
             try:
                 with torch.inference_mode():
@@ -310,17 +313,6 @@ def block_rows(rows, device, values=0):
     fitting = min(read // max(1, math.prod(rows.shape[1:])), held // max(1, values))
     size = min(most, max(16, fitting))
     return 1 << (size.bit_length() - 1)
-
-
-def filled_rows(n_rows, size, device):
-    """Rows of the block that holds the last `n_rows`, where others have `size` rows.
-
-    With one thread a row has the same bits in products of 16 rows and of more. Several threads
-    divide the rows of a product: some kernels then round those of 16 rows differently.
-    """
-    if torch.device(device).type != "cpu" or torch.get_num_threads() > 1:
-        return size
-    return min(size, max(16, 1 << (n_rows - 1).bit_length()))
 
 
 class NonFiniteRowsError(ValueError):

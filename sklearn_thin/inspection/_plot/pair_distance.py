@@ -1,5 +1,7 @@
 """Distances of pairs in the representation: same or different, such as two photos of one person."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.metrics.pairwise import paired_distances
 from sklearn.utils import check_array, check_consistent_length
@@ -37,8 +39,8 @@ def pair_distance_iou(distances, same, *, n_bins=N_BINS):
     Raises
     ------
     ValueError
-        For `same` of another length than the distances, values other than 0 and 1, and pairs of one
-        kind alone.
+        For `same` of another length than the distances, values other than 0 and 1, pairs of one
+        kind alone, and `n_bins` below 1.
 
     Examples
     --------
@@ -168,6 +170,8 @@ class PairDistanceDisplay(Display):
 
 def pair_edges(distances, n_bins):
     """Edges of equal bins from the least to the greatest distance."""
+    if not isinstance(n_bins, Integral) or n_bins < 1:
+        raise ValueError(f"n_bins must be an int of at least 1, got {n_bins!r}")
     low, high = np.min(distances), np.max(distances)
     return np.linspace(low, high if high > low else low + 1, n_bins + 1)
 
@@ -175,7 +179,7 @@ def pair_edges(distances, n_bins):
 def check_pairs(distances, same):
     """Distances as float64, and `same` as booleans, of both kinds."""
     distances = check_array(distances, ensure_2d=False, dtype=np.float64, input_name="distances")
-    same = column_or_1d(same)
+    distances, same = column_or_1d(distances), column_or_1d(same)
     check_consistent_length(distances, same)
     if set(np.unique(same).tolist()) != {0, 1}:
         raise ValueError(

@@ -138,7 +138,8 @@ class RepresentationDisplay:
         matplotlib_for(f"{cls.__name__}.from_representation")
         names, codes = check_embedding(_num_samples(h), labels, method, perplexity)
         h = check_array(h, dtype=np.float64, ensure_min_features=2, input_name="h")
-        axes = PCA(min(3, *h.shape), svd_solver="full").fit(h)
+        with np.errstate(invalid="ignore"):  # of rows that are all the same
+            axes = PCA(min(3, *h.shape), svd_solver="full").fit(h)
         embedding = axes.transform(h)[:, :2]
         if method == "tsne":
             seed = check_random_state(random_state).randint(2**31 - 1)
@@ -147,7 +148,7 @@ class RepresentationDisplay:
             embedding,
             codes,
             labels=names,
-            explained_variance_ratio=axes.explained_variance_ratio_,
+            explained_variance_ratio=np.nan_to_num(axes.explained_variance_ratio_),
             method=method,
             label_name=label_name,
         )

@@ -354,6 +354,25 @@ def test_wrong_pairs_are_refused(pairs, same, match, thin, rows):
         PairDistanceDisplay.from_estimator(thin, rows[0], pairs, same)
 
 
+@pytest.mark.parametrize("n_bins", [0, -1, 2.5])
+def test_bins_are_counted_from_one(n_bins, thin, rows):
+    with pytest.raises(ValueError, match="n_bins must be an int of at least 1, got"):
+        pair_distance_iou(PAIRS[:, 0], SAME, n_bins=n_bins)
+    with pytest.raises(ValueError, match="n_bins must be an int of at least 1, got"):
+        PairDistanceDisplay.from_estimator(thin, rows[0], PAIRS, SAME, n_bins=n_bins)
+
+
+def test_each_pair_has_one_distance():
+    with pytest.raises(ValueError, match=r"1d array, got an array of shape \(4, 2\)"):
+        pair_distance_iou(PAIRS, SAME)
+
+
+def test_a_representation_that_is_the_same_for_all_rows_has_no_variance():
+    display = RepresentationDisplay.from_representation(np.ones((4, 3)), SAME)
+    assert display.ax_.get_title() == "variance along the first 3 axes: 0, 0, 0 %"
+    assert not display.embedding.any()
+
+
 def test_principal_axes_and_their_variance(thin, rows):
     X, _, z = rows
     display = RepresentationDisplay.from_estimator(thin, X, z, label_name="ink")

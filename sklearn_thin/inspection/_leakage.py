@@ -325,8 +325,10 @@ def checked_probes(probes):
                 f"got {list(probes)!r}"
             )
         return {name: name for name in probes}
+    if not probes:
+        raise ValueError("probes must hold at least one classifier, got an empty dict")
     for name, probe in probes.items():
-        if not hasattr(probe, "predict_proba"):
+        if not hasattr(probe, "predict_proba") or isinstance(probe, type):
             raise TypeError(
                 f"probe {name!r} must be a classifier with predict_proba, got {probe!r}"
             )

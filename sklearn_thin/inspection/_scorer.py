@@ -70,6 +70,7 @@ def make_leakage_scorer(*, column=None, probes=("linear", "rbf"), random_state=0
     (True, True)
     """
     checked_column(column, "make_leakage_scorer")
+    check_random_state(random_state)
     return LeakageScorer(column, checked_probes(probes), random_state)
 
 
@@ -117,7 +118,7 @@ class LevelScorer(_MetadataRequester):
                 f"the {self.name} scorer needs z. Either name a column of X, "
                 f"{self.made_by}(column=...), or enable metadata routing, "
                 "sklearn.set_config(enable_metadata_routing=True), and pass exogenous_target to "
-                "the fit of the search."
+                "fit and score of the search."
             )
         return exogenous_target
 

@@ -127,6 +127,19 @@ def test_unknown_probes_are_named_before_a_search():
         make_leakage_scorer(probes=["kernel"])
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error", "match"),
+    [
+        ({"probes": {}}, ValueError, "probes must hold at least one classifier"),
+        ({"probes": {"own": LogisticRegression}}, TypeError, "probe 'own' must be a classifier"),
+        ({"random_state": "0"}, ValueError, "'0' cannot be used to seed"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_a_search(wrong, error, match):
+    with pytest.raises(error, match=match):
+        make_leakage_scorer(**wrong)
+
+
 def test_a_string_of_probes_is_shown_as_it_came():
     with pytest.raises(ValueError, match=r"got the string 'linear'. Pass a list"):
         make_leakage_scorer(probes="linear")

@@ -93,6 +93,10 @@ class LevelScorer(_MetadataRequester):
         """The score, as a scorer of scikit-learn."""
         return self.score(estimator, X, y, **params)
 
+    def _accept_sample_weight(self):
+        """Without metadata routing, searches with several scorers ask each of them."""
+        return False
+
     def check_rows(self, X, y=None, *, exogenous_target=None, groups=None):
         """Raise ValueError for rows whose z no estimator can be scored by.
 

@@ -88,10 +88,9 @@ class Scored(Estimator):
         checks = {name: s.check_rows for name, s in given.items() if hasattr(s, "check_rows")}
         (X, y), params = self._run.rows, self._run.routed.scorer.score
         for name, check in checks.items():
-            own = params
-            if isinstance(self.scoring, dict) and _routing_enabled():
+            own, errors = params if _routing_enabled() else {}, []
+            if own and isinstance(self.scoring, dict):
                 own = process_routing(self._get_scorers()[0], "score", **params)[name].score
-            errors = []
             for train, test in splits:
                 rows = _safe_split(self.estimator, X, y, test, train)
                 try:

@@ -182,6 +182,21 @@ def test_a_search_routes_z_to_fit_and_scorer(kind):
     assert search.best_score_ < search.cv_results_["mean_test_accuracy"][0]
 
 
+@pytest.mark.filterwarnings("ignore:The scoring .* does not support sample_weight")
+@pytest.mark.parametrize("kind", [GridSearchCV, StackedGridSearchCV])
+def test_other_scorers_of_a_search_get_weights_without_routing(kind):
+    X, y, _ = table()
+    weight = np.where(np.arange(240) % 4 == 0, 5.0, 1.0)
+    worst, leakage = make_worst_level_scorer(column=3), make_leakage_scorer(column=3)
+    scoring = {"accuracy": "accuracy", "worst": worst, "leakage": leakage}
+    search = kind(small(), {"lr": [1e-2]}, scoring=scoring, refit="worst", cv=2)
+    scores = search.fit(X, y, sample_weight=weight).cv_results_
+    alone = search.set_params(scoring=worst, refit=True).fit(X, y, sample_weight=weight)
+    assert scores["mean_test_worst"] == alone.cv_results_["mean_test_score"]
+    weighted = search.set_params(scoring="accuracy").fit(X, y, sample_weight=weight)
+    assert scores["mean_test_accuracy"] == weighted.cv_results_["mean_test_score"]
+
+
 @pytest.mark.parametrize("kind", [GridSearchCV, StackedGridSearchCV])
 def test_a_search_takes_z_from_a_column_without_routing(kind):
     X, y, _ = table()

@@ -33,6 +33,8 @@ class WeightedEnsemble(Ensemble):
 
     def _settings(self):
         """Parameters of each member."""
+        if wrong := [params for params in self.settings if not isinstance(params, dict)]:
+            raise ValueError(f"settings must hold dicts of parameters, got {wrong[0]!r}")
         check_consistent_length(self.settings, self.weights)
         positive = all(isinstance(w, Real) and 0 < w < float("inf") for w in self.weights)
         if not (self.settings and positive):

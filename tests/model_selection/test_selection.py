@@ -387,3 +387,8 @@ def test_weights_are_positive_numbers_one_for_each_member(weights, rows):
     regressor = WeightedEnsembleRegressor(LinearRegression(), [], [])
     with pytest.raises(ValueError, match="weights must be positive"):
         regressor.fit(*rows[:2])
+
+
+def test_settings_are_dicts(rows):
+    with pytest.raises(ValueError, match="settings must hold dicts of parameters, got 'depth'"):
+        WeightedEnsembleClassifier(small(), [{"depth": 0}, "depth"], [1, 1]).fit(*rows[:2])

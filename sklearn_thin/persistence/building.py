@@ -81,7 +81,7 @@ class Builder:
         variables = [] if side is None else side.variables
         way = getattr(net, "dispelling_", None)
         return Net(
-            self.backbone_rows(net.input_, net.module_input_shape_),
+            self.backbone_rows(net.input_, net.module_input_shape_, type(net).__name__),
             [self.variable(v, i) for i, v in enumerate(variables)],
             copied(net.module_).cpu().eval(),
             hard=net.inference == "hard",
@@ -92,14 +92,15 @@ class Builder:
         """One exogenous variable of a net."""
         return VariableOutputs(self.source(variable.transformer, variable.name, index), variable)
 
-    def backbone_rows(self, reader, shape):
-        """The part of a net that reads X as a module."""
+    def backbone_rows(self, reader, shape, estimator):
+        """The part of a net of this type that reads X as a module."""
         if isinstance(reader, RestInput):
-            return self.among(reader.kept).backbone_rows(reader.inner, shape)
+            return self.among(reader.kept).backbone_rows(reader.inner, shape, estimator)
+        rows = BackboneRows(shape, reader, estimator)
         if isinstance(reader, ArrayInput):
-            return nn.Sequential(self.base, BackboneRows(shape, reader.range))
+            return nn.Sequential(self.base, rows)
         name = reader.name if isinstance(reader, TransformedInput) else ""
-        return nn.Sequential(self.source(reader.transformer, name), BackboneRows(shape))
+        return nn.Sequential(self.source(reader.transformer, name), rows)
 
     # ------------------------------------------------------------------ transformers
 

@@ -287,7 +287,8 @@ def _(module: parts.Affine):
 
 @step.register
 def _(module: parts.BackboneRows):
-    return ["rows", module.bounds]
+    images = [module.fitted, module.unit, module.estimator] if module.images else None
+    return ["rows", module.bounds, images]
 
 
 @step.register

@@ -92,12 +92,28 @@ def chain(x, steps):
     return x
 
 
-def rows(x, bounds):
-    """Rows for a network, flat."""
-    if x.dtype == np.uint8:
-        return x.reshape(len(x), -1).astype(np.float32) / np.float32(255)
-    x = x.reshape(len(x), -1).astype(np.float32)
+def rows(x, bounds, images):
+    """Rows for a network, flat; uint8 of images becomes numbers in [0, 1]."""
+    dtype, x = x.dtype, x.reshape(len(x), -1)
+    if images is not None:
+        check_scale(x, *images)
+    x = x.astype(np.float32)
+    if images is not None and dtype == np.uint8:
+        return x / np.float32(255)
     return x if bounds is None else x.clip(*bounds)
+
+
+def check_scale(x, fitted, unit, estimator):
+    """Raise where images have another scale than in fit."""
+    came = x.dtype.name
+    if fitted is None or "uint8" not in (came, fitted) or came == fitted:
+        return
+    integers = "int" in came and "int" in fitted
+    if integers or not unit or (came != "uint8" and (x > 2).any()):
+        raise ValueError(
+            f"X has images of {came}, but {estimator} was fitted on {fitted}; "
+            "uint8 alone is divided by 255. Convert X to the type of the fit"
+        )
 
 
 def levels(x, codes, prior):

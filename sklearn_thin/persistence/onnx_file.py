@@ -15,10 +15,11 @@ from sklearn.utils.fixes import parse_version
 from sklearn_thin._environment import own_torch_state
 from sklearn_thin._saving import write_whole
 from sklearn_thin.persistence.agreement import Agreement
-from sklearn_thin.persistence.parts import UNKNOWN
+from sklearn_thin.persistence.parts import UNKNOWN, BackboneRows
 from sklearn_thin.persistence.path import built
 from sklearn_thin.persistence.samples import given_table
 from sklearn_thin.rows.columns import as_table
+from sklearn_thin.rows.images import scale_refusal
 
 TORCH = "2.13"  # whose exporter is tried
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -58,7 +59,8 @@ def to_onnx(estimator, path, X, *, exogenous=None) -> None:
     TypeError
         For a transformer that skl2onnx does not convert; the error names it.
     ValueError
-        If the outputs do not agree.
+        If the outputs do not agree, and for floats where an image was uint8 in `fit`: a graph reads
+        any floats, and uint8 alone is divided by 255.
     OSError
         If the file cannot be written.
 
@@ -81,6 +83,7 @@ def to_onnx(estimator, path, X, *, exogenous=None) -> None:
         raise FileNotFoundError(f"the folder of {path} does not exist")
     agreement, foreign = Agreement(estimator, X, exogenous), []
     whole = built(estimator, X, exogenous, foreign=foreign)
+    check_scale(whole)
     labels = None if exogenous is None else given_table(exogenous, whole.given_names)
     model = Graph(onnx, whole, X, labels, foreign).model()
     content, feeds = model.SerializeToString(), whole.samples.feeds(X)
@@ -95,6 +98,14 @@ def to_onnx(estimator, path, X, *, exogenous=None) -> None:
     agreement.check(outputs, "the ONNX graph")
     agreement.check(one, "the ONNX graph of one row")
     write_whole(path, (content,))
+
+
+def check_scale(whole):
+    """Raise for a graph that could not refuse floats in 0..255, of an estimator of uint8 images."""
+    came = whole.samples.dtype
+    for rows in whole.modules():
+        if isinstance(rows, BackboneRows) and rows.fitted == "uint8" != came.name:
+            raise ValueError(scale_refusal(came, rows.fitted, rows.estimator))
 
 
 def libraries():

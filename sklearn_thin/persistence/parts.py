@@ -9,6 +9,7 @@ from torch import nn
 from sklearn_thin._compat import is_exporting
 from sklearn_thin._pickling import copied
 from sklearn_thin.modules.tensors import as_float
+from sklearn_thin.rows.images import scale_refusal
 from sklearn_thin.rows.tables import BOUND, HEIGHT
 
 MISSING, UNKNOWN = -2.0, -1.0  # codes of texts; levels count from 0
@@ -51,18 +52,51 @@ class Columns(nn.Module):
 
 
 class BackboneRows(nn.Module):
-    """Rows in the type, the range and the shape that a backbone reads."""
+    """Rows in the type, the range and the shape that a backbone reads.
 
-    def __init__(self, shape, bounds=None):
+    Parameters
+    ----------
+    shape : tuple
+        Of a sample.
+    reader : ArrayInput, TransformedInput or TableInput
+    estimator : str
+        Name of the type, for errors.
+    """
+
+    def __init__(self, shape, reader, estimator):
         super().__init__()
         self.shape = tuple(shape)
+        bounds = reader.range
         self.bounds = None if bounds is None or np.isinf(bounds).all() else tuple(bounds)
+        self.images = getattr(reader, "images", False) or len(reader.shape) > 1
+        self.fitted = None if reader.dtype is None else reader.dtype.name  # of images
+        self.unit = getattr(reader, "unit", True)
+        self.estimator = estimator
 
     def forward(self, x):
-        if x.dtype != torch.uint8:
+        if self.fitted is not None:
+            self._check_scale(x)
+        if self.images and x.dtype == torch.uint8:
+            x = as_float(x)
+        else:
             x = x.float()
             x = x if self.bounds is None else x.clamp(*self.bounds)
-        return as_float(x).reshape(x.shape[0], *self.shape)
+        return x.reshape(x.shape[0], *self.shape)
+
+    def _check_scale(self, x):
+        """Raise where the estimator refuses images, as their scale is another than in fit."""
+        came = str(x.dtype).removeprefix("torch.")
+        if "uint8" not in (came, self.fitted) or came == self.fitted:
+            return
+        words = scale_refusal(came, self.fitted, self.estimator)
+        if ("int" in came and "int" in self.fitted) or not self.unit:
+            raise ValueError(words)
+        if came == "uint8":
+            return
+        if is_exporting():  # values are known later
+            torch._assert_async((x <= 2).all(), words)
+        elif (x > 2).any():
+            raise ValueError(words)
 
 
 class VariableOutputs(nn.Module):
@@ -170,7 +204,8 @@ class Number(nn.Module):
         self.register_buffer("mean", torch.from_numpy(np.array(mean, np.float32)))
 
     def forward(self, x):
-        return torch.where(x.isnan(), self.mean, x.float())
+        x = x.float()
+        return torch.where(x.isnan(), self.mean, x)
 
 
 class PreparedTable(nn.Module):

@@ -23,7 +23,8 @@ class WholePath(nn.Module):
 
     Shape
     -----
-    - Input x: (n_samples, n_features), float32 or float64, or images as the estimator takes them
+    - Input x: (n_samples, n_features), float32, float64 or uint8, or images as the estimator takes
+      them
     - Input exogenous: (n_samples, n_variables), for `exogenous="given"` alone
     - Output: (n_samples, n_classes), float32; of a regressor the shape of y, float64
     """

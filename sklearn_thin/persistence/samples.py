@@ -8,6 +8,7 @@ from sklearn_thin.rows.arrays import NUMBERS
 from sklearn_thin.rows.columns import as_table, read_column
 
 NARROW = ("float32", "float16", "bool", "int8", "uint8", "int16", "uint16")  # float32 holds all
+FLOATS = (np.float32, np.float64)
 
 
 class Samples:
@@ -38,8 +39,8 @@ class Samples:
         table = as_table(X)
         if plain(table):
             self.names, self.dtypes = [names[0]], [table.dtype]
-            # images stay as they are
-            kept = table.ndim > 2 or table.dtype in (np.float32, np.float64)
+            # images stay as they are, also in flat rows
+            kept = table.ndim > 2 or table.dtype in (*FLOATS, np.uint8)
             self.dtype = table.dtype if kept else common([table.dtype])
             return
         self.in_columns = True
@@ -73,7 +74,9 @@ class Samples:
         """Rows as one array; texts become codes, and missing ones NaN."""
         table = as_table(X)
         if not self.in_columns:
-            return np.ascontiguousarray(table, self.dtype)
+            # values of images fit in no integers, and uint8 has a scale of its own
+            cast = self.dtype in FLOATS and table.dtype != np.uint8
+            return np.ascontiguousarray(table, self.dtype if cast else table.dtype)
         columns = [read_column(table, place) for place in range(table.shape[1])]
         for place, texts in self.texts.items():
             codes = [np.nan if t is None else texts.get(t, UNKNOWN) for t in columns[place]]

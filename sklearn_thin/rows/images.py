@@ -39,6 +39,14 @@ def within(images, bounds):
     return clipped
 
 
+def scale_refusal(came, fitted, estimator):
+    """Words for images whose scale is another than in fit, of types by their names."""
+    return (
+        f"X has images of {came}, but {estimator} was fitted on {fitted}; "
+        "uint8 alone is divided by 255. Convert X to the type of the fit"
+    )
+
+
 def extremes(images):
     """Least and greatest value of each image."""
     flat = images.reshape(len(images), -1)

@@ -18,7 +18,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_thin._environment import fit_seeded
 from sklearn_thin.rows.arrays import converted
 from sklearn_thin.rows.columns import as_table
-from sklearn_thin.rows.images import usual_range, within
+from sklearn_thin.rows.images import scale_refusal, usual_range, within
 
 
 @dataclass
@@ -97,10 +97,7 @@ class ArrayInput:
             return
         integers = dtype.kind in "iu" and fitted.kind in "iu"
         if integers or not self.unit or (floats and X.max() > 2):
-            raise ValueError(
-                f"X has images of {dtype}, but {type(net).__name__} was fitted on {fitted}; "
-                "uint8 alone is divided by 255. Convert X to the type of the fit"
-            )
+            raise ValueError(scale_refusal(dtype, fitted, type(net).__name__))
 
     def __getstate__(self):
         return {**vars(self), "dtype": None if self.dtype is None else np.dtype(self.dtype).str}

@@ -83,7 +83,10 @@ def _datetime(value):
     if type(value).__name__ != "Timestamp":
         return value
     if str(value.tzinfo) not in ("None", "UTC"):
-        raise TypeError(f"{value!r} is in a time zone other than UTC")
+        raise TypeError(
+            f"{value!r} is in a time zone other than UTC, and a file holds no time zones. Fit on "
+            'dates in UTC, as dates.dt.tz_convert("UTC") gives'
+        )
     return Call.of(type(value), value.isoformat())
 
 

@@ -15,11 +15,12 @@ import pandas as pd
 import pytest
 import torch
 from scipy.stats import rv_continuous
+from sklearn.compose import make_column_transformer
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import make_scorer
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 from skorch.callbacks import Callback, EpochScoring, LRScheduler, MlflowLogger, PrintLog
 from skorch.callbacks.lr_scheduler import WarmRestartLR
 from torch import nn
@@ -176,10 +177,26 @@ def test_labels_of_other_types_need_trust_or_text(labels, rows, tmp_path):
 def test_labels_in_another_time_zone_may_be_text(rows, tmp_path):
     y = pd.Series(pd.to_datetime(["2020-01-01", "2021-01-01"]).tz_localize("Europe/Berlin"))
     clf = small(max_epochs=1).fit(rows[0], y.to_numpy()[(rows[1] > 0).astype(int)])
-    with pytest.raises(TypeError, match=r"targets_: .*zone other than UTC.*labels as text"):
+    with pytest.raises(TypeError, match=r"targets_: .*other than UTC.*tz_convert.*labels as text"):
         save(clf, tmp_path / "a", trusted=[pd.Timestamp])
     clf.fit(rows[0], y.astype(str).to_numpy()[(rows[1] > 0).astype(int)])
     assert_same_bits(clf, rows[0], tmp_path / "a")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin"])
+def test_a_transformer_that_read_dates_in_a_zone_is_saved_in_utc(zone, rows, tmp_path):
+    days = pd.date_range("2020-01-01", periods=len(rows[0]), freq="h", tz=zone).floor("D")
+    X = pd.DataFrame(rows[0][:, :5]).assign(day=days).rename(columns=str)
+    encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    steps = make_column_transformer((encoder, ["day"]), remainder="passthrough")
+    clf = small(endogenous=steps, max_epochs=1).fit(X, rows[1])
+    if zone == "UTC":
+        save(clf, tmp_path / "a", trusted=[pd.Timestamp])
+        loaded = load(tmp_path / "a", trusted=[pd.Timestamp])
+        np.testing.assert_array_equal(loaded.predict_proba(X), clf.predict_proba(X))
+    else:
+        with pytest.raises(TypeError, match=r"input_: .*zone other than UTC, and a file holds no"):
+            save(clf, tmp_path / "a", trusted=[pd.Timestamp])
 
 
 class HoldsNet(Callback):

@@ -299,6 +299,10 @@ DAYS = pd.date_range("2026-01-01", periods=10)
 DATES = {
     "pandas": pd.DataFrame({"when": DAYS}),
     "time zone": pd.DataFrame({"when": DAYS.tz_localize("UTC")}),
+    "another zone": pd.DataFrame({"when": DAYS.tz_localize("Europe/Berlin")}),
+    "objects in a zone": pd.DataFrame(
+        {"when": list(DAYS.tz_localize("Europe/Berlin"))}, dtype=object
+    ),
     "period": pd.DataFrame({"when": DAYS.to_period("D")}),
     "objects": pd.DataFrame({"when": list(DAYS.date)}),
     "polars": pl.DataFrame({"when": list(DAYS.date)}),
@@ -311,6 +315,13 @@ def test_dates_are_refused_with_the_name_of_their_column(kind):
     name = "column 0 of X" if kind == "array" else "column 'when' of X"
     with pytest.raises(TypeError, match=f"{name} holds dates.*month"):
         small().fit(DATES[kind], np.arange(10) % 2)
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_dates_in_a_known_column_are_refused_with_its_name(zone):
+    X = pd.DataFrame({"when": DAYS.tz_localize(zone), "length": np.arange(10.0)})
+    with pytest.raises(TypeError, match=r"column 'when' of X holds dates.*month"):
+        small("when").fit(X, np.arange(10) % 2)
 
 
 @pytest.mark.parametrize("cell", [{"a": 1}, [1, 2], np.arange(3)])

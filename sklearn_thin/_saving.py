@@ -7,13 +7,9 @@ format and the versions, then skops' zip archive: schema.json and arrays, not co
 import hashlib
 import json
 import os
-import secrets
-import shutil
 import warnings
-from contextlib import suppress
 from functools import cache
 from inspect import isclass, isfunction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +24,7 @@ from sklearn_thin._archive import DISTRIBUTIONS, archive_of, check_archive
 from sklearn_thin._environment import check_device
 from sklearn_thin._pickling import MODULE, TARGET, with_packed
 from sklearn_thin._version import __version__
+from sklearn_thin._writing import checked_path, write_whole
 
 FORMAT = 1  # of the files that `save` writes; `load` reads this and all before
 MAGIC = b"sklearn_thin.save\n"
@@ -156,7 +153,7 @@ def save(estimator, path, trusted=None) -> None:
     >>> bool((loaded.predict_proba(X) == clf.predict_proba(X)).all())
     True
     """
-    path, names = os.fsdecode(path), _names(trusted)
+    path, names = checked_path(path), _names(trusted)
     try:
         archive = _readable_archive(estimator, names)
     except Exception as error:  # of any object's own methods
@@ -322,36 +319,6 @@ def own_types():
 
 
 # ------------------------------------------------------------------ the file
-
-
-def write_whole(path, parts):
-    """Write the parts to a file that appears whole or not at all, also after a power cut.
-
-    An OSError names the file, where those of writes name none, or a temporary file.
-    """
-    whole = Path(os.path.realpath(path))  # a link stays a link
-    written = whole.with_name(f".{whole.name}.{secrets.token_hex(8)}")
-    try:
-        with open(written, "xb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            shutil.copymode(whole, written)
-        os.replace(written, whole)
-        if os.name == "posix":  # so that the new name outlives a power cut too
-            folder = os.open(whole.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except BaseException as error:
-        with suppress(OSError):  # the first error counts
-            written.unlink(missing_ok=True)
-        if not isinstance(error, OSError):
-            raise
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
 
 
 def signed(magic, archive, header=b""):

@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import os
 from functools import singledispatch
 from importlib.resources import files
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import nn
 
 from sklearn_thin import modules
 from sklearn_thin._environment import own_torch_state
-from sklearn_thin._saving import write_whole
+from sklearn_thin._writing import checked_path, write_whole
 from sklearn_thin.modules import heads
 from sklearn_thin.persistence import parts
 from sklearn_thin.persistence.agreement import Agreement
@@ -37,7 +36,7 @@ def to_numpy(estimator, path, X, *, exogenous=None) -> None:
         A fitted :class:`THINClassifier`, :class:`THINRegressor` or :class:`ExogenousEncoder`, or a
         Pipeline or a search around one of these, whose networks have dense layers alone, as
         those of :class:`MLPBackbone`.
-    path : str or path
+    path : str, bytes or path
         The file, with the suffix `.py`.
     X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         Rows on which outputs are compared.
@@ -68,11 +67,9 @@ def to_numpy(estimator, path, X, *, exogenous=None) -> None:
     >>> model["predict_proba"]([[5.0, 3.4, 1.5, 0.2]]).shape
     (1, 3)
     """
-    path = os.fspath(path)
+    path = checked_path(path)
     if Path(path).suffix != ".py":
         raise ValueError(f"path must end in .py, as it becomes a Python file, got {path!r}")
-    if not Path(os.path.realpath(path)).parent.is_dir():
-        raise FileNotFoundError(f"the folder of {path} does not exist")
     agreement = Agreement(estimator, X, exogenous)
     whole = built(estimator, X, exogenous)
     reader = files("sklearn_thin.persistence").joinpath("numpy_reader.py").read_text("utf-8")

@@ -2,10 +2,8 @@
 
 import io
 import json
-import os
 import warnings
 from contextlib import redirect_stdout
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +11,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.fixes import parse_version
 
 from sklearn_thin._environment import own_torch_state
-from sklearn_thin._saving import write_whole
+from sklearn_thin._writing import checked_path, write_whole
 from sklearn_thin.persistence.agreement import Agreement
 from sklearn_thin.persistence.parts import UNKNOWN, BackboneRows
 from sklearn_thin.persistence.path import built
@@ -47,7 +45,7 @@ def to_onnx(estimator, path, X, *, exogenous=None) -> None:
     estimator : estimator
         A fitted :class:`THINClassifier`, :class:`THINRegressor` or :class:`ExogenousEncoder`, or a
         Pipeline or a search around one of these.
-    path : str or path
+    path : str, bytes or path
         The file, by custom with the suffix `.onnx`.
     X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         Rows on which outputs are compared. They give the names and the types of the inputs.
@@ -78,9 +76,7 @@ def to_onnx(estimator, path, X, *, exogenous=None) -> None:
     >>> session.run(["probabilities"], {"X": X[:2]})[0].shape
     (2, 3)
     """
-    path, onnx, runtime = os.fspath(path), *libraries()
-    if not Path(os.path.realpath(path)).parent.is_dir():
-        raise FileNotFoundError(f"the folder of {path} does not exist")
+    path, onnx, runtime = checked_path(path), *libraries()
     agreement, foreign = Agreement(estimator, X, exogenous), []
     whole = built(estimator, X, exogenous, foreign=foreign)
     check_scale(whole)

@@ -23,8 +23,9 @@ import torch
 
 from sklearn_thin._environment import torch_seed
 from sklearn_thin._pickling import pack
-from sklearn_thin._saving import check_signed, signed, write_whole
+from sklearn_thin._saving import check_signed, signed
 from sklearn_thin._version import __version__
+from sklearn_thin._writing import write_whole
 
 MAGIC = b"sklearn_thin.checkpoint.2\n"
 VERSIONS = [module.__version__ for module in (torch, numpy, sklearn, skorch)]

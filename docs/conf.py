@@ -86,8 +86,7 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "within_subsection_order": ExplicitOrder(ORDER),
-    "filename_pattern": r"/plot_(?!pretrained_identity)",  # its faces are not part of the project
-    "ignore_pattern": "face_descriptor",
+    "ignore_pattern": "face_descriptor|drawn_faces",  # modules of an example
     "matplotlib_animations": True,
     "abort_on_example_error": True,
     "download_all_examples": False,

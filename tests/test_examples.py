@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,9 @@ SMALLER = {
     "plot_nuisance": {'"max_epochs": 40': '"max_epochs": 10'},
     "plot_pareto": {"n_copies=2": "n_copies=1", "max_epochs=20": "max_epochs=2"},
     "plot_pretrained_identity": {
-        "per_class=70": "per_class=6",
-        "per_class=40": "per_class=6",
+        "n_people=200": "n_people=20",
+        "max_epochs=10": "max_epochs=2",
+        "per_class=(70, 40)": "per_class=(6, 6)",
         "range(3)": "range(2)",
         '"max_epochs": 15': '"max_epochs": 3',
     },
@@ -51,14 +53,25 @@ SMALLER = {
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("plot_*.py")))
 def test_example_runs_without_warnings_and_saves_its_figure(name, tmp_path, monkeypatch):
-    if name == "plot_pretrained_identity" and not os.environ.get("SKLEARN_THIN_DATA"):
-        pytest.skip("SKLEARN_THIN_DATA does not name a folder with the data sets")
     if name == "plot_serving":
         pytest.importorskip("torch", onnx_file.TORCH)
         pytest.importorskip("onnxruntime")
     monkeypatch.chdir(tmp_path)
     run_script(EXAMPLES / f"{name}.py", smaller=SMALLER[name])
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_photographs_take_the_place_of_drawings(tmp_path, monkeypatch):
+    for package in ("dlib", "face_recognition_models"):
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed: pip install 'sklearn-thin[faces]'")
+    folder = os.environ.get("SKLEARN_THIN_DATA")
+    if not folder:
+        pytest.skip("SKLEARN_THIN_DATA does not name a folder with the data sets")
+    monkeypatch.chdir(tmp_path)
+    name = "plot_pretrained_identity"
+    printed = run_script(EXAMPLES / f"{name}.py", folder, smaller=SMALLER[name])
+    assert "training: 30 images" in printed  # six of each of five expressions
 
 
 def test_one_machine_scales_out(tmp_path):

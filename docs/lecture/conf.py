@@ -7,7 +7,9 @@ project = "Exogenous gating"
 extensions = ["myst_parser", "sphinx_revealjs"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 html_math_renderer = "mathml"
+html_favicon = "../_static/icon.svg"
 
+revealjs_html_theme = "revealjs-simple"  # "revealjs-basic" forbids a phone to zoom
 revealjs_style_theme = "white"
 revealjs_static_path = ["_static"]
 revealjs_css_files = ["revealjs/plugin/highlight/monokai.css", "lecture.css"]

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 BUILT = Path(__file__).parents[2] / "docs" / "_build"
+# axe would ask for style sheets at wrong addresses, and thus write errors to the console
+AXE = {"preload": False, "resultTypes": ["violations"]}
 
 
 @pytest.fixture(scope="package")
@@ -84,3 +86,14 @@ def open_page(site, contexts):
 def foreign(url, site):
     """The address if it is outside the site."""
     return [] if url.startswith((site, "data:", "blob:")) else [f"asks for {url}"]
+
+
+def find_faults(page):
+    """Serious and critical faults of accessibility that axe-core finds on a page."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs `browser`")
+    found = axe.Axe().run(page, options=AXE).response["violations"]
+    return [
+        f"{rule['id']}: {rule['help']}: {[node['html'][:200] for node in rule['nodes'][:3]]}"
+        for rule in found
+        if rule["impact"] in ("serious", "critical")
+    ]

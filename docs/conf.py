@@ -92,6 +92,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": ExplicitOrder(ORDER),
     "ignore_pattern": "face_descriptor|drawn_faces",  # modules of an example
     "matplotlib_animations": True,
+    "image_srcset": ["2x"],  # figures stay sharp on a phone and on slides
     "abort_on_example_error": True,
     "download_all_examples": False,
     "remove_config_comments": True,
@@ -120,7 +121,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-whole_width = ("index", "install", "turn", "teaching", "auto_examples/plot_tour")
+whole_width = ("index", "install", "turn", "teaching", "auto_examples/plot_*")
 html_sidebars = {page: [] for page in whole_width}
 
 
@@ -138,9 +139,11 @@ def show_shapes(app, kind, name, obj, options, lines):
             return
 
 
-def mend_animation(app, page, template, context, doctree):
-    """Give matplotlib's animation a text for screen readers, and the theme's own icons."""
+def mend_gallery(app, page, template, context, doctree):
+    """Link each figure to its file; give the animation a text and the theme's own icons."""
     body = context.get("body", "")
+    figure = r'<img src="([^"]*)"(?=[^>]*sphx-glr-single-img)[^>]*>'
+    context["body"] = body = re.sub(figure, r'<a class="figure" href="\1">\g<0></a>', body)
     if 'class="animation"' in body:
         body = re.sub(r'<link rel="stylesheet"\s+href="https://maxcdn[^>]*>', "", body)
         body = body.replace("<img id=", '<img alt="The gate after each epoch" id=')
@@ -148,6 +151,6 @@ def mend_animation(app, page, template, context, doctree):
 
 
 def setup(app):
-    app.connect("html-page-context", mend_animation)
+    app.connect("html-page-context", mend_gallery)
     app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", show_shapes, priority=400)  # numpydoc has 500

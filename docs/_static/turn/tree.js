@@ -3,7 +3,7 @@
 import { percent, svg } from "./draw.js";
 import { largest } from "./models.js";
 
-const [LEAF, LEVEL, TOP, BOX] = [45, 58, 22, 42]; // sizes in units of the picture
+const [LEAF, LEVEL, TOP, BOX] = [45, 58, 10, 42]; // sizes in units of the picture
 
 /** Draws the tree anew. Nodes are numbered level by level; `decisions` are those to the left. */
 export function drawTree(picture, { decisions, weights, votes }) {
@@ -22,7 +22,8 @@ export function drawTree(picture, { decisions, weights, votes }) {
       visit(level + 1, child, reached * share);
     }
     marks.push(svg("circle", { cx: here.x, cy: here.y, r: 5, class: "turn-node" }));
-    marks.push(svg("text", { x: here.x, y: here.y - 9, class: "turn-share" }, `← ${percent(left)}`));
+    const beside = { x: here.x - 9, y: here.y + 4, class: "turn-share" }; // lines pass above and below
+    marks.push(svg("text", beside, `← ${percent(left)}`));
   };
   visit(0, 0, 1);
   picture.setAttribute("viewBox", `0 0 ${LEAF * weights.length} ${TOP + LEVEL * depth + BOX}`);

@@ -86,7 +86,8 @@ print(f"adjusted Rand index of favourite leaf and hidden type: {found:.2f}")
 # %%
 # Left: accuracy of the models. Right: the leaves of each site. Sites are in the order of their
 # hidden types, with a line between two types. The first page has this figure, by
-# `SOURCE_DATE_EPOCH=0 python examples/plot_sites.py docs/plot_sites.svg`.
+# `SOURCE_DATE_EPOCH=0 python examples/plot_sites.py docs/plot_sites.svg`. With
+# `MATPLOTLIBRC=docs/dark.matplotlibrc` before `python`, the figure is that of the dark theme.
 
 plt.rcParams["svg.hashsalt"] = "sites"  # equal runs write equal files
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")

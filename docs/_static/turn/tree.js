@@ -3,7 +3,7 @@
 import { percent, svg } from "./draw.js";
 import { largest } from "./models.js";
 
-const [LEAF, LEVEL, TOP, BOX] = [45, 58, 10, 42]; // sizes in units of the picture
+const [LEAF, LEVEL, TOP, BOX, MARGIN] = [45, 58, 10, 42, 12]; // sizes in units of the picture
 
 /** Draws the tree anew. Nodes are numbered level by level; `decisions` are those to the left. */
 export function drawTree(picture, { decisions, weights, votes }) {
@@ -26,7 +26,8 @@ export function drawTree(picture, { decisions, weights, votes }) {
     marks.push(svg("text", beside, `← ${percent(left)}`));
   };
   visit(0, 0, 1);
-  picture.setAttribute("viewBox", `0 0 ${LEAF * weights.length} ${TOP + LEVEL * depth + BOX}`);
+  const [width, height] = [LEAF * weights.length, TOP + LEVEL * depth + BOX];
+  picture.setAttribute("viewBox", `${-MARGIN} 0 ${width + MARGIN} ${height}`);
   picture.setAttribute("aria-label", describe(weights, votes));
   picture.replaceChildren(...lines, ...marks);
 }

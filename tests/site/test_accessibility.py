@@ -15,6 +15,7 @@ PAGES = [
     "auto_examples/plot_sites.html",
     "generated/sklearn_thin.THINClassifier.html",
     "auto_examples/plot_training.html",
+    "auto_examples/plot_pretrained_identity.html",
     "lecture/index.html",
     "turn.html",
     "turn.html#tab-sites",

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import t as student
 from sklearn.utils import gen_batches
 
-from sklearn_thin.inspection._tally import LEVEL
+from sklearn_thin.inspection._tally import LEVEL, N_PERMUTATIONS
 
 N_RESAMPLES = 1000
 DRAWN = 2**22  # counts of rows that are drawn at once
@@ -66,3 +66,18 @@ def resampled(parts, z, groups, random):
             times = random.multinomial(n_units, np.full(n_units, 1 / n_units), size=size)
             drawn[some, levels] = np.tensordot(times.astype(float), values, axes=1)
     return drawn
+
+
+def flipped(loss, z, groups, random):
+    """Sums of the loss of each level, (n, n_levels), some at a time: groups with random signs.
+
+    The loss is less its mean, in each draw too. Exchanges of z within groups would leave nearly
+    all of z in place, where most groups have one level.
+    """
+    n_rows = np.bincount(z)
+    sums = np.zeros((groups.max() + 1, len(n_rows)))
+    np.add.at(sums, (groups, z), loss)
+    for some in gen_batches(N_PERMUTATIONS, max(1, DRAWN // len(sums))):
+        signs = random.choice([-1.0, 1.0], size=(some.stop - some.start, len(sums)))
+        drawn = signs @ sums
+        yield drawn - n_rows * drawn.sum(1, keepdims=True) / len(z)

@@ -13,6 +13,7 @@ from sklearn_thin.inspection._intervals import (
     ENDS,
     effective_rows,
     ends_of,
+    flipped,
     mean_of,
     resampled,
     wilson,
@@ -94,7 +95,9 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
             at levels with few rows.
         p_value : float
             That of equal accuracy, or equal mean squared error, at all levels. Levels are permuted
-            within groups, or among groups that have one level each.
+            among the rows, or among groups of one level each. If a group has several levels, the
+            signs of the groups' deviations are drawn instead (wild cluster bootstrap; Cameron,
+            Gelbach and Miller, 2008).
         reliability : list of dict
             With probabilities, for each level and bin: `level`, `confidence`, `accuracy` and
             `n_rows`, as in :func:`sklearn.calibration.calibration_curve`.
@@ -342,15 +345,14 @@ def _p_of_equal_levels(parts, z, groups, random):
     Of 1 and the loss of the rows, (n_samples, 2). Means differ by the sum of squares between the
     levels.
     """
-    whole = groups is not None and len(np.unique(z + groups * (z.max() + 1))) == groups.max() + 1
-    units, block = (groups, None) if whole else (None, groups)
-    loss = parts[:, 1] - parts[:, 1].mean()
-
-    def between(labels):  # (n, n_samples) -> (n,)
-        of_levels = ((labels == level).astype(float) for level in range(z.max() + 1))
-        return sum(mean_of((there @ loss) ** 2, there.sum(1), 0) for there in of_levels)
-
-    least = between(z[None])[0] * (1 - 1e-9)
-    batches = permutations(z, random, units=units, block=block)
-    above = sum(np.count_nonzero(between(labels) >= least) for labels in batches)
+    n_rows, loss = np.bincount(z), parts[:, 1] - parts[:, 1].mean()
+    if groups is not None and len(np.unique([z, groups], axis=1)[0]) > groups.max() + 1:
+        drawn = flipped(loss, z, groups, random)
+    else:
+        drawn = (
+            np.stack([(labels == level) @ loss for level in range(len(n_rows))], axis=1)
+            for labels in permutations(z, random, units=groups)
+        )
+    least = (np.bincount(z, loss) ** 2 / n_rows).sum() * (1 - 1e-9)
+    above = sum(np.count_nonzero((sums**2 / n_rows).sum(1) >= least) for sums in drawn)
     return float((1 + above) / (1 + N_PERMUTATIONS))

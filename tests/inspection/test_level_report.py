@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from scipy.stats import binomtest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import balanced_accuracy_score, r2_score, root_mean_squared_error
 
@@ -251,3 +252,28 @@ def test_rows_that_do_not_fit_are_refused(change, match):
     given = dict(zip(("y", "predicted", "z"), predicted(300), strict=True)) | change
     with pytest.raises(ValueError, match=match):
         level_report(given.pop("y"), given.pop("predicted"), given.pop("z"), **given)
+
+
+def test_a_few_rows_of_another_level_do_not_hide_a_gap():
+    """A person has one site, except for six rows."""
+    random = np.random.RandomState(0)
+    person = np.repeat(np.arange(100), 6)
+    site = random.randint(3, size=100)[person]
+    site[::100] = (site[::100] + 1) % 3
+    right = random.uniform(size=600) > np.where(site == 0, 0.35, 0.1)
+    report = level_report(np.ones(600), right.astype(float), site, groups=person, random_state=0)
+    assert report.worst_level == 0
+    assert report.p_value < 0.01
+
+
+def test_groups_of_several_levels_make_no_gap_of_equal_levels():
+    """Without a gap, 5 % of the p-values are below 0.05."""
+    found = 0
+    for seed in range(100):
+        random = np.random.RandomState(seed)
+        person = np.repeat(np.arange(40), 5)
+        site = np.where(random.uniform(size=200) < 0.1, person % 3, person % 2)
+        right = random.uniform(size=200) < random.beta(18, 2, size=40)[person]
+        y = np.ones(200, int)
+        found += level_report(y, right.astype(int), site, person, random_state=0).p_value < 0.05
+    assert binomtest(int(found), 100, 0.05).pvalue > 0.01

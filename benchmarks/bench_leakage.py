@@ -12,6 +12,7 @@ columns, of `--rows` rows:
 - rare: 4 levels of 60, 25, 10 and 5 %.
 - people: 40 groups, each with its own mean of h. z varies within groups.
 - sites: 60 groups, each with its own mean of h, and with one level of z.
+- movers: sites, but 5 % of the rows have the other level.
 - through y: z follows y (4 classes) in 80 % of the rows, and h shows y. The probes read h and y.
 
 "codes" draws representations that hold z, with 4 columns of noise beside. Printed are the mean
@@ -77,6 +78,12 @@ def sites(n, random):
     return {"h": h, "z": random.permutation(np.arange(60) % 2)[groups], "groups": groups}
 
 
+def movers(n, random):
+    given = sites(n, random)
+    moved = random.uniform(size=n) < 0.05
+    return given | {"z": np.where(moved, 1 - given["z"], given["z"])}
+
+
 def through_y(n, random, width=N_NULL):
     y = random.randint(4, size=n)
     z = np.where(random.uniform(size=n) < 0.8, y % 2, 1 - y % 2)
@@ -91,6 +98,7 @@ NULLS = {
     "rare": rare,
     "sites": sites,
     "people": people,
+    "movers": movers,
 }
 
 

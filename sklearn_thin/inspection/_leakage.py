@@ -213,14 +213,14 @@ def leakage_report(
     under computational constraints", ICLR 2020). Given y, p(z | y) replaces p(z).
 
     The rows that score never train. A permutation of their z, with the probes as they are, is
-    therefore an exact test. z is permuted within the classes of y, and within groups, or among
-    groups that have one level each. Intervals of the score invert this test with a studentised
+    therefore an exact test. z is permuted within the classes of y, or among groups that have one
+    level each. Intervals of the score invert this test with a studentised
     score (Chung and Romano, 2013). Permutations with an equal score count half in them (mid-p;
     Lancaster, 1961). A score without a standard error, such as that of a perfect probe, has an
     interval of the number of rows or groups (Clopper and Pearson, 1934). No lower end, of the score
     or of bits, lies above 0 where p is above 0.05. Intervals hold for these trained probes, and not
-    for another draw of training rows. Given y, with one level in each group, Student's t replaces
-    the permutations.
+    for another draw of training rows. Student's t replaces the permutations if groups have several
+    levels, and given y with groups.
 
     Examples
     --------

@@ -35,12 +35,13 @@ class Tally:
         counts = counts + self.prior * self.shape[1] * self.conditional  # for classes of few rows
         self.base = (counts / counts.sum(1, keepdims=True))[self.y]  # (n_test, n_levels)
         self.cells = self.kept(self.sums(self.y, self.z))  # rows of each cell
-        n_units = self.units.max() + 1
-        if self.grouped and n_units <= (n_levels := self.shape[1]):
+        n_units, n_levels = self.units.max() + 1, self.shape[1]
+        if self.grouped and n_units <= n_levels:
             raise ValueError(
                 f"an interval needs more groups than levels of z, but {n_units} groups score the "
                 f"probes of {n_levels} levels. Pass rows of more groups."
             )
+        self.spare = n_units - (n_levels if self.nested else 1)  # degrees of freedom
         if not self.cells.any():
             raise ValueError(
                 "z must have two levels within a class of y, but y determines z. Nothing about z "
@@ -108,7 +109,6 @@ class Tally:
     def error_of_groups(self, picks, z, means, weight):
         """Standard error (n, n_probes) of the score, where rows of a group depend on each other."""
         n_units = self.units.max() + 1
-        spare = n_units - (self.shape[1] if self.nested else 1)
         order = np.argsort(self.units, kind="stable")
         starts = np.searchsorted(self.units[order], np.arange(n_units))
         error = np.zeros((len(z), len(picks)))
@@ -116,7 +116,7 @@ class Tally:
             apart = picks[:, np.arange(len(labels)), labels] - means[place][:, self.y, labels]
             parts = (weight[place][self.y, labels] * apart)[:, order]  # (n_probes, n_test)
             sums = np.add.reduceat(parts, starts, axis=1)
-            error[place] = np.sqrt((sums**2).sum(1) * n_units / spare)
+            error[place] = np.sqrt((sums**2).sum(1) * n_units / self.spare)
         return error
 
     # ------------------------------------------------------------------ bits
@@ -204,12 +204,13 @@ class Tally:
     def null(self, picks, seed):
         """t of the permutations, (n, n_probes).
 
-        No permutation keeps z given y where each group has one level. t then comes from Student's
-        distribution, as of independent probes.
+        In groups of several levels, z could only change places within a group. Such t lie around
+        what the groups show of z, and not around 0. Given y, groups of one level cannot change
+        places. In both cases t comes from Student's distribution, as of independent probes.
         """
-        if self.conditional and self.nested:
-            spare = self.units.max() + 1 - self.shape[1]
-            even = student.ppf((np.arange(N_PERMUTATIONS) + 0.5) / N_PERMUTATIONS, spare)
+        if self.grouped and (self.conditional or not self.nested):
+            even = (np.arange(N_PERMUTATIONS) + 0.5) / N_PERMUTATIONS
+            even = student.ppf(even, self.spare)
             random = np.random.RandomState(seed)
             return np.column_stack([random.permutation(even) for _ in picks])
         scores = (self.scores(picks, z) for z in self.permuted(seed))
@@ -218,10 +219,9 @@ class Tally:
     def permuted(self, seed):
         """z (n, n_test) of the permutations, some at a time."""
         random, units = np.random.RandomState(seed), self.units
-        if self.grouped and self.nested:
+        if self.grouped:
             return permutations(self.z, random, units=units)
-        block = self.y * (units.max() + 1) + units if self.grouped else self.y
-        return permutations(self.z, random, block=block)
+        return permutations(self.z, random, block=self.y)
 
 
 def permutations(z, random, *, units=None, block=None):

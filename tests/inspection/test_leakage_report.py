@@ -199,6 +199,28 @@ def test_a_level_that_varies_within_groups_is_found():
     assert leakage_report(h, z, y, groups, **FAST).conditional.p_value < 0.01
 
 
+@pytest.mark.parametrize("n_groups", [60, 300, 500])
+def test_an_interval_of_small_groups_of_mixed_levels_lies_around_the_score(n_groups):
+    """z varies within groups of few rows: exchanges within a group leave most of z as it is."""
+    random = np.random.RandomState(0)
+    z, groups = random.randint(4, size=800), random.randint(n_groups, size=800)
+    report = leakage_report(noise(800) + 1.5 * np.eye(4)[z], z, groups=groups, **FAST)
+    alone = leakage_report(noise(800) + 1.5 * np.eye(4)[z], z, **FAST)
+    for row, of_rows in zip(report.rows[:2], alone.rows[:2], strict=True):
+        assert row["low"] < row["score"] < row["high"]
+        assert row["high"] - row["low"] < 1.5 * (of_rows["high"] - of_rows["low"])
+
+
+def test_a_few_rows_of_another_level_do_not_hide_what_groups_show():
+    """A person has one site, except for six rows."""
+    groups = np.repeat(np.arange(150), 4)
+    z = np.random.RandomState(0).randint(4, size=150)[groups]
+    z[::100] = (z[::100] + 1) % 4
+    report = leakage_report(noise(600) + 1.5 * np.eye(4)[z], z, groups=groups, **FAST)
+    assert report.low > 0.4
+    assert report.p_value < 0.01
+
+
 def test_sites_with_y_have_a_p_value_without_a_permutation():
     groups = np.arange(400) % 40
     z, h, y = groups % 2, noise(), np.arange(400) % 3

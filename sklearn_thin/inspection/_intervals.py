@@ -21,6 +21,19 @@ def ends_of(drawn):
     return np.nanquantile(drawn, ENDS, axis=0)
 
 
+def ends_of_gap(main, drawn, units):
+    """Ends of the interval of the gap between the levels, of resampled values (n, n_levels).
+
+    Resampled gaps are greater than the gap, as noise makes gaps. The range of the levels' changes
+    bounds the error of all pairs of levels at once.
+    """
+    if (units[(main == main.min()) | (main == main.max())] == 1).any():
+        return np.nan, np.nan  # resamples of one row, or one group, do not vary
+    changes = drawn - main
+    half = np.quantile(np.nanmax(changes, 1) - np.nanmin(changes, 1), LEVEL)
+    return max(0.0, np.ptp(main) - half), np.ptp(main) + half
+
+
 def wilson(accuracy, n_rows, units):
     """Ends of the intervals (2, n_levels) of accuracies of so many independent rows."""
     square = student.ppf(ENDS[1], np.maximum(units - 1, 1)) ** 2 / n_rows

@@ -10,9 +10,9 @@ from sklearn.utils.validation import _num_samples
 
 from sklearn_thin._arguments import validated
 from sklearn_thin.inspection._intervals import (
-    ENDS,
     effective_rows,
     ends_of,
+    ends_of_gap,
     flipped,
     mean_of,
     resampled,
@@ -122,8 +122,8 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     is divided by the design effect (Korn and Graubard, 1998). Other intervals are percentiles of
     1,000 resamples within the levels, or of whole groups. Ends are NaN for a level with one row or
     one group, and for the gap if such a level is the best or the worst. The worst level and the gap
-    are chosen by the same rows, and are therefore
-    pessimistic.
+    are chosen by the same rows, and are therefore pessimistic. The interval of the gap allows for
+    this choice: it holds for all pairs of levels at once, as Tukey's studentised range does.
 
     Examples
     --------
@@ -155,9 +155,7 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     ]
     main = measure.main(sums)
     worst = rows[measure.order(main).argmin()]
-    gaps = np.nanmax(measure.main(drawn), 1) - np.nanmin(measure.main(drawn), 1)
-    if (units[(main == main.min()) | (main == main.max())] == 1).any():
-        gaps = np.full_like(gaps, np.nan)  # resamples of one row, or one group, do not vary
+    gap_low, gap_high = ends_of_gap(main, measure.main(drawn), units)
     every = np.zeros_like(z)
     n_units = [len(z) if groups is None else groups.max() + 1]
     total = sums.sum(0)[None], drawn.sum(1)[:, None], np.array(n_units)
@@ -169,8 +167,8 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
         worst_low=worst["low"],
         worst_high=worst["high"],
         gap=float(np.ptp(main)),
-        gap_low=float(np.quantile(gaps, ENDS[0])),
-        gap_high=float(np.quantile(gaps, ENDS[1])),
+        gap_low=float(gap_low),
+        gap_high=float(min(gap_high, measure.most)),
         p_value=_p_of_equal_levels(parts[:, :2], z, groups, random),
         rows=rows,
         reliability=measure.reliability(sums, names),
@@ -236,7 +234,7 @@ class Labels:
 
     n_classes: int
     n_bins: int = 0  # 0 without probabilities
-    name = "accuracy"
+    name, most = "accuracy", 1
 
     def parts(self, y, predicted):
         """Parts of the rows, (n_samples, n_parts)."""
@@ -304,7 +302,7 @@ class Numbers:
     The parts of a row are 1, the squared error, the error, y and its square.
     """
 
-    name = "rmse"
+    name, most = "rmse", np.inf
 
     def parts(self, y, predicted):
         """Parts of the rows, (n_samples, n_parts), of y less its mean."""

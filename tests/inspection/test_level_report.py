@@ -277,3 +277,15 @@ def test_groups_of_several_levels_make_no_gap_of_equal_levels():
         y = np.ones(200, int)
         found += level_report(y, right.astype(int), site, person, random_state=0).p_value < 0.05
     assert binomtest(int(found), 100, 0.05).pvalue > 0.01
+
+
+@pytest.mark.parametrize(("accuracies", "n"), [([0.8] * 18, 25), ([0.9, 0.8, 0.6], 100)])
+def test_the_interval_of_a_gap_holds_the_gap_and_the_true_gap(accuracies, n):
+    """Noise makes a gap of equal levels, and greater gaps of their resamples."""
+    z, held = np.repeat(np.arange(len(accuracies)), n), 0
+    for seed in range(40):
+        right = np.random.RandomState(seed).uniform(size=len(z)) < np.asarray(accuracies)[z]
+        report = level_report(np.ones(len(z), int), right.astype(int), z, random_state=0)
+        assert report.gap_low <= report.gap <= report.gap_high
+        held += report.gap_low <= np.ptp(accuracies) <= report.gap_high
+    assert held >= 34  # of 40: fewer have a chance of 0.3 % at 95 %

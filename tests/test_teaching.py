@@ -60,7 +60,7 @@ def test_tables_that_the_lecture_includes_are_there(option):
 
 
 def test_figures_and_links_of_the_lecture_have_a_source():
-    examples = re.findall(r"sphx_glr_(\w+)_00\d\.png", LECTURE)
+    examples = re.findall(r"sphx_glr_(\w+?)_00\d_2_00x\.png", LECTURE)
     examples += re.findall(r"\.\./auto_examples/(\w+)\.html", LECTURE)
     assert len(examples) > 5
     assert all((DOCS.parent / "examples" / f"{name}.py").exists() for name in examples)

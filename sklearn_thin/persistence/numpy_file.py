@@ -47,7 +47,7 @@ def to_numpy(estimator, path, X, *, exogenous=None) -> None:
     ------
     TypeError
         For layers other than dense ones, and for a transformer that is no affine function of
-        numbers; the error names it.
+        numbers; the error names it. For classes other than text, numbers, bools and NumPy's dates.
     ValueError
         If the outputs do not agree.
     OSError
@@ -88,7 +88,7 @@ def packed(whole, shape):
         "net": ["net", *net_parts(whole.net)],
         "X": {"texts": whole.samples.texts, "shape": list(shape[1:])},
         "exogenous": None,
-        "classes": None if numbers else whole.classes.tolist(),
+        "classes": None if numbers else classes(whole.classes),
         "mean": whole.mean.numpy() if numbers else None,
         "scale": whole.scale.numpy() if numbers else None,
         "is_vector": whole.is_vector,
@@ -107,6 +107,20 @@ def packed(whole, shape):
     text = json.dumps(model, default=kept)
     np.savez(file, model=np.frombuffer(text.encode(), np.uint8), **arrays)
     return base64.b64encode(file.getvalue()).decode()
+
+
+def classes(labels):
+    """Class labels as an array, or as a list of text, numbers and bools."""
+    if labels.dtype != object:
+        return labels
+    labels = [label.item() if isinstance(label, np.generic) else label for label in labels]
+    for label in labels:
+        if not isinstance(label, (str, bool, int, float)):
+            raise TypeError(
+                f"a file for NumPy holds no {type(label).__name__} as a class. Fit with labels as "
+                "text, such as y.astype(str)"
+            )
+    return labels
 
 
 # ------------------------------------------------------------------ networks

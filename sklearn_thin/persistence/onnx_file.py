@@ -165,7 +165,9 @@ class Graph:
         model = self.helper.make_model(graph, opset_imports=opsets, **how)
         model.producer_name = "sklearn_thin"
         if self.whole.classes is not None:
-            classes = json.dumps(self.whole.classes.tolist(), default=str)
+            classes = self.whole.classes
+            classes = classes.astype(str) if classes.dtype.kind in "mM" else classes
+            classes = json.dumps(classes.tolist(), default=str)
             self.helper.set_model_props(model, {"classes": classes})
         self.onnx.checker.check_model(model)
         return model

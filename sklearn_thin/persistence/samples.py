@@ -60,7 +60,13 @@ class Samples:
         """Codes of the levels of a column; those of columns of numbers are the numbers."""
         if place not in self.texts:
             try:
-                return [float(level) for level in levels]
+                codes = [float(level) for level in levels]
+                if len(set(codes)) < len(codes):
+                    raise TypeError(
+                        "an export does not keep whole numbers beyond 2^53 apart, which are labels "
+                        "here. Fit with labels as text"
+                    )
+                return codes
             except ValueError:  # text, of which the sample rows have none
                 if not self.in_columns:
                     raise TypeError(

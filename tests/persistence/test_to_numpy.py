@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from datetime import date
 from pathlib import Path
 from runpy import run_path
 
@@ -11,7 +12,7 @@ import pytest
 from sklearn_thin import THINClassifier, to_numpy
 from sklearn_thin.persistence import numpy_reader
 from sklearn_thin.persistence.agreement import Agreement
-from tests.helpers import run_python, small
+from tests.helpers import raw, run_python, small
 from tests.persistence.cases import DENSE, IMAGES, OTHERS, case, frame
 
 
@@ -70,6 +71,7 @@ def test_the_file_runs_where_torch_and_scikit_learn_are_not_installed(digits, tm
     np.save(tmp_path / "X.npy", X)
     code = """
 import sys
+from datetime import date
 sys.path.insert(0, "")
 for name in ("torch", "sklearn", "scipy", "sklearn_thin"):
     sys.modules[name] = None  # an import of it raises
@@ -122,3 +124,28 @@ def test_no_file_is_written_where_outputs_differ(monkeypatch, digits, tmp_path):
     with pytest.raises(ValueError, match="the file for NumPy is not exported"):
         to_numpy(clf, tmp_path / "model.py", X)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["M8[s]", "M8[ns]", "m8[h]", "i1", "?", "U1"])
+def test_classes_keep_their_type(kind, few, tmp_path):
+    labels = np.arange(2).astype("i8" if kind[0] in "mM" else kind).astype(kind)
+    y = labels[few[1] % 2]
+    clf = raw(max_epochs=1, depth=0).fit(few[0], y)
+    model = model_of(clf, tmp_path, few[0])
+    assert model["CLASSES"].dtype == clf.classes_.dtype
+    np.testing.assert_array_equal(model["predict"](few[0]), clf.predict(few[0]))
+
+
+def test_classes_that_a_file_cannot_hold_are_refused(few, tmp_path):
+    days = np.array([date(2026, 1, 1), date(2026, 1, 2)], object)
+    clf = raw(max_epochs=1, depth=0).fit(few[0], days[few[1] % 2])
+    with pytest.raises(TypeError, match=r"holds no date as a class.*y\.astype\(str\)"):
+        to_numpy(clf, tmp_path / "model.py", few[0])
+
+
+def test_whole_numbers_that_floats_merge_are_refused_as_levels(few, tmp_path):
+    owners = 2**60 + few[2]
+    clf = raw("given", max_epochs=1).fit(few[0], few[1], exogenous_target=owners)
+    same = np.full(100, owners[0])  # rows that would show no difference
+    with pytest.raises(TypeError, match=r"whole numbers beyond 2\^53 apart.*as text"):
+        to_numpy(clf, tmp_path / "model.py", few[0], exogenous=same)

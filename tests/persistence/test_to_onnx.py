@@ -99,6 +99,15 @@ def test_inputs_and_output_have_names_types_and_classes(digits, tmp_path):
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == [0, 1]
 
 
+def test_dates_as_classes_are_text_in_the_metadata(few, tmp_path):
+    days = np.array(["2026-01-01", "2026-01-02"], "M8[ns]")
+    clf = raw(max_epochs=1, depth=0).fit(few[0], days[few[1] % 2])
+    session = graph(clf, tmp_path / "model.onnx", few[0])
+    classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+    np.testing.assert_array_equal(np.array(classes, "M8[ns]"), clf.classes_)
+    assert classes[0].startswith("2026-01-01")
+
+
 def test_scikit_learns_steps_and_text_pass_through_skl2onnx(tmp_path):
     pytest.importorskip("skl2onnx")
     table, y = frame()

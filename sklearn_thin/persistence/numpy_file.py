@@ -86,7 +86,11 @@ def packed(whole, shape):
     numbers = whole.classes is None
     model = {
         "net": ["net", *net_parts(whole.net)],
-        "X": {"texts": whole.samples.texts, "shape": list(shape[1:])},
+        "X": {
+            "texts": whole.samples.texts,
+            "shape": list(shape[1:]),
+            "columns": whole.samples.columns,
+        },
         "exogenous": None,
         "classes": None if numbers else classes(whole.classes),
         "mean": whole.mean.numpy() if numbers else None,
@@ -95,7 +99,8 @@ def packed(whole, shape):
     }
     if whole.given is not None:
         n_variables = len(whole.net.variables)
-        model["exogenous"] = {"texts": whole.given.texts, "shape": [n_variables]}
+        texts = whole.given.texts
+        model["exogenous"] = {"texts": texts, "shape": [n_variables], "columns": None}
     arrays, file = {}, io.BytesIO()
 
     def kept(value):

@@ -45,6 +45,7 @@ def outputs(X, exogenous):
 def table(X, reader):
     """Rows as one array, in which codes stand for texts."""
     texts, shape = reader["texts"], reader["shape"]
+    check_columns(X, reader["columns"])
     if hasattr(X, "to_numpy"):
         X = X.to_numpy()
     X = np.asarray(X, object) if texts else np.asarray(X)
@@ -63,6 +64,18 @@ def table(X, reader):
     except TypeError:  # of pandas' NA
         X[[[is_missing(value) for value in row] for row in X]] = np.nan
         return X.astype(np.float64)
+
+
+def check_columns(X, columns):
+    """Raise where a frame has other columns than the rows of the export."""
+    if columns is None or not hasattr(X, "columns"):
+        return
+    for place, (came, column) in enumerate(zip(map(str, X.columns), columns, strict=False)):
+        if came != column:
+            raise ValueError(
+                f"column {place} of X is {came!r}, but the exported model reads {column!r} there. "
+                "Pass the columns in the order of the fit"
+            )
 
 
 def is_missing(value):

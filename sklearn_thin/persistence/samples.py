@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_thin.exogenous.known import target_column, values_of
+from sklearn_thin.persistence.numpy_reader import check_columns
 from sklearn_thin.persistence.parts import UNKNOWN
 from sklearn_thin.rows.arrays import NUMBERS
 from sklearn_thin.rows.columns import as_table, read_column
@@ -30,6 +31,8 @@ class Samples:
         Types of the inputs. None is text.
     texts : dict of int to dict
         Levels of each column of text, with their codes. Readers of the columns add levels.
+    columns : list of str or None
+        Names of the columns that other frames must have, if the sample rows are a frame.
     dtype : numpy.dtype
         Type of the rows that :meth:`array` returns.
     """
@@ -37,6 +40,7 @@ class Samples:
     def __init__(self, X, names=("X",)):
         self.texts, self.in_columns = {}, False
         table = as_table(X)
+        self.columns = list(map(str, table.columns)) if hasattr(table, "columns") else None
         if plain(table):
             self.names, self.dtypes = [names[0]], [table.dtype]
             # images stay as they are, also in flat rows
@@ -79,6 +83,7 @@ class Samples:
     def array(self, X):
         """Rows as one array; texts become codes, and missing ones NaN."""
         table = as_table(X)
+        check_columns(table, self.columns)
         if not self.in_columns:
             # values of images fit in no integers, and uint8 has a scale of its own
             cast = self.dtype in FLOATS and table.dtype != np.uint8

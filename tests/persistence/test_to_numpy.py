@@ -9,7 +9,7 @@ from runpy import run_path
 import numpy as np
 import pytest
 
-from sklearn_thin import THINClassifier, to_numpy
+from sklearn_thin import THINClassifier, to_numpy, to_torch
 from sklearn_thin.persistence import numpy_reader
 from sklearn_thin.persistence.agreement import Agreement
 from tests.helpers import raw, run_python, small
@@ -52,6 +52,20 @@ def test_rows_may_be_a_frame_or_lists_with_gaps(tmp_path):
     right = clf.predict_proba(table)
     for rows in (table, lists, table.to_numpy()):
         np.testing.assert_allclose(model["predict_proba"](rows), right, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_frames_with_columns_in_another_order_are_refused(numbers, tmp_path):
+    table, y = frame()
+    table = table[["length", "age"]] if numbers else table
+    clf = THINClassifier(depth=0, max_epochs=1, random_state=0).fit(table, y)
+    model, module = model_of(clf, tmp_path, table), to_torch(clf, table)
+    turned = table[table.columns[::-1]]
+    for call in (model["predict"], model["predict_proba"], module.read):
+        with pytest.raises(ValueError, match=r"column 0 of X is .* reads .length. there.* order"):
+            call(turned)
+        call(turned[table.columns])
+        call(table.to_numpy())
 
 
 def test_bools_beside_text_have_their_levels(tmp_path):

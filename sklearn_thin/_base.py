@@ -237,7 +237,8 @@ class BaseNet(ClassNamePrefixFeaturesOutMixin, CallbackSupportMixin, Transformer
 
     def _infer(self, X, function, exogenous=None):
         """`function(module, **inputs)` over all rows of X."""
-        check_is_fitted(self, "net_")
+        if not hasattr(self, "net_"):
+            check_is_fitted(self, "net_")  # which collects all tags first
         n_rows, blocks = self._tensors(read_dataset(X, verbose=self.verbose)[0], exogenous)
         module = self.net_.module_
         if any(part.training for part in module.modules()):

@@ -5,10 +5,11 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import numpy as np
 import torch
-from _cache import ROOT, memory
+from _cache import memory
 from _data import FACES, FREE, N_LABELS, encoder_part, part_of
 from _models import ORACLE, PRETRAINED
 from sklearn.base import clone
@@ -19,7 +20,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, THINClassifier
 from sklearn_thin.dispelling import Erasure
 
-EXAMPLES = ROOT.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 HIDDEN_UNITS = 256  # the paper's, divided among the experts
 SHARED_WIDTH = 240  # narrower, as eight experts of the full width have more parameters
 

@@ -160,7 +160,7 @@ def levels_of(net, index, levels):
         levels = variable.classes if readable else None
         return None if levels is None else levels[natural_order(levels)]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+        warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # of numbers
         levels = check_labels(levels, "levels", numbers=True)
     if not len(levels):
         raise ValueError("levels must hold at least one level to try, got none. None tries all")

@@ -28,7 +28,7 @@ from sklearn_thin.inspection import _report, nuisance_report
 MEASURES = ["Culmen Length (mm)", "Culmen Depth (mm)", "Flipper Length (mm)", "Body Mass (g)"]
 LEVELS = 6  # of the made variables
 REFUSED = "refused"
-PARTS = "outcomes", "rows", "models", "ratios", "advice"  # of the report, which decide on the word
+PARTS = "outcomes", "rows", "inputs", "models", "ratios", "advice"  # which decide on the word
 
 
 # ------------------------------------------------------------------------------------ rows
@@ -93,8 +93,8 @@ def moments(images):
 
 
 def sprite_pixels(draw):
-    """Small sprites by their scale; X are pixels. Given the scale, the area tells the shape."""
-    made = make_sprites(2000, side=16, random_state=draw)
+    """Sprites by their scale; X are images."""
+    made = make_sprites(2000, side=32, random_state=draw)
     return made.images, made.target, made.scale_bins, None
 
 
@@ -161,7 +161,7 @@ CASES = {  # name -> rows, right words
     "penguins by species": (penguins, ["feature"]),
     "wine by colour": (wine, ["ignore"]),
     "sprites by scale, moments": (sprites, ["ignore"]),
-    "sprites by scale, pixels": (sprite_pixels, ["feature"]),
+    "sprites by scale, pixels": (sprite_pixels, ["ignore"]),
     "a pure shift of X": (shift, ["feature", "ignore"]),
     "the same, 10,000 x 30": (large_shift, ["feature", "ignore"]),
     "z is noise": (noise, ["ignore"]),

@@ -6,7 +6,8 @@ import pytest
 
 from sklearn_thin.datasets import make_sites
 from sklearn_thin.inspection import nuisance_report
-from sklearn_thin.inspection._report.advice import advise
+from sklearn_thin.inspection._report.advice import TOO_LITTLE, advise
+from sklearn_thin.inspection._report.inputs import small
 from sklearn_thin.inspection._report.models import (
     CONSTANT,
     DISPELS,
@@ -23,6 +24,7 @@ POOLED, LINEAR = POOLS
 FEATURE, FEATURE_LINEAR = FEATURES
 GATE, GATE_LINEAR = GATES
 DISPELLED, DISPELLED_LINEAR = DISPELS
+WORDS = ["gate", "feature", "ignore", TOO_LITTLE]
 QUICK = {"n_splits": 2, "n_repeats": 1, "random_state": 0}
 
 
@@ -96,6 +98,63 @@ def test_levels_without_meaning_are_ignored():
     assert report.drift.low < 1
 
 
+def bars(n_rows=400, side=8, channels=()):
+    """Images of a bar anywhere, upright (1) or not (0), and two levels without meaning."""
+    rng = np.random.RandomState(0)
+    upright, place = rng.randint(2, size=n_rows), rng.randint(side - 1, size=(n_rows, 2))
+    images = np.zeros((n_rows, side, side))
+    for image, (row, column), is_upright in zip(images, place, upright, strict=True):
+        image[row : row + (2 if is_upright else 1), column : column + (1 if is_upright else 2)] = 1
+    images += 0.05 * rng.normal(size=images.shape)
+    shape = (n_rows, *channels, side, side)
+    return np.broadcast_to(images.reshape(n_rows, *[1] * len(channels), side, side), shape), upright
+
+
+def test_networks_of_images_find_a_pattern_anywhere():
+    X, y = bars()
+    report = nuisance_report(X, y, np.arange(len(y)) % 2, **QUICK)
+    assert report.advice == "ignore"
+    error = report.table.set_index("model")["error"]
+    assert error[POOLED] < 0.1  # the columns of pixels alone show nothing
+    assert error[LINEAR] > 0.35
+
+
+def test_images_whose_classes_change_with_the_level_want_a_gate():
+    X, upright = bars(600)
+    z = np.arange(600) % 3
+    report = nuisance_report(X, np.where(z == 1, 1 - upright, upright), z, **QUICK)
+    assert report.advice == "gate"
+    assert report.recognition.kept < 0.2
+
+
+@pytest.mark.parametrize("channels", [(), (3,)], ids=["gray", "colour"])
+@pytest.mark.parametrize("unseen", [False, True])
+def test_images_of_numbers_and_of_new_levels(channels, unseen):
+    X, y = bars(120, side=6, channels=channels)
+    y = y + np.random.RandomState(0).normal(size=120)
+    report = nuisance_report(X, y, np.arange(120) % 6, unseen=unseen, **QUICK)
+    loss = report.table.set_index("model")["loss"]
+    assert 0 < loss[DISPELLED if unseen else GATE] < np.inf
+
+
+def test_large_images_are_means_of_pixels():
+    images = np.random.RandomState(0).randint(256, size=(5, 3, 64, 32), dtype=np.uint8)
+    expected = images.reshape(5, 3, 32, 2, 16, 2).mean((3, 5))
+    np.testing.assert_allclose(small(images), expected, rtol=1e-6)
+    assert small(expected) is expected
+
+
+def test_images_of_a_few_pixels_have_no_convolutions():
+    X, y = bars(120, side=3)
+    assert nuisance_report(X, y, np.arange(120) % 2, **QUICK).advice in WORDS
+
+
+def test_images_must_have_numbers():
+    X, y = bars(60)
+    with pytest.raises(ValueError, match="images must have numbers, got dtype <U"):
+        nuisance_report(X.astype(str), y, np.arange(60) % 2)
+
+
 def numbers(slopes):
     """Numbers with a slope for each of three levels."""
     X, _, z = rows(600)
@@ -121,6 +180,7 @@ def test_numbers_end_in_the_same_words(make, word):
     assert table["loss"]["z alone"] == pytest.approx(1 - between(y, z), abs=0.03)
     assert table["error"]["pooled"] > 0.7 * 3 * np.sqrt(2 / np.pi)  # units of y
     assert "the squared error by the variance of y" in str(report)
+    assert "y is read as numbers" in str(report)
 
 
 def between(y, z):
@@ -188,6 +248,7 @@ def test_the_report_is_the_same_for_equal_seeds():
 
 def test_text_and_html_have_word_reason_and_models(gated):
     html = gated._repr_html_()
+    assert "y is read as 3 classes" in html
     for text in (str(gated), repr(gated)):
         assert text.startswith(f"gate: {gated.reason}")
         for model in gated.table["model"]:

@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 
-from sklearn_thin.inspection._report.models import scaled
+from sklearn_thin.inspection._report.inputs import scaled
 
 WIDEST = 32  # columns; more become principal components
 MAX_ITER = 200

@@ -1,12 +1,13 @@
 """Rows -> held-out errors and losses of the models, which train together."""
 
-import numpy as np
-from sklearn.preprocessing import OneHotEncoder
+from dataclasses import dataclass
 
-from sklearn_thin import MLPBackbone, TablePreprocessor
+import numpy as np
+
+from sklearn_thin import MLPBackbone
 from sklearn_thin.dispelling import Erasure
+from sklearn_thin.inspection._report.inputs import backbone_of, inputs_of
 from sklearn_thin.inspection._report.outcomes import Labels
-from sklearn_thin.rows.arrays import take
 from sklearn_thin.training.stacks import in_stacks, train_together
 
 POOLED, POOLED_LINEAR = "pooled", "pooled, linear"
@@ -20,7 +21,7 @@ POOLS, FEATURES = (POOLED, POOLED_LINEAR), (FEATURE, FEATURE_LINEAR)
 DISPELS = (DISPELLED, DISPELLED_LINEAR)
 GATES = {LAYERS: LAYERS_ENCODED, EXPERTS: EXPERTS_ENCODED}
 STEPS = 700  # of each training
-WIDTH, DROPOUT = 64, 0.2
+WIDTH = 64
 ROOM = 8  # directions for each level, as erasure takes one for each
 TRAINING = {"lr": 1e-2, "weight_decay": 1e-3, "endogenous": None}
 
@@ -44,75 +45,98 @@ class Scores:
         self.chance[test] += (most == z) / self.n_repeats
 
 
+@dataclass(frozen=True)
+class Network:
+    """A network of the report: its inputs by name, and its parameters beside those of all."""
+
+    reads: str
+    parameters: dict
+
+    @property
+    def gated(self):
+        """Whether predictions take levels of z."""
+        return "exogenous" in self.parameters
+
+    @property
+    def learns_z(self):
+        """Whether the training takes levels of z."""
+        return self.gated or "dispelling" in self.parameters
+
+
+def networks_of(inputs, backbone, n_levels, *, unseen):
+    """Networks by the names of their models."""
+    plain = {"backbone": backbone, "depth": 0, "n_experts": 1}
+    linear = {**plain, "backbone": MLPBackbone(())}
+    pooled = {POOLED: Network("x", plain), POOLED_LINEAR: Network("columns", linear)}
+    if unseen:
+        erases = {"dispelling": Erasure(keep_target=True)}
+        dispelled = {DISPELLED: Network("x", {**plain, **erases})}
+        if inputs["columns"][0].shape[1] >= n_levels:  # erasure leaves a direction
+            dispelled[DISPELLED_LINEAR] = Network("columns", {**linear, **erases})
+        return {**pooled, **dispelled}
+    known = {"backbone": backbone, "exogenous": "given"}
+    feature = Network("columns and z", plain)
+    experts = Network("columns", {**known, "depth": 3, "backbone": MLPBackbone(())})
+    if inputs["x"][0].ndim > 2:  # a level cannot stand beside pixels: it moves the hidden units
+        feature = Network("x", {**known, "gating": "layers", "depth": 0})
+        experts = Network("x", {**known, "gating": "head", "depth": 3})
+    return {
+        **pooled,
+        ENCODER: Network("x", plain),
+        FEATURE: feature,
+        FEATURE_LINEAR: Network("columns and z", linear),
+        LAYERS: Network("x", {**known, "depth": 2}),
+        EXPERTS: experts,
+    }
+
+
 class Fold:
     """One fold: its inputs on one scale, and its networks, trained or to be trained."""
 
     def __init__(self, rows, train, test, seed, *, unseen):
-        self.rows, self.train, self.test = rows, train, test
-        self.x, self.x_test = scaled(rows.X, train, test)
-        self.z, self.outcome = rows.z[train], rows.outcome
-        self.levels = Labels(len(rows.levels))
-        sizes = training_sizes(len(train))
+        self.rows, self.test = rows, test
+        self.y, self.z = rows.y[train], rows.z[train]
+        self.outcome, self.levels = rows.outcome, Labels(len(rows.levels))
+        self.inputs = inputs_of(rows.X, rows.z, train, test)
         width = max(WIDTH, ROOM * len(rows.levels)) if unseen else WIDTH
-        how = {**TRAINING, **sizes, "backbone": MLPBackbone((width,), DROPOUT)}
-        linear = {"backbone": MLPBackbone(())}
-        plain = {**how, "depth": 0, "n_experts": 1, "random_state": seed}
-        gated = {**how, "exogenous": "given", "random_state": seed}
-        y = rows.y[train]
+        backbone = backbone_of(self.inputs["x"][0].shape, width)
+        how = {**TRAINING, **training_sizes(len(train)), "random_state": seed}
+        n_levels = len(np.unique(self.z))
+        self.networks = networks_of(self.inputs, backbone, n_levels, unseen=unseen)
         self.nets, self.plans = {}, []
-        self.plan(POOLED, plain, self.x, y)
-        self.plan(POOLED_LINEAR, {**plain, **linear}, self.x, y)
-        if unseen:
-            erased = {**plain, "dispelling": Erasure(keep_target=True)}
-            self.plan(DISPELLED, erased, self.x, y, self.z)
-            if self.x.shape[1] >= len(np.unique(self.z)):  # erasure leaves a direction
-                self.plan(DISPELLED_LINEAR, {**erased, **linear}, self.x, y, self.z)
-            return
-        self.onehot = OneHotEncoder(sparse_output=False, dtype=np.float32)
-        self.onehot.fit(np.arange(len(rows.levels))[:, None])
-        with_z = self.with_z(self.x, self.z)
-        self.plan(ENCODER, plain, self.x, self.z, outcome=self.levels)
-        self.plan(FEATURE, plain, with_z, y)
-        self.plan(FEATURE_LINEAR, {**plain, **linear}, with_z, y)
-        self.plan(LAYERS, {**gated, "depth": 2}, self.x, y, self.z)
-        self.plan(EXPERTS, {**gated, "depth": 3, **linear}, self.x, y, self.z)
+        for name, network in self.networks.items():
+            outcome, y = (self.levels, self.z) if name == ENCODER else (self.outcome, self.y)
+            net = self.nets[name] = outcome.estimator(**how, **network.parameters)
+            z = self.z if network.learns_z else None
+            x = self.inputs[network.reads][0]
+            self.plans.append((net, net.plan(x, y, exogenous_target=z)))
 
-    def plan(self, name, parameters, x, y, z=None, *, outcome=None):
-        """Add a network of y, or of another outcome, and the plan of its training."""
-        net = (outcome or self.outcome).estimator(**parameters)
-        self.nets[name] = net
-        self.plans.append((net, net.plan(x, y, exogenous_target=z)))
-
-    def with_z(self, x, z):
-        """x with the levels of z as one-hot columns."""
-        return np.hstack([x, self.onehot.transform(z[:, None])])
+    def predict(self, name, z=None):
+        """Predictions of the test rows, where a gate reads z."""
+        network = self.networks[name]
+        outcome = self.levels if name == ENCODER else self.outcome
+        given = {"exogenous": z} if network.gated else {}
+        return outcome.predict(self.nets[name], self.inputs[network.reads][1], **given)
 
     def score(self, scores, *, unseen):
         """Add the held-out results of the trained networks."""
-        y, z, x = self.rows.y[self.test], self.rows.z[self.test], self.x_test
-        trained = self.rows.y[self.train]
+        y, z = self.rows.y[self.test], self.rows.z[self.test]
 
         def add(name, predicted):
             scores.add(name, self.outcome.score(predicted, y), self.test)
 
-        def add_net(name, net, *given, **exogenous):
-            add(name, self.outcome.predict(self.nets[net], *given, **exogenous))
-
-        for model in POOLS:
-            add_net(model, model, x)
+        for name in (*POOLS, *(DISPELS if unseen else FEATURES)):
+            if name in self.nets:
+                add(name, self.predict(name, z))
         if unseen:
-            for model in [model for model in DISPELS if model in self.nets]:
-                add_net(model, model, x)
-            add(CONSTANT, np.array([self.outcome.constant(trained)] * len(y)))
+            add(CONSTANT, np.array([self.outcome.constant(self.y)] * len(y)))
             return
-        add_net(FEATURE, FEATURE, self.with_z(x, z))
-        add_net(FEATURE_LINEAR, FEATURE_LINEAR, self.with_z(x, z))
-        levels = self.levels.predict(self.nets[ENCODER], x)
+        levels = self.predict(ENCODER)
         known = levels[:, self.nets[ENCODER].classes_]  # the levels that the gates know
         for gate, encoded in GATES.items():
-            add_net(gate, gate, x, exogenous=z)
-            add_net(encoded, gate, x, exogenous=known)
-        by_level = self.outcome.by_level(trained, self.z, len(self.rows.levels))
+            add(gate, self.predict(gate, z))
+            add(encoded, self.predict(gate, known))
+        by_level = self.outcome.by_level(self.y, self.z, len(self.rows.levels))
         add(ENCODER, levels @ by_level)
         add(Z_ALONE, by_level[z])
         scores.recognise(levels.argmax(1), z, np.bincount(self.z).argmax(), self.test)
@@ -122,14 +146,6 @@ def training_sizes(n_rows):
     """Batch size and epochs: about STEPS steps."""
     size = 2 ** int(np.clip(round(np.log2(n_rows / 24)), 5, 8))
     return {"batch_size": size, "max_epochs": int(np.clip(round(STEPS * size / n_rows), 5, 500))}
-
-
-def scaled(X, train, test):
-    """Training and test rows as float32 columns, on the scale of the training rows."""
-    if len(X.shape) > 2:
-        X = X.reshape(len(X), -1)
-    preprocessor = TablePreprocessor().fit(take(X, train))
-    return preprocessor.transform(take(X, train)), preprocessor.transform(take(X, test))
 
 
 def score_models(rows, seeds, *, unseen):

@@ -69,8 +69,9 @@ def nuisance_report(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
-        A table of numbers and text, without z, or images. The networks read images as columns of
-        pixels, without convolutions.
+        A table of numbers and text, without z, or images. Networks with a hidden layer read images
+        by convolutions, at 32 pixels a side at most: larger images are averaged. Linear models read
+        columns of pixels.
     y : array-like of shape (n_samples,)
         Class labels, or numbers. Numbers of which some have fractions are those of a regression.
         Whole numbers are class labels: divide them by their standard deviation for a regression.
@@ -87,7 +88,7 @@ def nuisance_report(
         Folds of the cross-validation, at least 2.
     n_repeats : int or "auto", default="auto"
         Repeats of the cross-validation. Each has its own folds, and its own seed of the networks.
-        "auto" is 2, or up to 5 with fewer than 1,000 rows.
+        "auto" is 2, or up to 5 with fewer than 1,000 rows. For images it is half of that.
     min_gain : float, default=0.05
         Least share of the loss that a model must save, in [0, 1).
     random_state : int, RandomState instance or None, default=None
@@ -120,6 +121,8 @@ def nuisance_report(
             The text states a change if `high` is below 1 and the gain at least `min_gain`. Of wide
             X the test reads 32 principal components. It sees linear relations alone. None with
             `unseen=True`.
+        n_classes : int or None
+            Classes of y. None for a regression.
         measures : str
             What `loss` and `error` are.
         n_splits, n_repeats, min_gain
@@ -156,8 +159,11 @@ def nuisance_report(
     ======================== ===================================================================
 
     The networks have one hidden layer of 64 units and about 700 steps. Erasure takes a direction
-    for each level: with `unseen=True` the layer has 8 units for each level, at least 64. The word
-    is about these networks. A larger network, or a convolutional one, may gain more or less by z.
+    for each level: with `unseen=True` the layer has 8 units for each level, at least 64. For images
+    the layer is behind two convolutions of 8 and 16 filters, each with a pooling. The levels then
+    scale and shift the units of the layer in "z as feature", and gate experts that read the layer
+    in "gate by z, linear experts". The word is about these networks. A larger network may gain
+    more or less by z.
 
     References
     ----------
@@ -182,6 +188,8 @@ def nuisance_report(
     rows = read_rows(X, y, z, groups, unseen=unseen, n_splits=n_splits)
     if n_repeats == "auto":
         n_repeats = int(np.clip(2000 // len(rows.y), 2, 5))
+        if len(rows.X.shape) > 2:  # convolutions take longer
+            n_repeats //= 2
     seeds = check_random_state(random_state).randint(2**31 - 1, size=n_repeats)
     if not unseen:
         refuse_levels_of_single_rows(rows, seeds)
@@ -197,6 +205,7 @@ def nuisance_report(
         table=table_of(scores, rows.groups),
         recognition=recognition,
         drift=drift,
+        n_classes=getattr(rows.outcome, "n_classes", None),
         measures=rows.outcome.measures,
         n_splits=n_splits,
         n_repeats=n_repeats,

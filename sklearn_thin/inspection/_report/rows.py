@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils.validation import _num_samples
 
+from sklearn_thin.inspection._report.inputs import small
 from sklearn_thin.inspection._report.outcomes import Labels, Numbers
 from sklearn_thin.rows.columns import as_table, name_of, read_column
 from sklearn_thin.rows.labels import check_labels, encode_groups, encode_labels, wrong_length
@@ -47,6 +48,8 @@ def read_rows(X, y, z, groups, *, unseen, n_splits):
             "X must be a table (n, features) or images (n, height, width) or (n, channels, height, "
             f"width), got shape {X.shape}"
         )
+    if len(X.shape) > 2:
+        X = small(X)
     n_rows = _num_samples(X)
     outcome, y = read_outcome(y, n_rows)
     levels, z_codes = encode_labels(z, n_rows, name="z")

@@ -78,9 +78,11 @@ class NuisanceReport(Bunch):
 
     def _notes(self):
         """A line for each of the other findings."""
+        read = "numbers" if self.n_classes is None else f"{self.n_classes} classes"
         notes = [
+            f"y is read as {read}",
             f"ratios are to the pooled network, with {CONFIDENCE:.0%} intervals, of "
-            f"{self.n_repeats} x {self.n_splits} folds; {self.measures}"
+            f"{self.n_repeats} x {self.n_splits} folds; {self.measures}",
         ]
         if self.recognition is not None:
             found = self.recognition

@@ -1,11 +1,13 @@
 """Time of one row: the estimator, its exports, and MLPClassifier.
 
     python benchmarks/bench_row.py
+    python benchmarks/bench_row.py --threads 2
 
 Rows are random: 32 numbers, 7 classes, and a nuisance of 18 levels. The networks are the defaults.
-Times are microseconds of CPU, so that other processes matter less: of `--calls` calls a round, the
-mean; of `--rounds` rounds, the median, the smallest and the largest. Contenders run in turn, on one
-thread of torch and of onnxruntime. "torch, 128" is the module of `to_torch` on 128 rows, the block
+Times are microseconds: of `--calls` calls a round, the mean; of `--rounds` rounds, the median, the
+smallest and the largest. With one thread they are those of the CPU, so that other processes matter
+less. With more threads of torch they are those of the clock. Contenders run in turn; onnxruntime
+has one thread. "torch, 128" is the module of `to_torch` on 128 rows, the block
 of several threads. "networks" are the trained networks alone, on the blocks in which the estimator
 predicts a row: its floor.
 """
@@ -95,29 +97,31 @@ def networks_of(clf, row):
     return call
 
 
-def microseconds(calls, rounds, n):
-    """CPU microseconds of a call, of each round."""
+def microseconds(calls, rounds, n, clock):
+    """Microseconds of a call, of each round."""
     times = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             call()
-            start = time.process_time()
+            start = clock()
             for _ in range(n):
                 call()
-            times[name].append(1e6 * (time.process_time() - start) / n)
+            times[name].append(1e6 * (clock() - start) / n)
     return times
 
 
 def main():
     parser = arguments(__doc__, rounds=20)
     parser.add_argument("--calls", type=int, default=50, help="calls of a round")
+    parser.add_argument("--threads", type=int, default=1, help="of torch")
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(args.threads)
     print_machine("cpu", args.rounds)
-    print("\none row: microseconds of CPU, median (smallest, largest)")
+    clock, unit = (time.process_time, "CPU") if args.threads == 1 else (time.perf_counter, "time")
+    print(f"\none row: microseconds of {unit}, median (smallest, largest)")
     for name, clf, rows in models():
         with TemporaryDirectory() as folder:
-            times = microseconds(calls_of(clf, rows, Path(folder)), args.rounds, args.calls)
+            times = microseconds(calls_of(clf, rows, Path(folder)), args.rounds, args.calls, clock)
         for kind, values in times.items():
             low, middle, high = np.min(values), np.median(values), np.max(values)
             print(f"  {name:<22}{kind:<12}{middle:8.0f}  ({low:.0f}, {high:.0f})", flush=True)

@@ -35,9 +35,14 @@ PARTS = "outcomes", "rows", "inputs", "models", "ratios", "advice"  # which deci
 
 
 def digits(draw):
-    """Digits by the bin of their rotation, 18 bins of 180 degrees."""
-    made = load_rotated_digits(random_state=draw)
-    return made.images, made.target, made.angle_bins, None
+    """Images of digits by the bin of their rotation, 18 bins of 180 degrees.
+
+    Each image is there three times, at other angles: its three rows are a group.
+    """
+    made = [load_rotated_digits(random_state=seed) for seed in 3 * draw + np.arange(3)]
+    columns = ([getattr(one, name) for one in made] for name in ("images", "target", "angle_bins"))
+    X, y, z = map(np.concatenate, columns)
+    return X, y, z, np.arange(len(y)) % (len(y) // 3)
 
 
 def emg(draw):

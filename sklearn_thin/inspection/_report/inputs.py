@@ -1,11 +1,16 @@
 """Rows of a fold -> what the networks of the report read."""
 
+import math
+
 import numpy as np
 import torch
 from sklearn.preprocessing import OneHotEncoder
+from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d
 
 from sklearn_thin import ConvNetBackbone, MLPBackbone, TablePreprocessor
+from sklearn_thin._pickling import Estimator
+from sklearn_thin.modules import MLP, ConvNet
 from sklearn_thin.rows.arrays import BLOCK, NUMBERS, room_for, take
 from sklearn_thin.rows.images import usual_range, within
 
@@ -34,17 +39,20 @@ def small(images):
 def inputs_of(X, z, train, test):
     """Pairs of training and test rows, by the names in Network.
 
-    "columns" are float32 on the scale of the training rows, and "columns and z" have one-hot
-    columns of the levels beside. "x" are images, or the columns of a table.
+    "columns" are float32 on the scale of the training rows. "x" are images, or the columns of a
+    table. "... and z" have one-hot columns of the levels beside, behind the pixels of an image.
     """
     columns = scaled(X, train, test)
-    onehot = OneHotEncoder(sparse_output=False, dtype=np.float32).fit(z[:, None])
-    with_z = [
-        np.hstack([part, onehot.transform(z[index, None])])
-        for part, index in zip(columns, (train, test), strict=True)
-    ]
     x = columns if len(X.shape) == 2 else scaled_images(X, train, test)
-    return {"x": x, "columns": columns, "columns and z": with_z}
+    onehot = OneHotEncoder(sparse_output=False, dtype=np.float32).fit(z[:, None])
+    levels = [onehot.transform(z[index, None]) for index in (train, test)]
+
+    def with_z(parts):
+        return [np.hstack([p.reshape(len(p), -1), q]) for p, q in zip(parts, levels, strict=True)]
+
+    beside = with_z(columns)
+    beside_x = beside if x is columns else with_z(x)
+    return {"x": x, "columns": columns, "columns and z": beside, "x and z": beside_x}
 
 
 def scaled(X, train, test):
@@ -65,9 +73,39 @@ def scaled_images(X, train, test):
     return (images - mean) / deviation, (held_out - mean) / deviation
 
 
-def backbone_of(shape, width):
-    """A hidden layer of `width` units, behind convolutions of images that are large enough."""
+def backbones_of(shape, width):
+    """Backbones of "x" and of "x and z": a hidden layer, behind convolutions of larger images."""
     filters = [f for k, f in enumerate(FILTERS, 1) if min(shape[2:], default=0) >> k >= LEAST_SIDE]
     if not filters:
-        return MLPBackbone((width,), DROPOUT)
-    return ConvNetBackbone(filters, hidden_layer_sizes=(width,), dropout=DROPOUT)
+        return MLPBackbone((width,), DROPOUT), MLPBackbone((width,), DROPOUT)
+    image = shape[1:] if len(shape) == 4 else (1, *shape[1:])
+    convolutions = ConvNetBackbone(filters, hidden_layer_sizes=(width,), dropout=DROPOUT)
+    return convolutions, LevelBackbone(filters, image, width)
+
+
+class LevelBackbone(Estimator):
+    """The hidden layer reads what the convolutions find, beside columns of levels."""
+
+    def __init__(self, filters, image, width):
+        self.filters = filters
+        self.image = image
+        self.width = width
+
+    def build(self, input_shape):
+        return LevelNet(self.filters, self.image, input_shape[0], self.width)
+
+
+class LevelNet(nn.Module):
+    """From the pixels of an image and columns of levels, (n, pixels + levels), to (n, width)."""
+
+    def __init__(self, filters, image, n_columns, width):
+        super().__init__()
+        self.image, self.n_pixels = image, math.prod(image)
+        self.stem = ConvNet(image[0], filters)
+        n_found = filters[-1] * math.prod(side >> len(filters) for side in image[1:])
+        self.hidden = MLP(n_found + n_columns - self.n_pixels, (width,), DROPOUT)
+
+    def forward(self, x):
+        pixels, levels = x[:, : self.n_pixels], x[:, self.n_pixels :]
+        found = self.stem(pixels.unflatten(1, self.image))  # (n, n_found)
+        return self.hidden(torch.cat([found, levels], 1))

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_thin import MLPBackbone
 from sklearn_thin.dispelling import Erasure
-from sklearn_thin.inspection._report.inputs import backbone_of, inputs_of
+from sklearn_thin.inspection._report.inputs import backbones_of, inputs_of
 from sklearn_thin.inspection._report.outcomes import Labels
 from sklearn_thin.training.stacks import in_stacks, train_together
 
@@ -63,8 +63,9 @@ class Network:
         return self.gated or "dispelling" in self.parameters
 
 
-def networks_of(inputs, backbone, n_levels, *, unseen):
+def networks_of(inputs, width, n_levels, *, unseen):
     """Networks by the names of their models."""
+    backbone, beside_z = backbones_of(inputs["x"][0].shape, width)
     plain = {"backbone": backbone, "depth": 0, "n_experts": 1}
     linear = {**plain, "backbone": MLPBackbone(())}
     pooled = {POOLED: Network("x", plain), POOLED_LINEAR: Network("columns", linear)}
@@ -74,19 +75,21 @@ def networks_of(inputs, backbone, n_levels, *, unseen):
         if inputs["columns"][0].shape[1] >= n_levels:  # erasure leaves a direction
             dispelled[DISPELLED_LINEAR] = Network("columns", {**linear, **erases})
         return {**pooled, **dispelled}
-    known = {"backbone": backbone, "exogenous": "given"}
-    feature = Network("columns and z", plain)
-    experts = Network("columns", {**known, "depth": 3, "backbone": MLPBackbone(())})
-    if inputs["x"][0].ndim > 2:  # a level cannot stand beside pixels: it moves the hidden units
-        feature = Network("x", {**known, "gating": "layers", "depth": 0})
-        experts = Network("x", {**known, "gating": "head", "depth": 3})
+    known = {"exogenous": "given"}
+    layers = {**known, "backbone": backbone, "gating": "layers", "depth": 2}
+    reads_images = inputs["x"][0].ndim > 2
+    experts = {
+        "gating": "head",
+        "depth": 3,
+        "backbone": backbone if reads_images else MLPBackbone(()),
+    }
     return {
         **pooled,
         ENCODER: Network("x", plain),
-        FEATURE: feature,
+        FEATURE: Network("x and z", {**plain, "backbone": beside_z}),
         FEATURE_LINEAR: Network("columns and z", linear),
-        LAYERS: Network("x", {**known, "depth": 2}),
-        EXPERTS: experts,
+        LAYERS: Network("x", layers),
+        EXPERTS: Network("x", {**known, **experts}),
     }
 
 
@@ -99,10 +102,9 @@ class Fold:
         self.outcome, self.levels = rows.outcome, Labels(len(rows.levels))
         self.inputs = inputs_of(rows.X, rows.z, train, test)
         width = max(WIDTH, ROOM * len(rows.levels)) if unseen else WIDTH
-        backbone = backbone_of(self.inputs["x"][0].shape, width)
         how = {**TRAINING, **training_sizes(len(train)), "random_state": seed}
         n_levels = len(np.unique(self.z))
-        self.networks = networks_of(self.inputs, backbone, n_levels, unseen=unseen)
+        self.networks = networks_of(self.inputs, width, n_levels, unseen=unseen)
         self.nets, self.plans = {}, []
         for name, network in self.networks.items():
             outcome, y = (self.levels, self.z) if name == ENCODER else (self.outcome, self.y)

@@ -81,9 +81,9 @@ class THINRegressor(NumberOutputs, BaseTHIN):
 
         - A column name, a position, a list of these, a slice or a selector names columns of X. They
           steer the gate, and the backbone does not see them. Labels are text, categories, booleans
-          and whole numbers; other numbers are scaled. Missing levels, and levels that `fit` lacked,
-          get the gate's prior, the frequencies of the levels in `fit`. A missing number gets the
-          mean (:class:`~sklearn_thin.exogenous.KnownVariable`).
+          and whole numbers; other numbers are scaled and clipped. Missing levels, and levels that
+          `fit` lacked, get the gate's prior, the frequencies of the levels in `fit`. A missing
+          number gets the median (:class:`~sklearn_thin.exogenous.KnownVariable`).
         - "given" takes the labels from `exogenous_target` in `fit`, and from `exogenous` in
           `predict` and its like. Without them these predict with the gate's prior.
         - A transformer, or a list of (name, transformer), recognises the variable.

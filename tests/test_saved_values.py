@@ -19,6 +19,7 @@ from sklearn.compose import ColumnTransformer, make_column_selector
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.feature_selection import RFECV, SelectKBest, f_classif
+from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
@@ -28,7 +29,7 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder, StandardS
 from torch import nn
 from torch.nn import functional as F
 
-from sklearn_thin import ConvNetBackbone, MLPBackbone, load, save
+from sklearn_thin import ConvNetBackbone, MLPBackbone, THINClassifier, load, save, to_torch
 from sklearn_thin._archive import archive_of
 from sklearn_thin.datasets import ImageAugmentation
 from sklearn_thin.dispelling import Alignment, Erasure
@@ -348,6 +349,16 @@ def test_format_1_stays_readable(tmp_path):
     assert clf.get_params()["checkpoint_dir"] is None  # a parameter that this version lacked
     assert clone(clf).fit(np.eye(3).repeat(4, axis=0), [0, 1] * 6).n_iter_ > 0
     assert "THINClassifier" in repr(clf)
+
+
+def test_a_number_of_an_older_version_is_not_clipped(tmp_path):
+    """Written before the gate clipped numbers, of a THIN with the known number 0 among three."""
+    clf = kept("known-number", tmp_path)
+    X = np.array([[0.5, 0.5, -1], [-1, 0.5, -1], [np.nan, 0.5, 1], [-9999, 0.5, -1]])
+    proba = clf.predict_proba(X)[:, 0]
+    np.testing.assert_allclose(proba, [0.4124613, 0.4656901, 0.4450210, 1], rtol=0, atol=1e-6)
+    to_torch(clf, X)  # which compares
+    assert THINClassifier(FrozenEstimator(clf.exogenous_), max_epochs=1).fit(X, [0, 1] * 2).net_
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sklearn_thin._pickling import Estimator
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.modules.heads import LogProbabilities
 from sklearn_thin.rows.columns import as_levels, as_table, name_of, read_column
+from sklearn_thin.rows.tables import robust_scale
 
 GIVEN = "given"  # stands for labels that come with each call
 
@@ -23,7 +24,7 @@ class KnownVariable(TransformerMixin, Estimator):
 
     `THINClassifier(exogenous="site")` uses it. Labels become probabilities: 1 for their level, and
     0 for the others. Missing labels, and labels that `fit` lacked, get the frequencies of all
-    levels in `fit`, the gate's prior. Missing numbers get the mean.
+    levels in `fit`, the gate's prior. Missing numbers get the median.
 
     Parameters
     ----------
@@ -41,7 +42,10 @@ class KnownVariable(TransformerMixin, Estimator):
         The levels in their order: numbers as numbers, and text as text. Probabilities that a caller
         passes as `exogenous` have this order, as `predict_proba` of an encoder of the labels has.
     prior_ : ndarray of shape (n_levels,) or (1,)
-        Frequencies of the levels, or the mean of the number.
+        Frequencies of the levels, or the median of the number.
+    range_ : ndarray of shape (1,), or None
+        Range of a number, by which the gate reads it scaled and clipped, as
+        :class:`~sklearn_thin.TablePreprocessor` scales and clips. Labels have none.
     predictor_ : Module
         The logarithm of the probabilities, as c. A number has none.
     n_features_in_ : int
@@ -63,7 +67,7 @@ class KnownVariable(TransformerMixin, Estimator):
         self.kind = kind
 
     def fit(self, X, y=None):
-        """Take the levels, or the mean, from a column of X.
+        """Take the levels, or median and range, from a column of X.
 
         Parameters
         ----------
@@ -94,13 +98,14 @@ class KnownVariable(TransformerMixin, Estimator):
             )
         text = values.dtype == object
         number = self.kind == "number" or (self.kind == "auto" and not text and has_parts(values))
-        self.classes_ = self.levels_ = None
+        self.classes_ = self.levels_ = self.range_ = None
         if number:
             values = values if text else values.astype(np.float64)
             if text or not np.isfinite(values).any():
                 raise ValueError(f"{name} is to be a number (kind='number'), but holds none")
             check_magnitude(values, name)
-            self.prior_ = np.array([np.mean(values[np.isfinite(values)])], np.float32)
+            median, self.range_, _ = robust_scale(values[:, None])
+            self.prior_ = median.astype(np.float32)
             return self
         check_exact(values, name)
         levels = as_levels(values)
@@ -183,7 +188,7 @@ class GivenVariable(KnownVariable):
         self.kind = kind
 
     def fit(self, X, y):
-        """Take the levels, or the mean, from y.
+        """Take the levels, or median and range, from y.
 
         Parameters
         ----------

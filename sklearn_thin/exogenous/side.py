@@ -27,6 +27,7 @@ from sklearn_thin.rows.arrays import (
     take,
 )
 from sklearn_thin.rows.columns import as_table
+from sklearn_thin.rows.tables import squash
 
 MOST_VALUES = 2**23  # of a block of outputs, in predictions
 SCALES = ("centre", "scale")
@@ -47,6 +48,7 @@ class ExogenousVariable:
     width: int | None = None  # of the gate's input
     classes: np.ndarray | None = None  # labels of c, where it has any
     levels: np.ndarray | None = None  # of given probabilities, where not as `classes`
+    spread: tuple | None = None  # median and range of a known number, to scale and clip it
 
     def __getstate__(self):
         scales = {n: None if (t := getattr(self, n)) is None else t.numpy() for n in SCALES}
@@ -63,8 +65,8 @@ class ExogenousVariable:
     def outputs(self, h):
         """The gate's input, (n, classes) or (n, width of h_exo), and c(h_exo), of h_exo.
 
-        Probabilities may stand for h_exo. A number stands for its logits. Logits and h_exo are
-        scaled for the gate once their scale is known.
+        Probabilities may stand for h_exo. A number stands for its logits, and its outliers are
+        clipped for the gate. Logits and h_exo are scaled for it once their scale is known.
         """
         if isinstance(h, Probabilities):
             proba = h.proba  # (n, exogenous classes)
@@ -86,6 +88,9 @@ class ExogenousVariable:
             features = logits.softmax(1) * math.sqrt(logits.shape[1])
         else:
             features = logits if self.gate_input == "logits" else h
+        if self.spread is not None:
+            features = torch.empty_like(h)  # (n, 1)
+            squash(h.numpy(), *self.spread, out=features.numpy())
         self.width = features.shape[1]
         if self.centre is not None:
             features = (features - self.centre) / self.scale

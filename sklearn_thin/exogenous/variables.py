@@ -247,9 +247,12 @@ def fit_side(variables, gate_input, X, target, seed, *, logits, listed=False):
             head = ClassLogits.frozen(c) if isinstance(c, ExpertHead) else frozen_head(c)
         classes = getattr(transformer, "classes_", getattr(c, "classes_", None))
         known = last_step(transformer)
-        levels = getattr(known, "levels_", None) if isinstance(known, KnownVariable) else None
-        parts = variable.name, transformer, head, reads
-        frozen.append(ExogenousVariable(*parts, classes=classes, levels=levels))
+        how = {"classes": classes}
+        if isinstance(known, KnownVariable):
+            spread = getattr(known, "range_", None)  # older files have none
+            how["levels"] = getattr(known, "levels_", None)
+            how["spread"] = None if spread is None else (known.prior_, spread)
+        frozen.append(ExogenousVariable(variable.name, transformer, head, reads, **how))
         hs.append(h)
     side = ExogenousSide(frozen, listed=listed)
     return side, side.outputs(X, hs, logits=logits, fit=True)

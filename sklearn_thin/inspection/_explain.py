@@ -59,7 +59,7 @@ def explain(estimator, X, *, exogenous=None, variable=None, levels=None, level_n
 
         - `levels` (n_levels,), numbers in their order, and `level` (n_samples,), the index of the
           row's own level, or -1 if the level is missing, unseen or not tried. A missing number
-          counts as the mean. The levels of a column are text, and those of a boolean column "0"
+          counts as the median. The levels of a column are text, and those of a boolean column "0"
           and "1": pass `levels=[False, True]` to see booleans;
         - `by_level` (n_samples, n_levels, K), the prediction under each level;
         - `interval` (n_samples, 2), its range over the levels: of the probability of the predicted

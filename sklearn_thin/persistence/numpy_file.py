@@ -314,7 +314,12 @@ def _(module: parts.Levels):
 
 @step.register
 def _(module: parts.Number):
-    return ["number", array(module.mean)]
+    return ["number", array(module.median)]
+
+
+def clip(module):
+    """Arguments of the reader's `clipped`, behind x."""
+    return [array(module.centre), 1 / array(module.range)]
 
 
 @step.register
@@ -322,8 +327,7 @@ def _(module: parts.PreparedTable):
     numbers = texts = None
     if len(module.numbers):
         known = (array(module.mean), array(module.precision)) if module.fills else (None, None)
-        numbers = [array(module.numbers), array(module.centre), 1 / array(module.range)]
-        numbers += [array(module.missing), *known]
+        numbers = [array(module.numbers), clip(module.clip), array(module.missing), *known]
     if len(module.order):
         others = array(module.others) if module.others.shape[1] else None
         texts = [array(module.level_places), array(module.level_codes), others, array(module.order)]
@@ -335,7 +339,8 @@ def _(module: parts.VariableOutputs):
     scaled = module.gate_input != "probabilities"
     scales = [array(module.centre), array(module.scale)] if scaled else [None, None]
     head = None if module.head is None else step(module.head)
-    return ["variable", step(module.source), head, module.gate_input, *scales]
+    clips = None if module.clip is None else clip(module.clip)
+    return ["variable", step(module.source), head, module.gate_input, clips, *scales]
 
 
 @step.register

@@ -143,18 +143,23 @@ def prepared(x, numbers, texts):
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
 
-def scaled(x, places, centre, factor, marked, mean, precision):
+def scaled(x, places, clip, marked, mean, precision):
     """Scaled numbers, and marks of missing ones."""
-    z = (x[:, places] - centre) * factor
+    z, missing = clipped(x[:, places], *clip)
+    if mean is not None and missing.any():
+        fill(z, missing, mean, precision)
+    return [z, missing[:, marked] * HEIGHT] if len(marked) else [z]
+
+
+def clipped(x, centre, factor):
+    """Scaled, smoothly clipped numbers, 0 where missing, and where."""
+    z = (x - centre) * factor
     missing = z != z
-    some = missing.any()
-    if some:
+    if missing.any():
         z[missing] = 0
     z = np.minimum(np.maximum(z, -1e6), 1e6)
     z /= np.sqrt(1 + z * z * (1 / BOUND**2))
-    if some and mean is not None:
-        fill(z, missing, mean, precision)
-    return [z, missing[:, marked] * HEIGHT] if len(marked) else [z]
+    return z, missing
 
 
 def fill(z, missing, mean, precision):
@@ -176,12 +181,13 @@ def one_hot(x, places, codes, others, order):
     return np.concatenate([hits, HEIGHT - hits @ others], axis=1)[:, order]
 
 
-def variable(inputs, source, head, kind, centre, scale):
+def variable(inputs, source, head, kind, clip, centre, scale):
     """The gate's input by one variable, and logits of its classes."""
     h = run(source, inputs).astype(np.float32)
     z = h if head is None else run(head, h)
     if kind == "probabilities":
         return softmax(z) * np.float32(z.shape[1] ** 0.5), z
+    h = h if clip is None else clipped(h, *clip)[0].astype(np.float32)
     return ((z if kind == "logits" else h) - centre) / scale, z
 
 
@@ -297,7 +303,7 @@ STEPS = {
     "log_proba": log_proba,
     "logit": logit,
     "net": net,
-    "number": lambda x, mean: np.where(x != x, mean, x),
+    "number": lambda x, median: np.where(x != x, median, x),
     "pick": lambda inputs, place: inputs[place],
     "prepared": prepared,
     "relu": lambda x: np.maximum(x, 0),

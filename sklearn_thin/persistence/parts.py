@@ -115,6 +115,7 @@ class VariableOutputs(nn.Module):
         self.head = None if variable.head is None else copied(variable.head)
         self.gate_input = variable.gate_input
         scaled = variable.gate_input != "probabilities"
+        self.clip = None if variable.spread is None else Clip(*variable.spread)
         self.register_buffer("centre", variable.centre.clone() if scaled else None)
         self.register_buffer("scale", variable.scale.clone() if scaled else None)
 
@@ -124,6 +125,7 @@ class VariableOutputs(nn.Module):
         if self.gate_input == "probabilities":
             return logits.softmax(1) * math.sqrt(logits.shape[1]), logits
         gate = logits if self.gate_input == "logits" else h
+        gate = gate if self.clip is None else self.clip(gate)[0].float()
         return (gate - self.centre) / self.scale, logits
 
 
@@ -180,6 +182,24 @@ class Representation(nn.Module):
         return self.net.represent(inputs)
 
 
+class Clip(nn.Module):
+    """Scaled, smoothly clipped numbers, 0 where missing, and where: (n, numbers), twice."""
+
+    def __init__(self, centre, scale):
+        super().__init__()
+        ranges = np.concatenate([np.abs(centre), scale[np.isfinite(scale)]])
+        self.narrow = bool(np.all(ranges < 1e30) and np.all(scale > 1e-30))
+        self.register_buffer("centre", torch.from_numpy(np.array(centre, np.float64)))
+        self.register_buffer("range", torch.from_numpy(np.array(scale, np.float64)))
+
+    def forward(self, x):
+        x = x if self.narrow and x.dtype == torch.float32 else x.double()
+        z = (x - self.centre.to(x.dtype)) / self.range.to(x.dtype)
+        missing = z.isnan()
+        z = torch.where(missing, 0.0, z).clamp(-1e6, 1e6)
+        return z / torch.sqrt(1 + (z / BOUND).square()), missing
+
+
 class Levels(nn.Module):
     """The codes of one column as probabilities: (n, 1) -> (n, n_levels).
 
@@ -197,15 +217,15 @@ class Levels(nn.Module):
 
 
 class Number(nn.Module):
-    """One column of numbers: (n, 1) -> (n, 1); missing ones become the mean."""
+    """One column of numbers: (n, 1) -> (n, 1); missing ones become the median."""
 
-    def __init__(self, mean):
+    def __init__(self, median):
         super().__init__()
-        self.register_buffer("mean", torch.from_numpy(np.array(mean, np.float32)))
+        self.register_buffer("median", torch.from_numpy(np.array(median, np.float32)))
 
     def forward(self, x):
         x = x.float()
-        return torch.where(x.isnan(), self.mean, x)
+        return torch.where(x.isnan(), self.median, x)
 
 
 class PreparedTable(nn.Module):
@@ -220,13 +240,10 @@ class PreparedTable(nn.Module):
 
     def __init__(self, table, codes):
         super().__init__()
-        ranges = np.concatenate([np.abs(table.centre_), table.scale_[np.isfinite(table.scale_)]])
-        self.narrow = bool(np.all(ranges < 1e30) and np.all(table.scale_ > 1e-30))
+        self.clip = Clip(table.centre_, table.scale_)
         self.fills = table.precision_ is not None
         is_level = np.asarray(table.is_level_)
         self._keep("numbers", np.flatnonzero(~is_level))
-        self._keep("centre", table.centre_)
-        self._keep("range", table.scale_)
         self._keep("missing", table.missing_)
         if self.fills:
             self._keep("mean", table.mean_)
@@ -256,11 +273,8 @@ class PreparedTable(nn.Module):
 
     def _of_numbers(self, x):
         """Scaled numbers, and marks of missing ones."""
-        x = x if self.narrow and x.dtype == torch.float32 else x.double()
-        z = (x - self.centre.to(x.dtype)) / self.range.to(x.dtype)
-        missing = z.isnan()
-        z = torch.where(missing, 0.0, z).clamp(-1e6, 1e6)
-        z = (z / torch.sqrt(1 + (z / BOUND).square())).float()
+        z, missing = self.clip(x)
+        z = z.float()
         if self.fills:
             z = filled(z, missing, self.mean, self.precision)
         return z, missing[:, self.missing].float() * HEIGHT

@@ -45,6 +45,8 @@ OTHERS = [
     "known column",
     "given",
     "given text",
+    "given numbers",
+    "known number",
     "frame",
     "frame of numbers",
     "pipeline",
@@ -82,6 +84,11 @@ def frame(n=120):
     for name in ("length", "salt", "width", "site", "colour"):
         table.loc[rng.rand(n) < 0.2, name] = None
     return table, (table.wet ^ (table.site == "a")).to_numpy().astype(int)
+
+
+def number_of(X):
+    """A number of each row, with fractions."""
+    return 1000 * X.mean(1, dtype=np.float64)
 
 
 def case(name, digits):
@@ -140,6 +147,15 @@ def other(name, digits, encoder, one_epoch, X, y, z, rows):
         labels[:2] = None, "five"
         clf = raw("given", **one_epoch).fit(X, y, exogenous_target=texts[z])
         return clf, rows, labels
+    if name == "given numbers":
+        numbers, labels = number_of(X), number_of(rows)
+        labels[:2] = np.nan, 1e9
+        clf = raw("given", **one_epoch).fit(X, y, exogenous_target=numbers)
+        return clf, rows, labels
+    if name == "known number":
+        X, rows = (np.column_stack([part, number_of(part)]) for part in (X, rows))
+        X[0, 64], rows[0, 64], rows[1, 64] = -9999, np.nan, 1e9
+        return small(64, **one_epoch).fit(X, y), rows, None
     if name == "pipeline":
         pipe = make_pipeline(MinMaxScaler(), StandardScaler(), raw(encoder, **one_epoch))
         return pipe.fit(X, y), rows, None

@@ -201,6 +201,15 @@ def test_given_dates_are_refused_by_the_name_of_their_argument(sites, given):
         by("given").fit(X, y, exogenous_target=dates)
 
 
+def test_labels_of_another_type_than_in_fit_warn_in_predict(sites, by_site, given):
+    frame = sites[0][:2]
+    with pytest.warns(UserWarning, match="column 'site' of X holds numbers, such as 7, but"):
+        by_site.predict(frame.assign(site=7))
+    for labels in (7, [7, 8]):
+        with pytest.warns(UserWarning, match="^exogenous holds numbers, such as 7, but its levels"):
+            given.predict(frame.drop(columns="site"), exogenous=labels)
+
+
 def test_given_labels_come_with_each_call(sites, given):
     frame, y, z = sites
     X = frame.drop(columns="site")

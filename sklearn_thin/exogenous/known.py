@@ -1,6 +1,7 @@
 """Known exogenous variables: columns of X, or labels that come with each call, as levels."""
 
 import difflib
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -153,7 +154,16 @@ class KnownVariable(TransformerMixin, Estimator):
             check_magnitude(values, name)
             return np.where(np.isnan(values), self.prior_, values).astype(np.float32)[:, None]
         check_exact(values, name)
-        return level_proba(values, self.classes_, self.prior_)
+        levels = as_levels(values)
+        known = self.classes_.astype(str).tolist()
+        place = {level: i for i, level in enumerate(known)}
+        codes = np.array([place.get(level, -1) for level in levels], np.int64)
+        if (codes < 0).all():
+            warn_of_type(levels, known, name)
+        proba = np.zeros((len(codes), len(known)), np.float32)
+        proba[np.arange(len(codes)), codes] = 1
+        proba[codes < 0] = self.prior_
+        return proba
 
     @property
     def predictor_(self):
@@ -253,15 +263,39 @@ def check_exact(values, name):
         )
 
 
-def level_proba(values, classes, prior):
-    """Probabilities (n, n_levels): 1 for the level of each row, the prior where it is not known."""
-    levels = as_levels(values)
-    place = {level: i for i, level in enumerate(classes.astype(str))}
-    codes = np.array([place.get(level, -1) for level in levels], np.int64)
-    proba = np.zeros((len(codes), len(classes)), np.float32)
-    proba[np.arange(len(codes)), codes] = 1
-    proba[codes < 0] = prior
-    return proba
+def warn_of_type(levels, known, name):
+    """Warn where levels, none of them known, are numbers and the known ones are text, or reverse.
+
+    New levels of the same type are legitimate, as those of a new site.
+    """
+    came = list(dict.fromkeys(level for level in levels if level is not None))
+    of_came, of_known = (list(map(number_of, part)) for part in (came, known))
+    are_numbers = [number == level for number, level in zip(of_came, came, strict=True)]
+    were_numbers = [number == level for number, level in zip(of_known, known, strict=True)]
+    # "01" is no level of a number, and shows that "10" beside it is text too
+    padded = any(n not in (None, level) for n, level in zip(of_known, known, strict=True))
+    kinds = ["numbers", "text"]
+    if came and not any(are_numbers) and all(were_numbers):
+        kinds.reverse()
+    elif not (came and all(are_numbers) and (padded or not any(were_numbers))):
+        return
+    warnings.warn(
+        f"{name} holds {kinds[0]}, such as {came[0]}, but its levels in fit were {kinds[1]}, such "
+        f"as {', '.join(known[:3])}. No row has a known level, and the gate predicts with its "
+        f"prior. Pass the labels as {kinds[1]}",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def number_of(level):
+    """The level that the number in a text would have, "1" for "01"; None for other text."""
+    for kind in (int, float):
+        try:
+            return as_levels([kind(level)])[0]
+        except ValueError:
+            continue
+    return None
 
 
 def has_parts(numbers):

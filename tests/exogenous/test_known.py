@@ -10,6 +10,8 @@ from sklearn.compose import make_column_selector
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.exogenous.known import GivenVariable, KnownVariable, names_columns
 
+IDS = [20231100000000000 + code for code in (0, 1, 2, 10)]
+
 
 def frame():
     return pd.DataFrame(
@@ -49,6 +51,50 @@ def test_missing_and_unseen_labels_get_the_frequencies_of_the_fit(make):
 def test_whole_numbers_are_the_same_level_as_ints_and_as_floats():
     known = KnownVariable(0).fit(np.array([[1], [2], [1], [2]]))
     np.testing.assert_array_equal(known.transform(np.array([[2.0], [1.0]])), [[0, 1], [1, 0]])
+
+
+TYPES = r"column 'z' of X holds {}, such as {}, but its levels in fit were {}, such as {}\. No row"
+
+
+@pytest.mark.parametrize(
+    ("levels", "came", "shown"),
+    [
+        (["01", "02", "10"], [1, 2], ("numbers", "1", "text", "01, 02, 10")),
+        (["site 1", "site 2"], [1], ("numbers", "1", "text", "site 1, site 2")),
+        (["False", "True"], [True, False], ("numbers", "1", "text", "False, True")),
+        ([1, 2], ["01", None], ("text", "01", "numbers", "1, 2")),
+        ([0.5, 1.5], ["site"], ("text", "site", "numbers", "0.5, 1.5")),
+        (IDS, ["site"], ("text", "site", "numbers", ", ".join(map(str, IDS[:3])))),
+    ],
+    ids=["padded", "text", "bools", "ints", "doses", "ids"],
+)
+def test_levels_of_another_type_than_in_fit_warn(levels, came, shown):
+    known = KnownVariable("z", kind="labels").fit(pd.DataFrame({"z": levels * 2}))
+    with pytest.warns(UserWarning, match=TYPES.format(*shown)) as caught:
+        proba = known.transform(pd.DataFrame({"z": came}))
+    np.testing.assert_array_equal(proba, [known.prior_] * len(came))
+    assert len(caught) == 1
+    assert str(caught[0].message).endswith(f"prior. Pass the labels as {shown[2]}")
+    both = known.transform(pd.DataFrame({"z": [*came, levels[0]]}))  # some are known
+    assert both[-1].max() == 1
+
+
+@pytest.mark.parametrize(
+    ("levels", "came"),
+    [
+        (["a", "b"], ["new"]),
+        ([1, 2], [3, 4]),
+        ([1, 2], ["3"]),
+        (["1", "2"], [3]),
+        (["a", "7"], [8]),
+        (["a", "b"], [None, None]),
+        ([1, 2], [np.nan]),
+    ],
+)
+def test_new_and_missing_levels_of_the_same_type_do_not_warn(levels, came):
+    known = KnownVariable("z").fit(pd.DataFrame({"z": levels * 2}))
+    proba = known.transform(pd.DataFrame({"z": came}))  # warnings are errors in tests
+    np.testing.assert_array_equal(proba, [known.prior_] * len(came))
 
 
 def test_numbers_with_fractions_stay_a_number_and_miss_nothing():
@@ -152,9 +198,6 @@ def test_a_known_variable_clones():
         "column": "site",
         "kind": "labels",
     }
-
-
-IDS = [20231100000000000 + code for code in (0, 1, 2, 10)]
 
 
 @pytest.mark.parametrize(

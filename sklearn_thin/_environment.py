@@ -4,14 +4,17 @@ import os
 import re
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache, update_wrapper, wraps
-from inspect import signature
+from inspect import currentframe, signature
 from types import FunctionType
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
+from sklearn.base import MetaEstimatorMixin
 from sklearn.utils import check_random_state
 from skorch import NeuralNet
 from torch.overrides import TorchFunctionMode
@@ -194,6 +197,34 @@ def fit_seeded(estimator, seed, *args):
         return estimator.fit(*args)
     with torch_seed(seed, torch.device(nets[0].device or "cpu")):
         return estimator.fit(*args)
+
+
+# ------------------------------------------------------------------ warnings
+
+_WARNED = WeakKeyDictionary()  # searches -> messages that they have had
+
+
+def warn_once(message):
+    """Warn, and in a search or another meta-estimator for its first fit alone.
+
+    Each candidate of scikit-learn's searches resets Python's memory of warnings.
+    """
+    searches = surrounding_searches()
+    if any(message in _WARNED.get(search, ()) for search in searches):
+        return
+    for search in searches:
+        _WARNED.setdefault(search, set()).add(message)
+    warnings.warn(message, UserWarning, stacklevel=3)
+
+
+def surrounding_searches():
+    """Searches and other meta-estimators whose `fit` runs."""
+    frame, searches = currentframe(), []
+    while frame is not None:
+        owner = frame.f_locals.get("self") if frame.f_code.co_name == "fit" else None
+        searches += [owner] if isinstance(owner, MetaEstimatorMixin) else []
+        frame = frame.f_back
+    return searches
 
 
 # ------------------------------------------------------------------ all or nothing

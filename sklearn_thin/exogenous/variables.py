@@ -1,13 +1,10 @@
 """The exogenous side as users pass it -> its variables, checked once; fitted, then frozen."""
 
-import inspect
-import warnings
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakSet
 
 import torch
-from sklearn.base import MetaEstimatorMixin, clone
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection._search import BaseSearchCV
@@ -15,7 +12,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import _num_samples, check_is_fitted, has_fit_parameter
 from torch import nn
 
-from sklearn_thin._environment import fit_seeded
+from sklearn_thin._environment import fit_seeded, surrounding_searches, warn_once
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.exogenous.heads import check_predictor, frozen_head, readable_labels
 from sklearn_thin.exogenous.known import (
@@ -31,7 +28,6 @@ from sklearn_thin.modules.heads import ClassLogits, ExpertHead
 from sklearn_thin.rows.columns import as_table
 from sklearn_thin.rows.labels import encode_labels
 
-WARNED = WeakSet()  # searches that have warned of unused labels
 BROUGHT = "brought"  # stands for a transformer's own predictor
 
 
@@ -190,32 +186,15 @@ def warn_of_unused_labels(variables):
     fitted = (v.fits_transformer and has_fit_parameter(v.transformer, "y") for v in variables)
     if any(fitted) or any(variable.fits_predictor for variable in variables):
         return
-    searches = surrounding_searches()
-    if any(search in WARNED or varies_readers(search) for search in searches):
+    if any(map(varies_readers, surrounding_searches())):
         return
-    WARNED.update(searches)
     side = "the exogenous side is frozen" if variables else "exogenous is None"
-    warnings.warn(
+    warn_once(
         f"exogenous_target is not used: {side}, and the dispelling reads no labels. Labels are "
         "used by an exogenous side that is fitted here, such as ExogenousEncoder(), by an "
         "exogenous_predictor, and by dispelling='erasure'. Pass one of these, or no "
-        "exogenous_target.",
-        UserWarning,
-        stacklevel=2,
+        "exogenous_target."
     )
-
-
-def surrounding_searches():
-    """Searches and other meta-estimators whose `fit` runs.
-
-    Each candidate of scikit-learn's searches resets Python's memory of warnings.
-    """
-    frame, searches = inspect.currentframe(), []
-    while frame is not None:
-        owner = frame.f_locals.get("self") if frame.f_code.co_name == "fit" else None
-        searches += [owner] if isinstance(owner, MetaEstimatorMixin) else []
-        frame = frame.f_back
-    return searches
 
 
 def varies_readers(search):

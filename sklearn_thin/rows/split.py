@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
+from sklearn_thin._environment import warn_once
+
 
 def hold_out(rows, n_samples, early_stopping, seed, *, before, goes_on, targets):
     """Training rows, held-out rows, and the mask of the latter over all rows of X.
@@ -57,13 +59,11 @@ def warn_of_lost_groups():
             params = known.get("params")
             passed = known.get("groups"), params.get("groups") if isinstance(params, dict) else None
             if any(groups is not None for groups in passed):
-                warnings.warn(
+                warn_once(
                     "early_stopping holds out single rows, as the search passes its groups to the "
                     "splitter alone: rows of one group train and validate. Let it pass them: "
                     "sklearn.set_config(enable_metadata_routing=True), and "
-                    "set_fit_request(groups=True) of the estimator.",
-                    UserWarning,
-                    stacklevel=2,
+                    "set_fit_request(groups=True) of the estimator."
                 )
                 return
         frame = frame.f_back

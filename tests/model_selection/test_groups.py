@@ -27,8 +27,10 @@ def test_groups_that_the_splitter_alone_gets_are_warned_of(kind, name, rows):
     n_iter = {"n_iter": 2 if name == "a candidate" else 1}
     n_iter = n_iter if kind is StackedRandomizedSearchCV else {}
     search = kind(estimator, grid, cv=GroupKFold(2), **n_iter)
-    with pytest.warns(UserWarning, match=r"splitter alone: .*set_fit_request\(groups=True\)"):
+    match = r"splitter alone: .*set_fit_request\(groups=True\)"
+    with pytest.warns(UserWarning, match=match) as caught:
         search.fit(X, y, groups=GROUPS)
+    assert len(caught) == 1  # of all folds
 
 
 def test_cross_validation_and_encoders_warn_of_groups_too(rows):

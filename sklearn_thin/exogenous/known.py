@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 from torch import nn
 
+from sklearn_thin._environment import warn_once
 from sklearn_thin._pickling import Estimator
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.modules.heads import LogProbabilities
@@ -105,6 +106,8 @@ class KnownVariable(TransformerMixin, Estimator):
             if text or not np.isfinite(values).any():
                 raise ValueError(f"{name} is to be a number (kind='number'), but holds none")
             check_magnitude(values, name)
+            if self.kind == "auto":
+                warn_of_scaled_labels(values[~np.isnan(values)], name)
             median, self.range_, _ = robust_scale(values[:, None])
             self.prior_ = median.astype(np.float32)
             return self
@@ -286,6 +289,22 @@ def warn_of_type(levels, known, name):
         UserWarning,
         stacklevel=2,
     )
+
+
+def warn_of_scaled_labels(numbers, name):
+    """Warn where few different numbers have mean 0 and deviation 1, as scaled labels have.
+
+    Numbers of four decimals at most are no output of a scaler.
+    """
+    scaled = abs(numbers.mean()) < 0.1 and abs(numbers.std() - 1) < 0.1
+    many = scaled and len(numbers) >= 100 and (numbers != numbers.round(4)).any()
+    if many and len(np.unique(numbers)) <= 10:
+        warn_once(
+            f"{name} holds at most 10 different numbers of about mean 0 and deviation 1, as labels "
+            "are behind a StandardScaler. The gate reads them as one number. Pass labels as they "
+            "were before scaling, or pass kind='labels' to KnownVariable or GivenVariable. "
+            "kind='number' says that they are a number"
+        )
 
 
 def number_of(level):

@@ -6,9 +6,13 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_selector
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.exogenous.known import GivenVariable, KnownVariable, names_columns
+from tests.helpers import small
 
 IDS = [20231100000000000 + code for code in (0, 1, 2, 10)]
 
@@ -95,6 +99,48 @@ def test_new_and_missing_levels_of_the_same_type_do_not_warn(levels, came):
     known = KnownVariable("z").fit(pd.DataFrame({"z": levels * 2}))
     proba = known.transform(pd.DataFrame({"z": came}))  # warnings are errors in tests
     np.testing.assert_array_equal(proba, [known.prior_] * len(came))
+
+
+SCALED = r"holds at most 10 different numbers .* behind a StandardScaler.*kind='labels'"
+
+
+@pytest.mark.parametrize("n_levels", [3, 10])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_labels_behind_a_standard_scaler_warn(n_levels, dtype):
+    codes = np.random.RandomState(0).randint(n_levels, size=(200, 1))
+    X = StandardScaler().fit_transform(codes).astype(dtype)
+    with pytest.warns(UserWarning, match=f"^column 0 of X {SCALED}"):
+        assert KnownVariable(0).fit(X).classes_ is None
+    with pytest.warns(UserWarning, match=f"^exogenous_target {SCALED}"):
+        GivenVariable().fit(None, X[:, 0])
+    for kind in ("labels", "number"):  # says it, in silence
+        labels = KnownVariable(0, kind=kind).fit(X).classes_
+        assert (labels is None) == (kind == "number")
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        np.arange(16) * 22.5,
+        np.array([0.25, 0.5, 1, 2]),
+        np.array([-1.5, -0.5, 0.5, 1.5]),
+        np.linspace(-np.pi, np.pi, 8),
+        np.log([0.1, 0.5, 1, 5, 10]),
+        StandardScaler().fit_transform(np.arange(200)[:, None])[:, 0],
+    ],
+    ids=["degrees", "doses", "steps", "radians", "log doses", "scaled numbers"],
+)
+def test_few_numbers_do_not_warn(numbers):
+    KnownVariable(0).fit(np.resize(numbers, (200, 1)))  # warnings are errors in tests
+
+
+def test_a_search_warns_once_of_scaled_labels():
+    rng = np.random.RandomState(0)
+    X = np.column_stack([rng.randint(3, size=300), rng.normal(size=300)])
+    pipe = make_pipeline(StandardScaler(), small(0, max_epochs=1))
+    with pytest.warns(UserWarning, match=SCALED) as caught:
+        GridSearchCV(pipe, {"thinclassifier__lr": [1e-3, 1e-2]}, cv=2).fit(X, X[:, 1] > 0)
+    assert len(caught) == 1
 
 
 def test_numbers_with_fractions_stay_a_number_and_miss_nothing():

@@ -15,7 +15,7 @@ from sklearn_thin._environment import warn_once
 from sklearn_thin._pickling import Estimator
 from sklearn_thin.exogenous.columns import places_of
 from sklearn_thin.modules.heads import LogProbabilities
-from sklearn_thin.rows.columns import as_levels, as_table, name_of, read_column
+from sklearn_thin.rows.columns import as_levels, as_table, check_exact, name_of, read_column
 from sklearn_thin.rows.tables import robust_scale
 
 GIVEN = "given"  # stands for labels that come with each call
@@ -250,19 +250,6 @@ def check_magnitude(values, name):
         raise ValueError(
             f"{name} must hold finite numbers within float32, got {values[too_large][0]:.3g}. "
             "Scale the column, or mark values that are no numbers as missing"
-        )
-
-
-def check_exact(values, name):
-    """Raise ValueError for labels as floats that stand for several whole numbers each."""
-    if values.dtype == object:
-        return
-    bits = np.finfo(values.dtype).nmant + 1
-    merged = np.isfinite(values) & (np.abs(values) >= 2.0**bits)
-    if merged.any():
-        raise ValueError(
-            f"{name} holds labels as floats beyond 2^{bits}, such as {values[merged][0]:.17g}: a "
-            f"{values.dtype} holds several whole numbers there as one. Pass integers or text"
         )
 
 

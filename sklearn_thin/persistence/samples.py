@@ -5,8 +5,7 @@ import numpy as np
 from sklearn_thin.exogenous.known import target_column, values_of
 from sklearn_thin.persistence.numpy_reader import check_columns
 from sklearn_thin.persistence.parts import UNKNOWN
-from sklearn_thin.rows.arrays import NUMBERS
-from sklearn_thin.rows.columns import as_table, read_column
+from sklearn_thin.rows.columns import NUMBERS, as_table, read_column
 
 NARROW = ("float32", "float16", "bool", "int8", "uint8", "int16", "uint16")  # float32 holds all
 FLOATS = (np.float32, np.float64)

@@ -18,12 +18,12 @@ from torch.utils.data import Dataset
 
 from sklearn_thin._environment import is_out_of_memory, out_of_memory
 from sklearn_thin._sharing import MEMO, Itself, shared
+from sklearn_thin.rows.columns import NUMBERS
 from sklearn_thin.rows.labels import as_array, check_weights, encode_groups, row_weights
 
 BLOCK = 4096  # rows that are copied or transformed together
 BLOCK_BYTES = 2**24  # bytes that are read together from arrays of other libraries
 IN_MEMORY = 2**28  # most bytes of a copy, or of outputs, in memory; more go to a file
-NUMBERS = "biuf"  # kinds of dtypes
 
 
 def read_dataset(X, y=None, *, verbose=0):

@@ -7,8 +7,7 @@ from numbers import Integral, Number
 import numpy as np
 from sklearn.utils._missing import is_pandas_na
 
-from sklearn_thin.rows.arrays import NUMBERS
-
+NUMBERS = "biuf"  # kinds of dtypes
 MERGED = 2**53  # from which float64 holds several whole numbers as one
 NARROW = np.float32, np.float16  # whose own limits are lower
 
@@ -80,7 +79,8 @@ def read_column(table, i, name=None, *, exact=False):
     """A column as float64, or as objects if it holds text: str, or None for missing values.
 
     `name` stands for the column in errors. `exact` keeps the values of columns that float64 would
-    merge, and of categories, as objects, and floats of less precision as they are.
+    merge, and of categories, as objects, and floats of less precision as they are, for
+    :func:`check_exact` to find labels that are merged already.
     """
     name = name or name_of(table, i)
     if isinstance(table, np.ndarray):
@@ -127,13 +127,19 @@ def _pandas_values(column, *, exact):
     if numbers and not (exact and dtype.kind in "iu"):
         narrow = exact and dtype.kind == "f" and dtype.itemsize == 4  # Float32
         return column.to_numpy(dtype=np.float32 if narrow else np.float64, na_value=np.nan)
-    return column.astype(object).to_numpy()
+    values = column.astype(object).to_numpy()
+    of = getattr(getattr(dtype, "categories", None), "dtype", None)
+    if exact and getattr(of, "kind", "O") == "f" and of.itemsize < 8:
+        kind = np.dtype(f"f{of.itemsize}").type
+        return np.array([kind(value) for value in values], object)
+    return values
 
 
 def _objects(values, name, *, is_category, exact):
     """Objects as float64 if all are numbers or missing, else as text or None.
 
-    `exact` keeps categories, and whole numbers of which some are large, as they are.
+    `exact` keeps categories, numbers beside text, and whole numbers of which some are large, as
+    they are.
     """
     for value in values:
         if isinstance(value, (datetime.date, np.datetime64)) and value == value:  # not NaT
@@ -147,7 +153,7 @@ def _objects(values, name, *, is_category, exact):
             ) from None
     missing = np.array([is_missing(value) for value in values], bool)
     numbers = all(isinstance(v, (Number, np.bool_)) or is_missing(v) for v in values)
-    if exact and (is_category or (numbers and _are_merged(values[~missing]))):
+    if exact and (is_category or not numbers or _are_merged(values[~missing])):
         return values
     if numbers and not is_category:
         return np.array(
@@ -161,6 +167,23 @@ def _are_merged(numbers):
     """Whether float64 may hold several of these objects, all of them whole numbers, as one."""
     whole = all(isinstance(number, Integral) for number in numbers)
     return whole and any(abs(int(number)) >= MERGED for number in numbers)
+
+
+def check_exact(values, name):
+    """Raise ValueError for labels as floats that stand for several whole numbers each."""
+    parts = [values]
+    if values.dtype == object:
+        floats = [value for value in values if isinstance(value, (float, np.floating))]
+        kinds = set(map(type, floats))
+        parts = [np.array([v for v in floats if type(v) is kind]) for kind in kinds]
+    for part in parts:
+        bits = np.finfo(part.dtype).nmant + 1
+        merged = part[np.isfinite(part) & (np.abs(part) >= 2.0**bits)]
+        if len(merged):
+            raise ValueError(
+                f"{name} holds labels as floats beyond 2^{bits}, such as {merged[0]:.17g}: a "
+                f"{part.dtype} holds several whole numbers there as one. Pass integers or text"
+            )
 
 
 def as_levels(values):

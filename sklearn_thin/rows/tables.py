@@ -11,8 +11,8 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils import assert_all_finite, check_array
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
-from sklearn_thin.rows.arrays import BLOCK, NUMBERS, room_for, take
-from sklearn_thin.rows.columns import as_array, as_table, read_columns
+from sklearn_thin.rows.arrays import BLOCK, room_for, take
+from sklearn_thin.rows.columns import NUMBERS, as_array, as_table, read_columns
 from sklearn_thin.rows.gaussian import LEAST, fill, fit_gaussian
 from sklearn_thin.rows.inputs import ArrayInput, RestInput, TransformedInput
 

@@ -317,6 +317,21 @@ def test_ids_as_narrow_floats_have_the_limit_of_their_type(dtype, bits):
     assert KnownVariable("id", kind="number").fit(narrow).prior_ == np.float32(2**bits)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed"])
+def test_merged_ids_are_found_in_categories_and_beside_text(dtype):
+    bits = 24 if dtype == "float32" else 53
+    ids = np.array([2**bits, 2**bits + 2] * 3, "f4" if bits == 24 else "f8")
+    column = np.array([*ids.tolist(), "none", "none"], object)
+    column = column if dtype == "mixed" else pd.Categorical(ids)
+    of_type = rf"holds labels as floats beyond 2\^{bits}, such as {2**bits}: a {ids.dtype} holds"
+    with pytest.raises(ValueError, match=f"^column 'id' of X {of_type}"):
+        KnownVariable("id").fit(pd.DataFrame({"id": column}))
+    with pytest.raises(ValueError, match=f"^exogenous_target {of_type}"):
+        GivenVariable().fit(None, column)
+    halves = pd.Categorical((ids - 2**bits + 0.5).astype(ids.dtype))
+    assert KnownVariable("id").fit(pd.DataFrame({"id": halves})).levels_.tolist() == ["0.5", "2.5"]
+
+
 def test_equal_levels_of_other_types_are_the_same_level():
     ids = np.arange(6) % 2
     columns = [ids, ids.astype("f4"), ids.astype(str), ids == 1, pd.array(ids == 1, "boolean")]

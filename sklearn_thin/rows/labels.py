@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, _num_samples, column_or_1d
 
 from sklearn_thin.losses import cross_entropy
+from sklearn_thin.rows.columns import check_exact
 
 NARROW = {  # types of objects that numpy holds as they are
     bool: (bool, np.bool_),
@@ -106,7 +107,7 @@ def encode_groups(groups, n_samples):
 
 
 def check_labels(y, name="y", *, numbers=False):
-    """Labels as a vector; errors where some are missing, infinite, continuous or no labels.
+    """Labels as a vector; errors where some are missing, infinite, continuous, merged or no labels.
 
     `numbers` allows continuous ones.
     """
@@ -128,6 +129,8 @@ def check_labels(y, name="y", *, numbers=False):
         )
     if plain not in "biufUTMmO":
         raise TypeError(f"{name} must hold labels such as strings or integers, got {y.dtype}")
+    if plain == "f" and not numbers and (np.abs(y) >= 2.0**11).any():
+        check_exact(y, name)
     if plain in "biufU" and not continuous:
         check_classification_targets(y)  # warns where most rows have a class of their own
     return y

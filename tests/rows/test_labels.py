@@ -6,7 +6,7 @@ import pytest
 from sklearn.base import clone
 
 from sklearn_thin import ExogenousEncoder
-from tests.helpers import SMALL, nothing_changes, small
+from tests.helpers import SMALL, nothing_changes, small, small_encoder
 
 
 def string_labels(y):
@@ -56,3 +56,18 @@ def test_partial_fit_refuses_other_classes_than_in_the_first_call(few):
     with nothing_changes(clf, X), pytest.raises(ValueError, match=match):
         clf.partial_fit(X, y, classes=[0, 1])
     assert clf.partial_fit(X, y, classes=np.arange(10)[::-1]).n_iter_ == 2
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("f4", 24), ("f8", 53), (object, 53)])
+def test_ids_that_a_float_merges_are_refused_as_labels(dtype, bits, few):
+    X, y, _ = few
+    ids = (2.0**bits + 2 * (np.arange(len(X)) % 3)).astype(dtype)
+    match = rf"holds labels as floats beyond 2\^{bits}, such as {2**bits}: .*Pass integers or text"
+    with pytest.raises(ValueError, match=f"^y {match}"):
+        small_encoder().fit(X, ids)
+    with pytest.raises(ValueError, match=f"^exogenous_target {match}"):
+        small(small_encoder()).fit(X, y, exogenous_target=ids)
+    clf = small(small_encoder(), max_epochs=1).fit(X, y, exogenous_target=ids.astype("i8"))
+    with pytest.raises(ValueError, match=f"^exogenous {match}"):
+        clf.predict(X, exogenous=ids)
+    assert clf.predict(X, exogenous=ids.astype("i8")).shape == y.shape

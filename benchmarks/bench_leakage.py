@@ -14,6 +14,9 @@ columns, of `--rows` rows:
 - sites: 60 groups, each with its own mean of h, and with one level of z.
 - movers: sites, but 5 % of the rows have the other level.
 - through y: z follows y (4 classes) in 80 % of the rows, and h shows y. The probes read h and y.
+- habits: people, given y. z follows y in a share of the rows that differs by person; h shows y.
+- cities: sites, given y. y follows z in 70 % of the rows, and h shows y.
+- roamers: cities, but 5 % of the rows have the other level.
 
 "codes" draws representations that hold z, with 4 columns of noise beside. Printed are the mean
 score of each probe, and in brackets the draws of `--code-draws` with p below 0.05.
@@ -78,18 +81,45 @@ def sites(n, random):
     return {"h": h, "z": random.permutation(np.arange(60) % 2)[groups], "groups": groups}
 
 
-def movers(n, random):
-    given = sites(n, random)
+def movers(n, random, of=sites):
+    given = of(n, random)
     moved = random.uniform(size=n) < 0.05
     return given | {"z": np.where(moved, 1 - given["z"], given["z"])}
 
 
 def through_y(n, random, width=N_NULL):
     y = random.randint(4, size=n)
-    z = np.where(random.uniform(size=n) < 0.8, y % 2, 1 - y % 2)
-    h = random.normal(size=(n, width))
+    z = follows(y, 0.8, random)
+    return {"h": shows(y, random.normal(size=(n, width))), "z": z, "y": y}
+
+
+def follows(y, share, random):
+    """z (n,) that is the parity of y in a share of the rows."""
+    return np.where(random.uniform(size=len(y)) < share, y % 2, 1 - y % 2)
+
+
+def shows(y, h):
+    """h with the 4 classes of y in its first columns."""
     h[:, :4] += 2 * np.eye(4)[y]
-    return {"h": h, "z": z, "y": y}
+    return h
+
+
+def habits(n, random):
+    groups, h = of_groups(n, 40, random)
+    y = random.randint(4, size=n)
+    z = follows(y, random.beta(2, 1, size=40)[groups], random)
+    return {"h": shows(y, h), "z": z, "y": y, "groups": groups}
+
+
+def cities(n, random):
+    given = sites(n, random)
+    same = random.uniform(size=n) < 0.7
+    y = np.where(same, 2 * random.randint(2, size=n) + given["z"], random.randint(4, size=n))
+    return given | {"h": shows(y, given["h"]), "y": y}
+
+
+def roamers(n, random):
+    return movers(n, random, cities)
 
 
 NULLS = {
@@ -99,6 +129,9 @@ NULLS = {
     "sites": sites,
     "people": people,
     "movers": movers,
+    "habits": habits,
+    "cities": cities,
+    "roamers": roamers,
 }
 
 
@@ -156,7 +189,7 @@ def covers(args, bar):
     """Lines of the table of independent representations."""
     for name in args.nulls:
         held, found, best = [], [], []
-        for draw in range(args.draws):
+        for draw in range(args.first, args.first + args.draws):
             given = NULLS[name](args.rows, np.random.RandomState([draw, len(name)]))
             report, of_probes = without_controls(**given, seed=draw)
             held.append([row["low"] <= 0 <= row["high"] for row in of_probes])
@@ -242,6 +275,7 @@ def main():
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts, metavar="NAME")
     parser.add_argument("--nulls", nargs="+", choices=NULLS, default=NULLS, metavar="NAME")
     parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--first", type=int, default=0, help="first draw of the coverage")
     parser.add_argument("--code-draws", type=int, default=20)
     parser.add_argument("--most", type=int, default=10_000, help="rows of the report that is timed")
     args = parser.parse_args()

@@ -144,9 +144,10 @@ def test_bench_dispel_tints_digits(modules, data_dir, monkeypatch):
 
 def test_bench_leakage(run):
     small = ("--rows", "100", "--draws", "1", "--code-draws", "1", "--most", "100")
-    printed = run("bench_leakage.py", *small, "--nulls", "rows", "through y")
+    nulls = ("rows", "through y", "habits", "cities", "roamers")
+    printed = run("bench_leakage.py", *small, "--nulls", *nulls)
     coverage, codes, levels, seconds = printed.strip().split("\n\n")
-    assert [len(cells(coverage, name)) for name in ("rows", "through y")] == [10, 10]
+    assert [len(cells(coverage, name)) for name in nulls] == [10] * 5
     assert cells(codes, "copy")[4] == "1.00 (1)"
     assert len(codes.splitlines()) == 9
     assert [len(cells(levels, name)) for name in ("rows", "groups")] == [6, 6]

@@ -219,8 +219,12 @@ def leakage_report(
     Lancaster, 1961). A score without a standard error, such as that of a perfect probe, has an
     interval of the number of rows or groups (Clopper and Pearson, 1934). No lower end, of the score
     or of bits, lies above 0 where p is above 0.05. Intervals hold for these trained probes, and not
-    for another draw of training rows. Student's t replaces the permutations if groups have several
-    levels, and given y with groups.
+    for another draw of training rows.
+
+    Student's t replaces the permutations if groups have several levels, and given y with groups.
+    Standard error and degrees of freedom are then those of Bell and McCaffrey ("Bias reduction in
+    standard errors for linear regression with multi-stage samples", Survey Methodology, 2002): CR2,
+    or CR3, a jackknife of the groups, where groups have one level.
 
     Examples
     --------

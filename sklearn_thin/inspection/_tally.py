@@ -10,6 +10,8 @@ from scipy.special import logsumexp
 from scipy.stats import t as student
 from sklearn.utils import gen_batches
 
+from sklearn_thin.inspection._clusters import degrees_of_freedom, shares_of_others
+
 N_PERMUTATIONS = 999
 LEVEL = 0.95  # of all intervals
 PERMUTED = 2**21  # values of z that are permuted at once
@@ -28,6 +30,8 @@ class Tally:
         self.shape = y.max() + 1, len(halves.levels)
         self.conditional = self.shape[0] > 1
         self.nested, self.grouped = halves.nested, halves.groups is not None
+        # z of mixed groups, or of groups given y, could only change places within a group
+        self.exact = not self.grouped or (self.nested and not self.conditional)
         self.y, self.z = y[halves.test], halves.z[halves.test]
         _, self.units = np.unique(halves.units[halves.test], return_inverse=True)
         counts = self.sums(y[halves.train], halves.z[halves.train])
@@ -41,7 +45,6 @@ class Tally:
                 f"an interval needs more groups than levels of z, but {n_units} groups score the "
                 f"probes of {n_levels} levels. Pass rows of more groups."
             )
-        self.spare = n_units - (n_levels if self.nested else 1)  # degrees of freedom
         if not self.cells.any():
             raise ValueError(
                 "z must have two levels within a class of y, but y determines z. Nothing about z "
@@ -96,15 +99,21 @@ class Tally:
         rows, n_levels = counts.sum(3), np.maximum((counts > 0).sum(3), 2)
         share = rows / rows.sum(2, keepdims=True)  # (n, 1, n_classes)
         means = np.where(counts > 0, hits / np.maximum(counts, 1), 0)
-        recall = means.sum(3)
+        recall, weight = means.sum(3), self.weights(counts)
         score = (share * (recall - 1) / (n_levels - 1)).sum(2)
-        weight = (share / (n_levels - 1))[..., None] * (counts > 0) / np.maximum(counts, 1)
         if self.grouped:
             error = self.error_of_groups(picks, z, means, weight[:, 0])
         else:
             apart = np.maximum(squares - counts * means**2, 0) * counts / np.maximum(counts - 1, 1)
             error = np.sqrt((weight**2 * apart).sum((2, 3)))
         return (share * recall / n_levels).sum(2), score, error
+
+    @staticmethod
+    def weights(counts):
+        """Weight in the score of a row of each cell, (..., n_classes, n_levels)."""
+        rows, n_levels = counts.sum(-1, keepdims=True), (counts > 0).sum(-1, keepdims=True)
+        share = rows / rows.sum(-2, keepdims=True) / np.maximum(n_levels - 1, 1)
+        return share * (counts > 0) / np.maximum(counts, 1)
 
     def error_of_groups(self, picks, z, means, weight):
         """Standard error (n, n_probes) of the score, where rows of a group depend on each other."""
@@ -114,10 +123,25 @@ class Tally:
         error = np.zeros((len(z), len(picks)))
         for place, labels in enumerate(z):
             apart = picks[:, np.arange(len(labels)), labels] - means[place][:, self.y, labels]
-            parts = (weight[place][self.y, labels] * apart)[:, order]  # (n_probes, n_test)
+            parts = (self.adjusted(weight[place], labels) * apart)[:, order]  # (n_probes, n_test)
             sums = np.add.reduceat(parts, starts, axis=1)
-            error[place] = np.sqrt((sums**2).sum(1) * n_units / self.spare)
+            error[place] = np.sqrt((sums**2).sum(1))
         return error
+
+    def adjusted(self, weight, z):
+        """Weights (n_test,) of the residuals in the standard error of groups.
+
+        CR2 for Student's t, or CR3 for groups of one level: their rows agree, so that CR2 is too
+        small. Permutations need neither.
+        """
+        weight = weight[self.y, z]
+        if self.exact:
+            return weight
+        return weight / shares_of_others(self.units, self.cell(z)) ** (1 if self.nested else 1 / 2)
+
+    def cell(self, z):
+        """The cell of each row, (n_test,)."""
+        return self.y * self.shape[1] + z
 
     # ------------------------------------------------------------------ bits
 
@@ -191,8 +215,7 @@ class Tally:
         `share` is the least share of such rows that makes n agreeing rows likely enough, as in the
         interval of Clopper and Pearson (1934). The other rows are all wrong, or all right.
         """
-        places = np.ravel_multi_index((self.y, self.z), self.shape)
-        cell, _ = np.unique((places, self.units), axis=1)  # rows of a group count once
+        cell, _ = np.unique((self.cell(self.z), self.units), axis=1)  # rows of a group count once
         units = np.bincount(cell, minlength=np.prod(self.shape)).reshape(self.shape)
         rows, n_levels = self.cells.sum(1), (self.cells > 0).sum(1)
         least = np.where(self.cells > 0, units, len(self.z)).min(1)
@@ -208,9 +231,10 @@ class Tally:
         what the groups show of z, and not around 0. Given y, groups of one level cannot change
         places. In both cases t comes from Student's distribution, as of independent probes.
         """
-        if self.grouped and (self.conditional or not self.nested):
+        if not self.exact:
             even = (np.arange(N_PERMUTATIONS) + 0.5) / N_PERMUTATIONS
-            even = student.ppf(even, self.spare)
+            weight = self.adjusted(self.weights(self.cells), self.z)
+            even = student.ppf(even, degrees_of_freedom(self.units, self.cell(self.z), weight))
             random = np.random.RandomState(seed)
             return np.column_stack([random.permutation(even) for _ in picks])
         scores = (self.scores(picks, z) for z in self.permuted(seed))

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.utils._param_validation import InvalidParameterError
 
 from sklearn_thin.inspection import leakage_report
-from sklearn_thin.inspection._tally import mid_quantiles
+from sklearn_thin.inspection._probes import Halves
+from sklearn_thin.inspection._tally import Tally, mid_quantiles
 
 FAST = {"probes": ["linear", "rbf"], "n_repeats": 1, "random_state": 0}
 
@@ -229,6 +230,37 @@ def test_sites_with_y_have_a_p_value_without_a_permutation():
     assert report.conditional.p_value > max(0.01, min(alone))
     h[:, 0] += 3 * z
     assert leakage_report(h, z, y, groups, **FAST).conditional.p_value < 0.01
+
+
+def people(random):
+    """Groups of very different sizes, each with a habit of its own, z, and y."""
+    share = random.gamma(1, size=20) + 0.1
+    groups = np.unique(random.choice(20, size=200, p=share / share.sum()), return_inverse=True)[1]
+    y, follows = random.randint(4, size=200), random.beta(2, 1, size=20)[groups]
+    return groups, np.where(random.uniform(size=200) < follows, y % 2, 1 - y % 2), y
+
+
+def sites(random):
+    """Groups of one level each, z, and y, which follows z."""
+    groups = np.arange(200) % 30
+    z, y = random.permutation(np.arange(30) % 2)[groups], random.randint(4, size=200)
+    return groups, z, np.where(random.uniform(size=200) < 0.7, y // 2 * 2 + z, y)
+
+
+@pytest.mark.parametrize("case", [people, sites])
+def test_intervals_given_y_hold_0_where_groups_hold_much_of_a_cell(case):
+    """A fixed probe reads the group, and nothing of z."""
+    held = []
+    for draw in range(400):
+        random = np.random.RandomState(draw)
+        groups, z, y = case(random)
+        shown = random.normal(size=200) + random.normal(size=30)[groups]
+        proba = np.column_stack([shown, -shown])
+        rows, proba = np.arange(200), np.exp(proba) / np.exp(proba).sum(1, keepdims=True)
+        halves = Halves(np.arange(2), z, groups, rows, rows, nested=case is sites)
+        row = Tally(halves, y).describe([proba[None]], draw)[0][0]
+        held.append(row["low"] <= 0 <= row["high"])
+    assert 0.93 <= np.mean(held) <= 0.97
 
 
 # --------------------------------------------------------------------------- controls

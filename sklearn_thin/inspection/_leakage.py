@@ -14,7 +14,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch, check_random_state, gen_batches
-from sklearn.utils._param_validation import HasMethods, Interval, RealNotInt, StrOptions
+from sklearn.utils._param_validation import HasMethods, Hidden, Interval, RealNotInt, StrOptions
 from sklearn.utils.validation import _num_samples
 
 from sklearn_thin._arguments import validated
@@ -24,10 +24,13 @@ from sklearn_thin.inspection._tally import Tally
 from sklearn_thin.rows.arrays import BLOCK, take
 from sklearn_thin.rows.labels import encode_labels, plain_labels
 
+# estimators too, so that the error says what to pass
+REPRESENTATION = ["array-like", Hidden(HasMethods("fit"))]
+
 
 @validated(
     {
-        "h": ["array-like"],
+        "h": REPRESENTATION,
         "z": ["array-like"],
         "probe": [StrOptions({"linear", "mlp"}), HasMethods(["fit", "predict"])],
         "test_size": [Interval(RealNotInt, 0, 1, closed="neither")],
@@ -64,7 +67,7 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None) -> 
     Raises
     ------
     TypeError
-        If `probe` is no classifier.
+        If `h` is an estimator, or `probe` no classifier.
     ValueError
         If labels of `z` are missing or continuous, if all rows have one label, or if a label has
         a single row. Both parts of the rows need every label.
@@ -78,6 +81,7 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None) -> 
     >>> leakage_score(h, z, random_state=0)
     {'accuracy': 1.0, 'chance': 0.5, 'excess': 0.5}
     """
+    refuse_estimator(h)
     if not isinstance(probe, str) and not is_classifier(probe):
         raise TypeError(f"probe must be a classifier, 'linear' or 'mlp', got {probe!r}")
     seed = check_random_state(random_state).randint(2**31 - 1)
@@ -110,7 +114,7 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None) -> 
 
 @validated(
     {
-        "h": ["array-like"],
+        "h": REPRESENTATION,
         "z": ["array-like"],
         "y": ["array-like", None],
         "groups": ["array-like", None],
@@ -196,7 +200,7 @@ def leakage_report(
     Raises
     ------
     TypeError
-        If a probe has no `predict_proba`.
+        If `h` is an estimator, or a probe has no `predict_proba`.
     ValueError
         If z has one level, missing or continuous labels, or levels with too few rows or groups; if
         groups and z are the same variable; if y determines z; or if lengths differ.
@@ -237,6 +241,7 @@ def leakage_report(
     >>> report.probe, report.p_value < 0.01
     ('rbf', True)
     """
+    refuse_estimator(h)
     seed = check_random_state(random_state).randint(2**31 - 1)
     probes = checked_probes(probes)
     h = matrix(h, "h")
@@ -312,6 +317,16 @@ class Audit:
         best = max(rows, key=itemgetter("score"))
         named = ("probe", "score", "low", "high", "bits", "bits_low", "bits_high")
         return Bunch(**{name: best[name] for name in named}, p_value=float(any_probe)), rows
+
+
+def refuse_estimator(h):
+    """TypeError for an estimator in the place of its representation."""
+    if hasattr(h, "fit"):
+        raise TypeError(
+            "h must be a representation, an array with a row for each label of z, got the "
+            f"estimator {type(h).__name__}. Pass its representation of held-out rows: "
+            "estimator.transform(X_test)"
+        )
 
 
 def checked_probes(probes):

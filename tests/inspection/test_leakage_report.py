@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
+from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.pipeline import make_pipeline
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sklearn_thin.inspection import leakage_report
+from sklearn_thin.inspection import leakage_report, leakage_score
 from sklearn_thin.inspection._probes import Halves
 from sklearn_thin.inspection._tally import Tally, mid_quantiles
 
@@ -373,3 +375,17 @@ def test_a_probe_without_probabilities_is_refused():
 def test_wrong_parameters_are_named():
     with pytest.raises(InvalidParameterError, match=r"'n_repeats' parameter .* Got 0"):
         leakage_report(noise(), np.arange(400) % 2, n_repeats=0)
+
+
+@pytest.mark.parametrize("of", [leakage_report, leakage_score])
+@pytest.mark.parametrize("model", [PCA(), make_pipeline(PCA(), LogisticRegression())])
+def test_an_estimator_in_the_place_of_its_representation_is_refused(of, model):
+    with pytest.raises(TypeError, match=rf"got the estimator {type(model).__name__}.*transform"):
+        of(model, np.arange(400) % 2)
+
+
+def test_a_frame_is_a_representation_and_a_word_is_none():
+    frame = pd.DataFrame(noise())
+    assert abs(leakage_score(frame, np.arange(400) % 2, random_state=0).excess) < 0.2
+    with pytest.raises(InvalidParameterError, match=r"'h' .* must be an array-like. Got 'h'"):
+        leakage_score("h", np.arange(400) % 2)

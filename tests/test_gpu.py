@@ -175,6 +175,14 @@ def test_a_captured_stack_is_the_stack(digits, thin, replays):
     np.testing.assert_allclose(ours, theirs, atol=0.02)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_images_train_in_one_stack(compiled, digits, thin, replays):
+    thin = clone(thin).set_params(compile=compiled, **CAPTURED["convolutions"])
+    search = StackedGridSearchCV(thin, {"lr": [1e-3, 4e-3]}, cv=3, refit=False)
+    search.fit(digits.X[:400], digits.y[:400])  # nets that vmap refuses would warn
+    assert len(replays) >= (4 * 7 if compiled else 0)
+
+
 class Rebinds(nn.Module):
     """Keeps a mean of what it reads in a new buffer each time."""
 

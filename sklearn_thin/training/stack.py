@@ -51,6 +51,8 @@ class Stack:
         if plans[0].valid is not None:
             self.valid = StackedBatches([plan.valid for plan in self.plans], *given)
         modules = [net.module_ for net in self.nets]
+        if settings.device.type == "cuda":  # batch norm asks vmap for channels last, which it lacks
+            modules = [module.to(memory_format=torch.contiguous_format) for module in modules]
         # only the structure of module and loss is used, of copies, as these may keep tensors
         if same_shapes(modules):
             self.module, self.state = deepcopy(modules[0]), stack_module_state(modules)

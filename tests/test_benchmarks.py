@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -506,6 +507,34 @@ def test_choices_are_made_on_training_digits_alone(paper, modules, data_dir):
     whole = np.concatenate([held_out.X, train.X]).reshape(60_000, -1).sum(1, dtype=np.int64)
     expected = every.X.reshape(60_000, -1).sum(1, dtype=np.int64)
     np.testing.assert_array_equal(np.sort(whole), np.sort(expected))
+
+
+def test_a_longer_encoder_and_a_modulated_layer_are_chosen_in_stacks(paper):
+    names = [
+        f"exogenous gate, {kind}"
+        for kind in ("scale and shift", "modulated layer", "modulated layer, long encoder")
+    ]
+    options = ("--stack", "--test-rows", "200", "--models", *names)
+    printed, figures = paper("choose", *options)
+    runs = figures["runs"]
+    short, long = (scores(runs[f"encoder, free labels{more}"]) for more in ("", ", long"))
+    assert np.mean(long) > np.mean(short)
+    assert len(cells(printed, names[2])) == 7
+    sizes = [runs[name][0]["parameters"] for name in names]
+    assert sizes[0] < sizes[1] == sizes[2] == pytest.approx(206_586, rel=0.03)
+
+
+def test_seeds_of_a_stack_are_single_fits(modules, data_dir):
+    build, data, models = modules("_build"), modules("_data"), modules("_models")
+    setting = data.Setting("mnist_r_choice", str(data_dir), 1, 1, 300, device="cpu")
+    model = models.MODELS["exogenous gate, modulated layer"]
+    alone, _ = build.fit(model, setting)
+    stacked, _ = build.fit(model, replace(setting, stack=2))
+    assert stacked.random_state == 1
+    X = data.part_of(setting, True, 300).X
+    for one, other in ((alone, stacked), (alone.exogenous_, stacked.exogenous_)):
+        ours, theirs = (fitted.predict_proba(X) for fitted in (one, other))
+        np.testing.assert_allclose(ours, theirs, atol=0.01)
 
 
 def test_choices_about_sprites_are_made_on_other_draws_than_the_test(paper, modules, data_dir):

@@ -30,6 +30,7 @@ def arguments(doc, *, epochs=12, models=None, default=None):
         folder = {"default": data_folder(), "help": "folder of the data sets; sprites need none"}
         parser.add_argument("--data", **folder)
         parser.add_argument("--epochs", type=int, default=epochs)
+        parser.add_argument("--stack", action="store_true", help="train a model's seeds together")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, help="training rows; default all")
     parser.add_argument("--test-rows", type=int, help="rows to score on; default all")
@@ -55,12 +56,19 @@ def settings(args, dataset, **more):
     if args.data is None and not dataset.startswith("sprites"):
         sys.exit(f"{dataset} is read from files: name their folder with --data")
     shared = ("data", "epochs", "rows", "test_rows", "device")
-    first = Setting(dataset, **{name: getattr(args, name) for name in shared}, **more)
+    stack = args.seeds if args.stack else None
+    first = Setting(dataset, **{name: getattr(args, name) for name in shared}, stack=stack, **more)
     return [replace(first, seed=seed) for seed in range(args.seeds)]
 
 
 def run_all(function, tasks, args, description):
-    """`function(*task)` of all tasks, in their order; `args.jobs` at once."""
+    """`function(*task)` of all tasks, in their order; `args.jobs` at once.
+
+    The first seed of a stack trains all, and the others find their networks.
+    """
+    if getattr(args, "stack", False) and any(task[0].seed for task in tasks):
+        first = [task for task in tasks if task[0].seed == 0]
+        run_all(function, first, args, f"stacks of {description}")
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         if args.jobs == 1:
             results = starmap(function, tasks)

@@ -23,12 +23,15 @@ from sklearn_thin.datasets._mnist import read_mnist
 SPRITE_SIDE = 32  # pixels
 SPRITES_BY = ("scale", "orientation", "tilt")
 SPRITE_COPIES = 6  # 60,000 sprites take 61 MB
+DIGIT_COPIES = 24  # 60,000 digits take 47 MB
 N_LABELS = {"rotation": 18, "scale": 10, "orientation": 40, "tilt": 10}
 FACES = ImageAugmentation(rotation=10, shift=0.05, flip=True, brightness=0.2, contrast=0.2)
 
 
 # Images for an encoder: the classifier's, or other draws, whose exogenous labels are free.
 OWN, FREE = "own images", "free labels"
+LONG = "free labels, long"  # as FREE, for four times as many steps
+PASSES = {OWN: 1, FREE: 1, LONG: 4}  # multiple of the classifier's steps
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Setting:
     variables: tuple | None = None  # exogenous; None is those of the data set
     backbone: dict = field(default_factory=dict)  # parameters of ConvNetBackbone
     augment: bool = False  # changes the images by FACES
+    stack: int | None = None  # the seeds below it train together
 
     @property
     def gate_variables(self):
@@ -57,6 +61,10 @@ class Setting:
         """The part of the setting that a fitted classifier depends on."""
         dataset = TRAINED_ON.get(self.dataset, self.dataset)
         return replace(self, dataset=dataset, test_rows=None, unseen=False)
+
+    def seeds_of_stack(self):
+        """The settings that train together."""
+        return [replace(self, seed=seed) for seed in range(self.stack)]
 
     def for_encoder(self):
         """The part of the setting that a fitted encoder depends on."""
@@ -260,11 +268,11 @@ def encoder_part(setting, kind):
     """Images and labels for an encoder, and how many copies of the data set they are.
 
     OWN: the classifier's own images; of the expressions, those of the people with enough of
-    them. FREE: other draws, one for each epoch, where memory allows.
+    them. FREE and LONG: other draws, one for each epoch, where memory allows.
     """
-    dataset, epochs = setting.dataset, setting.epochs
-    if kind == FREE:
-        most = SPRITE_COPIES if dataset == "sprites" else epochs
+    dataset, epochs = setting.dataset, setting.epochs * PASSES[kind]
+    if kind in (FREE, LONG):
+        most = SPRITE_COPIES if dataset == "sprites" else min(epochs, DIGIT_COPIES)
         n_copies = max(n for n in range(1, most + 1) if epochs % n == 0)
         return MORE[dataset](setting.data, n_copies, setting.rows, **setting.options), n_copies
     part = part_of(setting, "encoder" if dataset == "expressions" else True, setting.rows)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from _data import FREE, OWN
+from _data import FREE, LONG, OWN
 from _penalties import CovariancePenalty, ErasureAndReversal, GradientReversal
 
 from sklearn_thin import MLPBackbone
@@ -25,6 +25,8 @@ class Model:
     encoder: str | None = None  # kind of encoder that steers the gate
     params: dict = field(default_factory=dict)  # of THINClassifier
     shared_layer: bool = False  # hidden units in the backbone instead of in the experts
+    width: int | None = None  # of the shared layer; None is _build.SHARED_WIDTH
+    modulated: bool = False  # the gate's input scales and shifts the shared layer
     dropout: float = 0.0  # of h_endo
     temperature: float | None = None  # divides the encoder's logits
     other_draws: bool = False  # the classifier too is trained on the images of FREE
@@ -51,6 +53,9 @@ COVARIANCE = {"lam": LAM, "dispelling": CovariancePenalty()}
 REVERSAL = {"lam": LAM, "dispelling": GradientReversal(), "compile": False}
 BALANCED = {"class_weight": "balanced"}
 SHARED_GATE = Model(FREE, shared_layer=True)
+# As large as the others; SCALE_AND_SHIFT has a single expert, and no tree
+MODULATED = replace(SHARED_GATE, width=230, modulated=True).with_params(gating="layers")
+SCALE_AND_SHIFT = replace(MODULATED, width=240).with_params(depth=0)
 MODELS = {
     "baseline": Model(params=UNGATED),
     "simple ensemble": Model(params={"depth": 0, "n_experts": 8}),
@@ -84,6 +89,10 @@ MODELS = {
     "THIN": SHARED_GATE.with_params(**ALIGNMENT),
     "THIN and cosine": SHARED_GATE.with_params(**ALIGNMENT, **COSINE),
     "oracle, shared layer": Model(ORACLE, shared_layer=True),
+    "exogenous gate, modulated layer": MODULATED,
+    "exogenous gate, modulated layer, long encoder": replace(MODULATED, encoder=LONG),
+    "exogenous gate, scale and shift": SCALE_AND_SHIFT,
+    "exogenous gate, shared layer, long encoder": replace(SHARED_GATE, encoder=LONG),
     "exogenous gate, free labels, logits": Model(FREE, {"gate_input": "logits"}),
     "exogenous gate, free labels, h_exo": Model(FREE, ON_H_EXO),
     "baseline, dropout": Model(params=UNGATED, dropout=0.5),

@@ -7,7 +7,7 @@ import torch
 from _build import fit, fit_encoder, inputs, read_by
 from _cache import memory
 from _command import run_all, run_rows
-from _data import FREE, N_LABELS, OWN, part_of, scored_part
+from _data import FREE, N_LABELS, PASSES, part_of, scored_part
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix
 from sklearn.pipeline import make_pipeline
@@ -20,7 +20,7 @@ from sklearn_thin.losses import cosine_dispelling
 def score_models(rows, settings, args):
     """Scores of the encoders that the models read, and of the models: name -> results."""
     read = {model.encoder for _, model in rows.values()}
-    encoders = {f"encoder, {kind}": ({}, kind) for kind in (OWN, FREE) if kind in read}
+    encoders = {f"encoder, {kind}": ({}, kind) for kind in PASSES if kind in read}
     scored = run_rows(score_encoder, encoders, settings, args, "encoders")
     return {**scored, **run_models(score_model, rows, settings, args)}
 
@@ -32,7 +32,7 @@ def run_models(function, rows, settings, args):
     """
     encoders = []
     for changes, model in rows.values():
-        for setting in settings if model.encoder in (OWN, FREE) else ():
+        for setting in settings if model.encoder in PASSES else ():
             changed = replace(setting, **changes)
             for variable in changed.gate_variables:
                 encoder = changed.for_encoder(), model.encoder, variable

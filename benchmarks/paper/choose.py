@@ -8,9 +8,11 @@ for scoring. Of the sprites, 10,000 more are drawn for scoring; gates read their
 orientation or tilt.
 
 The rows differ in the encoder, in the input of the gate, in the temperature, in the place of the
-hidden layer, in the number of leaves and in the way to dispel. Dropout of h_endo is compared for
-the baseline, the exogenous gate and the oracle. The test split scores the best rows, in
-`mnist_r.py` and `table2.py`.
+hidden layer, in the number of leaves and in the way to dispel. In a "modulated layer" the gate's
+input scales and shifts the units of the shared layer (FiLM), beside the tree; "scale and shift" has
+no tree. A "long encoder" learns for four times as many steps. Dropout of h_endo is compared for the
+baseline, the exogenous gate and the oracle. The test split scores the best rows, in `mnist_r.py`
+and `table2.py`.
 """
 
 from _command import arguments, main, settings, show
@@ -40,6 +42,10 @@ ROWS = (
     "exogenous gate, free labels, dropout",
     "exogenous gate, shared layer, dropout",
     "oracle, dropout",
+    "exogenous gate, modulated layer",
+    "exogenous gate, modulated layer, long encoder",
+    "exogenous gate, scale and shift",
+    "exogenous gate, shared layer, long encoder",
 )
 
 

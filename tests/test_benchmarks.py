@@ -630,6 +630,34 @@ def test_table4_and_figure5_share_their_runs(paper, tmp_path):
     assert all(0 <= share <= 100 for shares in drawn["same_leaf"] for share in shares)
 
 
+def test_table4_tests_whether_the_identity_is_the_cause(paper, modules, data_dir):
+    size = ("--side", "32", "--test-rows", "400")
+    models = ("--models", "THIN", "THIN, shuffled people")
+    printed, figures = paper("table4", *size, "--redraw", "--pairs", *models)
+    assert "baseline, balanced" not in figures["runs"]
+    assert len(cells(printed, "encoder, shuffled labels")) == 4
+    pixels = [pairs["pixels"] for pairs in figures["runs"]["own images"]]
+    assert pixels[0] != pixels[1]  # other people
+    printed, _ = paper("table4", *size, "--known", "--models", "oracle, shared layer")
+    assert cells(printed, "oracle, shared layer")[3] != ""
+    data = modules("_data")
+    train, test = (data.known_people(str(data_dir), part, side=32) for part in (True, False))
+    assert set(train.z["subject"]) == set(test.z["subject"]) == set(range(156))
+    assert not set(map(bytes, train.X)) & set(map(bytes, test.X))
+
+
+def test_shuffled_labels_are_those_of_other_images(data_dir, modules):
+    data = modules("_data")
+    setting = data.Setting("expressions", str(data_dir), options={"side": 32, "choose": False})
+    (own, _), (shuffled, _) = (
+        data.encoder_part(setting, kind) for kind in (data.OWN, data.SHUFFLED)
+    )
+    np.testing.assert_array_equal(own.X, shuffled.X)
+    people, drawn = own.z["subject"], shuffled.z["subject"]
+    np.testing.assert_array_equal(np.sort(people), np.sort(drawn))
+    assert np.mean(people == drawn) < 0.1
+
+
 def test_table4_gates_by_a_pretrained_network_on_demand(paper):
     pytest.importorskip("dlib", reason="needs sklearn-thin[faces]")
     name = "pretrained identity gate, balanced"

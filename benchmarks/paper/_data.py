@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from _cache import memory
+from sklearn.model_selection import train_test_split
 
 from sklearn_thin._environment import torch_seed
 from sklearn_thin.datasets import (
@@ -24,14 +25,15 @@ SPRITE_SIDE = 32  # pixels
 SPRITES_BY = ("scale", "orientation", "tilt")
 SPRITE_COPIES = 6  # 60,000 sprites take 61 MB
 DIGIT_COPIES = 24  # 60,000 digits take 47 MB
-N_LABELS = {"rotation": 18, "scale": 10, "orientation": 40, "tilt": 10}
+N_LABELS = {"rotation": 18, "scale": 10, "orientation": 40, "tilt": 10, "subject": 156}
 FACES = ImageAugmentation(rotation=10, shift=0.05, flip=True, brightness=0.2, contrast=0.2)
 
 
 # Images for an encoder: the classifier's, or other draws, whose exogenous labels are free.
 OWN, FREE = "own images", "free labels"
 LONG = "free labels, long"  # as FREE, for four times as many steps
-PASSES = {OWN: 1, FREE: 1, LONG: 4}  # multiple of the classifier's steps
+SHUFFLED = "shuffled labels"  # as OWN, with labels that say nothing about the image
+PASSES = {OWN: 1, SHUFFLED: 1, FREE: 1, LONG: 4}  # multiple of the classifier's steps
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class Setting:
     backbone: dict = field(default_factory=dict)  # parameters of ConvNetBackbone
     augment: bool = False  # changes the images by FACES
     stack: int | None = None  # the seeds below it train together
+    redrawn: bool = False  # each seed splits the people anew
 
     @property
     def gate_variables(self):
@@ -180,18 +183,18 @@ def draw_sprites(n, seed):
 
 
 @memory.cache
-def expressions_split(data, choose):
+def expressions_split(data, choose, split=0):
     """Rows for training, for testing and for the identity encoder, split by subject.
 
-    With `choose` the rows of the first split's training part, split again in the same way.
-    The test part has none of the encoder's people. Returned too is the subject of each row; two
-    subjects of one photograph are one.
+    `split` deals the people. With `choose` the rows of the first split's training part, split again
+    in the same way. The test part has none of the encoder's people. Returned too is the subject of
+    each row; two subjects of one photograph are one.
     """
     faces = load_expressions(data)
     subject = faces.subject.copy()
     for first, row in faces.repeated:
         subject[subject == subject[row]] = subject[first]
-    parts = split_by_subject(subject, faces.target)
+    parts = split_by_subject(subject, faces.target, random_state=split)
     train, test = parts.train, parts.test
     if choose:
         inner = split_by_subject(subject[train], faces.target[train])
@@ -199,13 +202,25 @@ def expressions_split(data, choose):
     return {"train": train, "test": test, "encoder": parts.encoder}, subject
 
 
-def expressions(data, part, rows=None, *, side=64, choose=False):
+def expressions(data, part, rows=None, *, side=64, choose=False, split=0):
     """Facial expressions in the wild; the part may be "encoder" besides True and False."""
-    split, subject = expressions_split(data, choose)
-    index = split[{True: "train", False: "test"}.get(part, part)][:rows]
+    parts, subject = expressions_split(data, choose, split)
+    index = parts[{True: "train", False: "test"}.get(part, part)][:rows]
     faces = load_expressions(data)
     images = shrunk(faces.images[index], side)
     return Part(images, faces.target_names[faces.target[index]], {"subject": subject[index]})
+
+
+def known_people(data, train, rows=None, *, side=64, split=0):
+    """Images of the identity encoder's people, a quarter of each person's for testing.
+
+    The test part shows known people: it tells whether knowing them helps.
+    """
+    part = expressions(data, "encoder", side=side)
+    people = np.unique(part.z["subject"], return_inverse=True)[1]
+    halves = train_test_split(np.arange(len(people)), stratify=people, random_state=split)
+    index = np.sort(halves[0 if train else 1])[:rows]
+    return Part(part.X[index], part.y[index], {"subject": people[index]})
 
 
 def shrunk(images, side):
@@ -234,6 +249,7 @@ DATASETS = {
     "sprites": sprites,
     "sprites_choice": sprites_choice,
     "expressions": expressions,
+    "known_people": known_people,
 }
 TRAINED_ON = {"sprites_choice": "sprites"}  # they differ only in the rows to score
 # other draws of the training images, whose exogenous labels come with them
@@ -250,6 +266,7 @@ EXOGENOUS = {  # unless the setting has variables
     "sprites": ("scale",),
     "sprites_choice": ("scale",),
     "expressions": ("subject",),
+    "known_people": ("subject",),
 }
 
 
@@ -261,7 +278,8 @@ def load(dataset, data, train, rows=None, **options):
 
 def part_of(setting, train, rows=None):
     """The part that a run trains on, or the part that it is scored on."""
-    return load(setting.dataset, setting.data, train, rows, **setting.options)
+    split = {"split": setting.seed} if setting.redrawn else {}
+    return load(setting.dataset, setting.data, train, rows, **setting.options, **split)
 
 
 def encoder_part(setting, kind):
@@ -276,6 +294,9 @@ def encoder_part(setting, kind):
         n_copies = max(n for n in range(1, most + 1) if epochs % n == 0)
         return MORE[dataset](setting.data, n_copies, setting.rows, **setting.options), n_copies
     part = part_of(setting, "encoder" if dataset == "expressions" else True, setting.rows)
+    if kind == SHUFFLED:
+        order = np.random.RandomState(setting.seed).permutation(len(part.y))
+        part = part._replace(z={name: z[order] for name, z in part.z.items()})
     if setting.augment:
         return augmented(part, epochs, setting.seed), epochs
     return part, 1

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from _data import FREE, LONG, OWN
+from _data import FREE, LONG, OWN, SHUFFLED
 from _penalties import CovariancePenalty, ErasureAndReversal, GradientReversal
 
 from sklearn_thin import MLPBackbone
@@ -100,6 +100,8 @@ MODELS = {
     "exogenous gate, shared layer, dropout": replace(SHARED_GATE, dropout=0.5),
     "oracle, dropout": Model(ORACLE, dropout=0.5),
     "THIN, own images": Model(OWN, ALIGNMENT, shared_layer=True),
+    "exogenous gate, shuffled labels": Model(SHUFFLED, shared_layer=True),
+    "THIN, shuffled labels": Model(SHUFFLED, ALIGNMENT, shared_layer=True),
     "baseline, balanced": Model(params={**UNGATED, **BALANCED}),
     "exogenous gate, balanced": Model(OWN, BALANCED, shared_layer=True),
     "THIN, balanced": Model(OWN, {**ALIGNMENT, **BALANCED}, shared_layer=True),

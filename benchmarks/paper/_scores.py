@@ -9,9 +9,9 @@ from _cache import memory
 from _command import run_all, run_rows
 from _data import FREE, N_LABELS, PASSES, part_of, scored_part
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import balanced_accuracy_score, confusion_matrix
+from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import StandardScaler, normalize
 
 from sklearn_thin.inspection import leakage_score
 from sklearn_thin.losses import cosine_dispelling
@@ -56,6 +56,29 @@ def score_encoder(setting, kind):
         "parameters": n_parameters(encoder),
         "seconds": seconds,
     }
+
+
+@memory.cache
+def score_pairs(setting, kind):
+    """AUC of the cosine of two images for showing one person, on the scored people.
+
+    By pixels, by h_exo and by the encoder's probabilities, all centred.
+    """
+    (variable,) = setting.gate_variables
+    encoder, _ = fit_encoder(setting, kind, variable)
+    test = scored_part(setting)
+    rows, other = np.triu_indices(len(test.y), 1)
+    same = test.z[variable][rows] == test.z[variable][other]
+    read = {
+        "pixels": test.X.reshape(len(test.y), -1),
+        "h_exo": encoder.transform(test.X),
+        "probabilities": encoder.predict_proba(test.X),
+    }
+    found = {}
+    for name, values in read.items():
+        centred = normalize(values - values.mean(0, dtype=np.float64))  # (n, width)
+        found[name] = roc_auc_score(same, (centred @ centred.T)[rows, other])
+    return found
 
 
 def score_model(setting, model):

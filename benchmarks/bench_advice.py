@@ -75,7 +75,7 @@ def wine(draw):
 
 
 def sprites(draw):
-    """Sprites by their scale; X holds moments without scale, or the pixels."""
+    """Sprites by their scale; X holds moments without scale."""
     made = make_sprites(2000, random_state=draw)
     return moments(made.images), made.target, made.scale_bins, None
 
@@ -97,7 +97,7 @@ def moments(images):
     )
 
 
-def sprite_pixels(draw):
+def sprite_images(draw):
     """Sprites by their scale; X are images.
 
     Given the scale, the area of a sprite shows its shape. A network that learns enough of shapes
@@ -164,13 +164,13 @@ def copy(draw):
 
 
 CASES = {  # name -> rows, right words
-    "rotated digits": (digits, ["gate"]),
+    "rotated digits, images": (digits, ["gate"]),
     "EMG by person": (emg, ["gate"]),
     "make_sites": (sites, ["gate"]),
     "penguins by species": (penguins, ["feature"]),
     "wine by colour": (wine, ["ignore"]),
     "sprites by scale, moments": (sprites, ["ignore"]),
-    "sprites by scale, pixels": (sprite_pixels, ["feature", "ignore"]),
+    "sprites by scale, images": (sprite_images, ["feature", "ignore"]),
     "a pure shift of X": (shift, ["feature", "ignore"]),
     "the same, 10,000 x 30": (large_shift, ["feature", "ignore"]),
     "z is noise": (noise, ["ignore"]),

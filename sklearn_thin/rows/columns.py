@@ -131,7 +131,7 @@ def _pandas_values(column, *, exact):
     of = getattr(getattr(dtype, "categories", None), "dtype", None)
     if exact and getattr(of, "kind", "O") == "f" and of.itemsize < 8:
         kind = np.dtype(f"f{of.itemsize}").type
-        return np.array([kind(value) for value in values], object)
+        return np.array([v if is_missing(v) else kind(v) for v in values], object)
     return values
 
 

@@ -363,3 +363,11 @@ def test_levels_are_in_the_order_of_the_labels_as_they_came(values, levels):
     known = KnownVariable("z").fit(X)
     assert known.levels_.tolist() == levels
     assert known.classes_.tolist() == sorted(levels)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "Float32", "float64", "Float64"])
+def test_categories_of_floats_may_have_gaps(dtype):
+    dose = pd.Categorical(pd.Series([0.5, 2.0, None] * 2).astype(dtype))
+    known = KnownVariable("dose").fit(pd.DataFrame({"dose": dose}))
+    assert known.classes_.tolist() == ["0.5", "2"]
+    np.testing.assert_array_equal(known.transform(pd.DataFrame({"dose": dose}))[2], [0.5, 0.5])

@@ -162,7 +162,7 @@ class KnownVariable(TransformerMixin, Estimator):
         place = {level: i for i, level in enumerate(known)}
         codes = np.array([place.get(level, -1) for level in levels], np.int64)
         if (codes < 0).all():
-            warn_of_type(levels, known, name)
+            warn_of_type(values, levels, known, name)
         proba = np.zeros((len(codes), len(known)), np.float32)
         proba[np.arange(len(codes)), codes] = 1
         proba[codes < 0] = self.prior_
@@ -253,10 +253,11 @@ def check_magnitude(values, name):
         )
 
 
-def warn_of_type(levels, known, name):
+def warn_of_type(values, levels, known, name):
     """Warn where levels, none of them known, are numbers and the known ones are text, or reverse.
 
-    New levels of the same type are legitimate, as those of a new site.
+    New levels of the same type are legitimate, as those of a new site. Among texts, "11" beside
+    "01" may be one. "1" is none.
     """
     came = list(dict.fromkeys(level for level in levels if level is not None))
     of_came, of_known = (list(map(number_of, part)) for part in (came, known))
@@ -264,10 +265,12 @@ def warn_of_type(levels, known, name):
     were_numbers = [number == level for number, level in zip(of_known, known, strict=True)]
     # "01" is no level of a number, and shows that "10" beside it is text too
     padded = any(n not in (None, level) for n, level in zip(of_known, known, strict=True))
+    texts = any(isinstance(value, str) for value in values)
+    is_new = texts and set(of_came).isdisjoint(of_known)
     kinds = ["numbers", "text"]
     if came and not any(are_numbers) and all(were_numbers):
         kinds.reverse()
-    elif not (came and all(are_numbers) and (padded or not any(were_numbers))):
+    elif is_new or not (came and all(are_numbers) and (padded or not any(were_numbers))):
         return
     warnings.warn(
         f"{name} holds {kinds[0]}, such as {came[0]}, but its levels in fit were {kinds[1]}, such "

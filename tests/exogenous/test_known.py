@@ -64,13 +64,14 @@ TYPES = r"column 'z' of X holds {}, such as {}, but its levels in fit were {}, s
     ("levels", "came", "shown"),
     [
         (["01", "02", "10"], [1, 2], ("numbers", "1", "text", "01, 02, 10")),
+        (["01", "02", "10"], ["1", "2"], ("numbers", "1", "text", "01, 02, 10")),
         (["site 1", "site 2"], [1], ("numbers", "1", "text", "site 1, site 2")),
         (["False", "True"], [True, False], ("numbers", "1", "text", "False, True")),
         ([1, 2], ["01", None], ("text", "01", "numbers", "1, 2")),
         ([0.5, 1.5], ["site"], ("text", "site", "numbers", "0.5, 1.5")),
         (IDS, ["site"], ("text", "site", "numbers", ", ".join(map(str, IDS[:3])))),
     ],
-    ids=["padded", "text", "bools", "ints", "doses", "ids"],
+    ids=["padded", "padded text", "text", "bools", "ints", "doses", "ids"],
 )
 def test_levels_of_another_type_than_in_fit_warn(levels, came, shown):
     known = KnownVariable("z", kind="labels").fit(pd.DataFrame({"z": levels * 2}))
@@ -91,6 +92,8 @@ def test_levels_of_another_type_than_in_fit_warn(levels, came, shown):
         ([1, 2], ["3"]),
         (["1", "2"], [3]),
         (["a", "7"], [8]),
+        (["01", "02"], ["11"]),
+        (["a", "b"], ["8"]),
         (["a", "b"], [None, None]),
         ([1, 2], [np.nan]),
     ],

@@ -274,8 +274,8 @@ def warn_of_type(values, levels, known, name):
         return
     warnings.warn(
         f"{name} holds {kinds[0]}, such as {came[0]}, but its levels in fit were {kinds[1]}, such "
-        f"as {', '.join(known[:3])}. No row has a known level, and the gate predicts with its "
-        f"prior. Pass the labels as {kinds[1]}",
+        f"as {', '.join(known[:3])}. Rows without a known level have the gate's prior. "
+        f"Pass the labels as {kinds[1]}",
         UserWarning,
         stacklevel=2,
     )

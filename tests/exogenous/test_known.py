@@ -57,7 +57,7 @@ def test_whole_numbers_are_the_same_level_as_ints_and_as_floats():
     np.testing.assert_array_equal(known.transform(np.array([[2.0], [1.0]])), [[0, 1], [1, 0]])
 
 
-TYPES = r"column 'z' of X holds {}, such as {}, but its levels in fit were {}, such as {}\. No row"
+TYPES = r"column 'z' of X holds {}, such as {}, but its levels in fit were {}, such as {}\. Rows"
 
 
 @pytest.mark.parametrize(

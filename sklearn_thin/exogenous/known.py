@@ -129,6 +129,7 @@ class KnownVariable(TransformerMixin, Estimator):
         of = dict(zip(levels[known].tolist(), values[known].tolist(), strict=True))
         numbers = all(isinstance(value, Real) for value in of.values())
         self.levels_ = np.array(sorted(of, key=of.get), classes.dtype) if numbers else classes
+        self._of_text = any(isinstance(value, str) for value in of.values())
         return self
 
     def transform(self, X):
@@ -162,7 +163,8 @@ class KnownVariable(TransformerMixin, Estimator):
         place = {level: i for i, level in enumerate(known)}
         codes = np.array([place.get(level, -1) for level in levels], np.int64)
         if (codes < 0).all():
-            warn_of_type(values, levels, known, name)
+            of_text = getattr(self, "_of_text", False)  # older files do not say
+            warn_of_type(values, levels, known, name, of_text=of_text)
         proba = np.zeros((len(codes), len(known)), np.float32)
         proba[np.arange(len(codes)), codes] = 1
         proba[codes < 0] = self.prior_
@@ -253,7 +255,7 @@ def check_magnitude(values, name):
         )
 
 
-def warn_of_type(values, levels, known, name):
+def warn_of_type(values, levels, known, name, *, of_text):
     """Warn where levels, none of them known, are numbers and the known ones are text, or reverse.
 
     New levels of the same type are legitimate, as those of a new site. Among texts, "11" beside
@@ -268,7 +270,7 @@ def warn_of_type(values, levels, known, name):
     texts = any(isinstance(value, str) for value in values)
     is_new = texts and set(of_came).isdisjoint(of_known)
     kinds = ["numbers", "text"]
-    if came and not any(are_numbers) and all(were_numbers):
+    if came and not any(are_numbers) and all(were_numbers) and not (is_new and of_text):
         kinds.reverse()
     elif is_new or not (came and all(are_numbers) and (padded or not any(were_numbers))):
         return

@@ -93,6 +93,7 @@ def test_levels_of_another_type_than_in_fit_warn(levels, came, shown):
         (["1", "2"], [3]),
         (["a", "7"], [8]),
         (["01", "02"], ["11"]),
+        (["10", "20"], ["control"]),
         (["a", "b"], ["8"]),
         (["a", "b"], [None, None]),
         ([1, 2], [np.nan]),

@@ -144,13 +144,19 @@ def test_large_images_are_means_of_pixels():
     assert small(expected) is expected
 
 
-def test_images_of_a_few_pixels_have_no_convolutions():
-    X, y = bars(120, side=3)
-    assert nuisance_report(X, y, np.arange(120) % 2, **QUICK).advice in WORDS
+@pytest.mark.parametrize("shape", [(3, 3), (3, 40)])
+def test_few_images_and_low_ones_have_a_report(shape):
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(50, *shape)), np.arange(50) // 2 % 2  # folds of 25 images
+    assert nuisance_report(X, y, np.arange(50) % 2, **QUICK).advice in WORDS
 
 
 def test_images_must_have_numbers():
     X, y = bars(60)
+    spoilt = X.copy()
+    spoilt[3, 1, 2] = np.nan
+    with pytest.raises(ValueError, match="1 of 60 images have pixels that are NaN or infinite"):
+        nuisance_report(spoilt, y, np.arange(60) % 2)
     with pytest.raises(ValueError, match="images must have numbers, got dtype <U"):
         nuisance_report(X.astype(str), y, np.arange(60) % 2)
 

@@ -25,7 +25,8 @@ def drift_losses(rows, seed):
     for train, test in rows.folds(seed):
         x, x_test = scaled(rows.X, train, test)
         if x.shape[1] > WIDEST:
-            pca = PCA(WIDEST, svd_solver="randomized", random_state=seed, whiten=True).fit(x)
+            n_components = min(WIDEST, len(x))
+            pca = PCA(n_components, svd_solver="randomized", random_state=seed, whiten=True).fit(x)
             x, x_test = pca.transform(x), pca.transform(x_test)
         for levels, found in zip((rows.z, shuffled), losses, strict=True):
             design, design_test = (

@@ -24,6 +24,12 @@ def small(images):
     """Images whose sides are at most SIDE, as means over windows; small images as they are."""
     if images.dtype.kind not in NUMBERS:
         raise ValueError(f"images must have numbers, got dtype {images.dtype}")
+    finite = np.isfinite(images).reshape(len(images), -1).all(1)  # (n,)
+    if not finite.all():
+        raise ValueError(
+            f"{np.count_nonzero(~finite)} of {len(images)} images have pixels that are NaN or "
+            "infinite. Fill them, or leave these images out"
+        )
     longest = max(images.shape[-2:])
     if longest <= SIDE:
         return images
@@ -75,7 +81,8 @@ def scaled_images(X, train, test):
 
 def backbones_of(shape, width):
     """Backbones of "x" and of "x and z": a hidden layer, behind convolutions of larger images."""
-    filters = [f for k, f in enumerate(FILTERS, 1) if min(shape[2:], default=0) >> k >= LEAST_SIDE]
+    shortest = min(shape[-2:]) if len(shape) > 2 else 0
+    filters = [f for k, f in enumerate(FILTERS, 1) if shortest >> k >= LEAST_SIDE]
     if not filters:
         return MLPBackbone((width,), DROPOUT), MLPBackbone((width,), DROPOUT)
     image = shape[1:] if len(shape) == 4 else (1, *shape[1:])

@@ -71,7 +71,7 @@ def nuisance_report(
     X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         A table of numbers and text, without z, or images. Networks with a hidden layer read images
         by convolutions, at 32 pixels a side at most: larger images are averaged. Linear models read
-        columns of pixels.
+        columns of pixels. Pixels must be finite.
     y : array-like of shape (n_samples,)
         Class labels, or numbers. Numbers of which some have fractions are those of a regression.
         Whole numbers are class labels: divide them by their standard deviation for a regression.

@@ -110,6 +110,11 @@ class KnownVariable(TransformerMixin, Estimator):
                 warn_of_scaled_labels(values[~np.isnan(values)], name)
             median, self.range_, _ = robust_scale(values[:, None])
             self.prior_ = median.astype(np.float32)
+            if self.range_ < 1e-5 * abs(median):  # a hundred steps of float32, or fewer
+                warn_once(
+                    f"{name} varies by {self.range_[0]:.3g} around {median[0]:.10g}, which float32 "
+                    "rounds away. Subtract a constant from the column, such as the first date"
+                )
             return self
         check_exact(values, name)
         levels = as_levels(values)

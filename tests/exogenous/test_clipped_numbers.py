@@ -96,3 +96,12 @@ def test_rows_are_explained_by_the_numbers_that_were_passed(frame, clf):
     assert why.levels.tolist() == [25.5, 50.5, 70.5]
     assert why.level.tolist() == [0, 0, 2, 1]
     np.testing.assert_allclose(why.by_level[:, 2], clf.predict_proba(new, exogenous=70.5))
+
+
+def test_numbers_whose_digits_float32_lacks_warn(frame):
+    column = frame[["age"]]
+    match = r"'age' of X varies by \d.* around 17000000\d\d.*Subtract a"
+    with pytest.warns(UserWarning, match=match):
+        KnownVariable("age").fit(column + 1.7e9)
+    KnownVariable("age").fit(column + 1e6)  # a tenth of a year is a step
+    KnownVariable("age", kind="number").fit(column * 0 + 1.7e9)  # all are equal

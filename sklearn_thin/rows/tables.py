@@ -262,7 +262,7 @@ def check_table(X, estimator, *, reset, least=1):
         return validate_data(estimator, X, dtype=None, **settings)
     X_checked = validate_data(estimator, X, reset=reset, skip_check_array=True)
     if min(X.shape[0] - least, X.shape[1] - 1) < 0:
-        check_array(np.empty(X.shape), ensure_min_samples=least)  # raises in scikit-learn's words
+        check_array(np.zeros(X.shape), ensure_min_samples=least)  # raises in scikit-learn's words
     return X_checked
 
 

@@ -631,7 +631,7 @@ def test_table4_and_figure5_share_their_runs(paper, tmp_path):
 
 
 def test_table4_tests_whether_the_identity_is_the_cause(paper, modules, data_dir):
-    size = ("--side", "32", "--test-rows", "400")
+    size = ("--side", "32", "--rows", "600", "--test-rows", "400")
     models = ("--models", "THIN", "THIN, shuffled people")
     printed, figures = paper("table4", *size, "--redraw", "--pairs", *models)
     assert "baseline, balanced" not in figures["runs"]

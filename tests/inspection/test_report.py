@@ -127,9 +127,10 @@ def test_images_whose_classes_change_with_the_level_want_a_gate():
     assert report.recognition.kept < 0.2
 
 
-@pytest.mark.parametrize("channels", [(), (3,)], ids=["gray", "colour"])
-@pytest.mark.parametrize("unseen", [False, True])
-def test_images_of_numbers_and_of_new_levels(channels, unseen):
+@pytest.mark.parametrize(
+    ("unseen", "channels"), [(False, ()), (True, (3,))], ids=["gray", "colour"]
+)
+def test_images_of_numbers_and_of_new_levels(unseen, channels):
     X, y = bars(120, side=6, channels=channels)
     y = y + np.random.RandomState(0).normal(size=120)
     report = nuisance_report(X, y, np.arange(120) % 6, unseen=unseen, **QUICK)

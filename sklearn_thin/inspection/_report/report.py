@@ -160,10 +160,10 @@ def nuisance_report(
 
     The networks have one hidden layer of 64 units and about 700 steps. Erasure takes a direction
     for each level: with `unseen=True` the layer has 8 units for each level, at least 64. For images
-    the layer is behind two convolutions of 8 and 16 filters, each with a pooling. The levels then
-    scale and shift the units of the layer in "z as feature", and gate experts that read the layer
-    in "gate by z, linear experts". The word is about these networks. A larger network may gain
-    more or less by z.
+    the layer is behind two convolutions of 8 and 16 filters, each with a pooling. In "z as feature"
+    it reads the levels beside what the convolutions find. In "gate by z, linear experts" the
+    experts read the layer. The word is about these networks. A larger network may gain more or less
+    by z.
 
     References
     ----------

@@ -293,7 +293,7 @@ def test_what_a_file_cannot_hold_is_refused_at_once(backbone, match, rows, tmp_p
 # ------------------------------------------------------------------ broken and hostile files
 
 
-@pytest.mark.parametrize(("archive", "match"), ARCHIVES)
+@pytest.mark.parametrize(("archive", "match"), ARCHIVES, ids=[reason for _, reason in ARCHIVES])
 def test_foreign_archives_are_refused(archive, match, tmp_path):
     path = tmp_path / "hostile.thin"
     path.write_bytes(signed(archive))

@@ -31,9 +31,9 @@ FACES = ImageAugmentation(rotation=10, shift=0.05, flip=True, brightness=0.2, co
 
 # Images for an encoder: the classifier's, or other draws, whose exogenous labels are free.
 OWN, FREE = "own images", "free labels"
-LONG = "free labels, long"  # as FREE, for four times as many steps
+LONG = "free labels, long"  # as FREE, for twice as many steps
 SHUFFLED = "shuffled labels"  # as OWN, with labels that say nothing about the image
-PASSES = {OWN: 1, SHUFFLED: 1, FREE: 1, LONG: 4}  # multiple of the classifier's steps
+PASSES = {OWN: 1, SHUFFLED: 1, FREE: 1, LONG: 2}  # multiple of the classifier's steps
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ orientation or tilt.
 The rows differ in the encoder, in the input of the gate, in the temperature, in the place of the
 hidden layer, in the number of leaves and in the way to dispel. In a "modulated layer" the gate's
 input scales and shifts the units of the shared layer (FiLM), beside the tree; "scale and shift" has
-no tree. A "long encoder" learns for four times as many steps. Dropout of h_endo is compared for the
+no tree. A "long encoder" learns for twice as many steps. Dropout of h_endo is compared for the
 baseline, the exogenous gate and the oracle. The test split scores the best rows, in `mnist_r.py`
 and `table2.py`.
 """

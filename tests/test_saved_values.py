@@ -351,6 +351,7 @@ def test_format_1_stays_readable(tmp_path):
     assert "THINClassifier" in repr(clf)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
 def test_a_number_of_an_older_version_is_not_clipped(tmp_path):
     """Written before the gate clipped numbers, of a THIN with the known number 0 among three."""
     clf = kept("known-number", tmp_path)

@@ -64,10 +64,18 @@ class ExpertEnsemble(nn.Module):
             return logits.unflatten(1, (self.n_experts, self.n_outputs))  # (n, L, K)
         h = F.linear(h, self.hidden_weight.flatten(0, 1), self.hidden_bias.flatten())
         h = F.relu(self.norm(h))  # (n, L·hidden)
-        h = aligned(h.unflatten(1, (self.n_experts, self.hidden_units)).transpose(0, 1))
-        # (L, n, hidden) × (L, hidden, K) + (L, 1, K)
-        logits = torch.baddbmm(self.bias.unsqueeze(1), h, self.weight.transpose(1, 2))
-        return logits.transpose(0, 1)  # (n, L, K)
+        h = h.unflatten(1, (self.n_experts, self.hidden_units)).transpose(0, 1)
+        return self._last(h, self.weight, self.bias).transpose(0, 1)  # (n, L, K)
+
+    def _last(self, h, weight, bias):
+        """(L, n, in) × (L, in, K) + (L, 1, K)."""
+        # torch computes products below 400 multiplications by other kernels, which round
+        # differently; a block has 16 rows at least, which outputs of zero keep above
+        added = -(-400 // (16 * weight.shape[-1])) - self.n_outputs
+        if added > 0 and not self.training:
+            weight, bias = F.pad(weight, (0, 0, 0, added)), F.pad(bias, (0, added))
+        logits = torch.baddbmm(bias.unsqueeze(1), aligned(h), weight.transpose(1, 2))
+        return logits[..., : self.n_outputs]
 
     @property
     def n_values(self):
@@ -116,8 +124,7 @@ class ExpertEnsemble(nn.Module):
             shift = self.norm.bias - self.norm.running_mean * scale
             scale, shift = (part.view_as(self.hidden_bias)[expert] for part in (scale, shift))
             h = F.relu(torch.addcmul(shift.unsqueeze(1), h, scale.unsqueeze(1)))
-        bias, weight = self.bias[expert], self.weight[expert]
-        return torch.baddbmm(bias.unsqueeze(1), aligned(h), weight.transpose(1, 2))
+        return self._last(h, self.weight[expert], self.bias[expert])
 
     def extra_repr(self):
         return (

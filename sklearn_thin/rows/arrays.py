@@ -5,6 +5,7 @@ import os
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from mmap import mmap
 from tempfile import TemporaryFile, gettempdir
 from typing import Any
@@ -23,6 +24,8 @@ from sklearn_thin.rows.labels import as_array, check_weights, encode_groups, row
 
 BLOCK = 4096  # rows that are copied or transformed together
 BLOCK_BYTES = 2**24  # bytes that are read together from arrays of other libraries
+# inputs and outputs of products that show how few rows are rounded
+ROUNDED = ((3, 24), (9, 29), (30, 18), (64, 35), (32, 43), (64, 67), (30, 100), (256, 32))
 IN_MEMORY = 2**28  # most bytes of a copy, or of outputs, in memory; more go to a file
 
 
@@ -255,14 +258,13 @@ def infer_rows(function, blocks, n_rows, device, values=0):
     the function holds for each row.
     """
     whole, done, halved = None, 0, False
-    # a row has the same bits in products of 16 rows and of more
-    alone = torch.device(device).type == "cpu" and torch.get_num_threads() == 1
+    cpu = torch.device(device).type == "cpu"
+    fewest = _fewest_rows(torch.get_num_threads()) if cpu else math.inf
     for tensors in blocks:
         first, start = next(iter(tensors.values())), 0
         size = block_rows(first, device, values) >> halved
         while start < len(first):
-            if alone:  # several threads divide a product: some kernels round few rows differently
-                size = min(size, max(16, 1 << (len(first) - start - 1).bit_length()))
+            size = min(size, max(fewest, 1 << (len(first) - start - 1).bit_length()))
             rows = {name: tensor[start : start + size] for name, tensor in tensors.items()}
             try:
                 with torch.inference_mode():
@@ -313,6 +315,32 @@ def block_rows(rows, device, values=0):
     fitting = min(read // max(1, math.prod(rows.shape[1:])), held // max(1, values))
     size = min(most, max(16, fitting))
     return 1 << (size.bit_length() - 1)
+
+
+@lru_cache
+def _fewest_rows(n_threads):
+    """Rows of the smallest block that this processor rounds as a block of 128 rows.
+
+    Several threads divide a product. Where they divide its columns, some kernels round the rest of
+    a division differently. Products of `ROUNDED` show it. torch has `n_threads`, the cache's key.
+    """
+    random = np.random.RandomState(0)
+    fewest = 16
+    for n_in, n_out in ROUNDED:
+        shapes = (4, 128, n_in), (4, n_in, n_out), (4, 1, n_out)
+        x, weights, bias = (
+            torch.from_numpy(random.standard_normal(shape).astype(np.float32)) for shape in shapes
+        )
+
+        def products(n_rows, x=x, weights=weights, bias=bias):
+            layer = torch.addmm(bias[0], x[0, :n_rows].clone(), weights[0])
+            experts = torch.baddbmm(bias, x[:, :n_rows].clone(), weights)
+            return torch.cat([layer[None], experts])
+
+        whole = products(128)
+        while fewest < 128 and not torch.equal(products(fewest), whole[:, :fewest]):
+            fewest *= 2
+    return fewest
 
 
 class NonFiniteRowsError(ValueError):

@@ -134,6 +134,14 @@ def test_rows_of_an_encoder_do_not_see_each_other(threads):
         assert_rows_do_not_see_each_other(call, X)
 
 
+@pytest.mark.parametrize("units", [1, 4, 12, 24])
+def test_rows_of_small_experts_do_not_see_each_other(units, threads):
+    X, y, _ = data((4,))
+    params = {"depth": 3, "hidden_units": 8 * units, "max_epochs": 1, "random_state": 0}
+    for call in methods(THINClassifier(backbone=SMALL, **params).fit(X, y % 2)):
+        assert_rows_do_not_see_each_other(call, X)
+
+
 def test_how_an_array_lies_in_memory_makes_no_difference(threads):
     model, X = fitted("64 columns, 8 experts"), data((64,))[0]
     expected = model.predict_proba(X)

@@ -7,9 +7,8 @@ Rows are random: 32 numbers, 7 classes, and a nuisance of 18 levels. The network
 Times are microseconds: of `--calls` calls a round, the mean; of `--rounds` rounds, the median, the
 smallest and the largest. With one thread they are those of the CPU, so that other processes matter
 less. With more threads of torch they are those of the clock. Contenders run in turn; onnxruntime
-has one thread. "torch, 128" is the module of `to_torch` on 128 rows, the block
-of several threads. "networks" are the trained networks alone, on the blocks in which the estimator
-predicts a row: its floor.
+has one thread. "torch, 128" is the module of `to_torch` on 128 rows, a whole block. "networks" are
+the trained networks alone, on the blocks in which the estimator predicts a row: its floor.
 """
 
 import runpy
@@ -26,6 +25,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.neural_network import MLPClassifier
 
 from sklearn_thin import ExogenousEncoder, THINClassifier, to_numpy, to_onnx, to_torch
+from sklearn_thin.rows.arrays import fewest_rows
 
 ROWS = 2000
 
@@ -117,6 +117,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     print_machine("cpu", args.rounds)
+    print(f"a row is filled up to {fewest_rows(args.threads)} rows")
     clock, unit = (time.process_time, "CPU") if args.threads == 1 else (time.perf_counter, "time")
     print(f"\none row: microseconds of {unit}, median (smallest, largest)")
     for name, clf, rows in models():

@@ -259,7 +259,7 @@ def infer_rows(function, blocks, n_rows, device, values=0):
     """
     whole, done, halved = None, 0, False
     cpu = torch.device(device).type == "cpu"
-    fewest = _fewest_rows(torch.get_num_threads()) if cpu else math.inf
+    fewest = fewest_rows(torch.get_num_threads()) if cpu else math.inf
     for tensors in blocks:
         first, start = next(iter(tensors.values())), 0
         size = block_rows(first, device, values) >> halved
@@ -318,27 +318,25 @@ def block_rows(rows, device, values=0):
 
 
 @lru_cache
-def _fewest_rows(n_threads):
+def fewest_rows(n_threads):
     """Rows of the smallest block that this processor rounds as a block of 128 rows.
 
     Several threads divide a product. Where they divide its columns, some kernels round the rest of
     a division differently. Products of `ROUNDED` show it. torch has `n_threads`, the cache's key.
     """
     random = np.random.RandomState(0)
-    fewest = 16
+    fewest, whole = 16, 128
     for n_in, n_out in ROUNDED:
-        shapes = (4, 128, n_in), (4, n_in, n_out), (4, 1, n_out)
+        shapes = (4, whole, n_in), (4, n_in, n_out), (4, 1, n_out)
         x, weights, bias = (
             torch.from_numpy(random.standard_normal(shape).astype(np.float32)) for shape in shapes
         )
-
-        def products(n_rows, x=x, weights=weights, bias=bias):
-            layer = torch.addmm(bias[0], x[0, :n_rows].clone(), weights[0])
-            experts = torch.baddbmm(bias, x[:, :n_rows].clone(), weights)
-            return torch.cat([layer[None], experts])
-
-        whole = products(128)
-        while fewest < 128 and not torch.equal(products(fewest), whole[:, :fewest]):
+        layer, experts = torch.addmm(bias[0], x[0], weights[0]), torch.baddbmm(bias, x, weights)
+        while fewest < whole:
+            few = x[:, :fewest].clone()
+            same = torch.equal(torch.addmm(bias[0], few[0], weights[0]), layer[:fewest])
+            if same and torch.equal(torch.baddbmm(bias, few, weights), experts[:, :fewest]):
+                break
             fewest *= 2
     return fewest
 

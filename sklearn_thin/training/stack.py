@@ -17,6 +17,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from sklearn_thin._environment import CASTS, fitted_attributes
 from sklearn_thin.losses import batch_losses
+from sklearn_thin.modules.norms import StackedNorms
 from sklearn_thin.modules.tensors import own_tensors, same_shapes
 from sklearn_thin.training.batches import StackedBatches
 from sklearn_thin.training.callbacks import early_stopping
@@ -235,7 +236,8 @@ class Stack:
             )[0]
 
         states = states or (self.state, self.loss_state)
-        return torch.vmap(of_net, randomness="different")(*states, batch, y)
+        with StackedNorms():
+            return torch.vmap(of_net, randomness="different")(*states, batch, y)
 
     def _step(self, batch, y, states=None):
         """Means of a training batch, (nets,), and the gradients of the loss.

@@ -60,10 +60,14 @@ def test_with_rows_as_the_resource_it_is_scikit_learns(rows):
     np.testing.assert_array_equal(ours.predict(rows[0]), plain.predict(rows[0]))
 
 
-def test_with_epochs_at_a_constant_rate_it_is_scikit_learns(rows):
-    thin = small(lr_schedule="constant")
-    ours = StackedHalvingSearchCV(thin, GRID, **EPOCHS).fit(*rows)
-    assert_same_rungs(ours, HalvingGridSearchCV(thin, GRID, **EPOCHS).fit(*rows))
+@pytest.mark.parametrize("seed", range(3))
+def test_with_epochs_at_a_constant_rate_it_is_scikit_learns(seed, rows):
+    """At rates at which rounding errors hardly grow."""
+    thin = small(lr_schedule="constant", random_state=seed)
+    grid = {**GRID, "lr": [1e-5, 3e-5, 1e-4, 3e-4, 1e-3]}
+    ours = StackedHalvingSearchCV(thin, grid, **EPOCHS).fit(*rows)
+    plain = HalvingGridSearchCV(thin, grid, **EPOCHS).fit(*rows)
+    assert_same_rungs(ours, plain, atol=CLOSE / 2)
 
 
 def test_the_last_rung_has_the_scores_of_plain_fits(halved, rows):

@@ -210,6 +210,23 @@ def test_labels_of_another_type_than_in_fit_warn_in_predict(sites, by_site, give
             given.predict(frame.drop(columns="site"), exogenous=labels)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_levels_of_all_rows_of_a_call_are_judged_together(frozen, sites):
+    frame, y, _ = sites
+    known = FrozenEstimator(KnownVariable("site").fit(frame)) if frozen else "site"
+    clf = by(known, max_epochs=1).fit(frame, y)
+    many = frame.loc[np.resize(frame.index, 9000)].reset_index(drop=True)  # three blocks
+    blocks = many.assign(site=np.arange(9000) // 4096)
+    with pytest.warns(UserWarning, match="holds numbers, such as 0, but its levels") as caught:
+        proba = clf.predict_proba(blocks)
+    assert len(caught) == 1
+    blocks["site"] = [*blocks["site"][:-1], "south"]  # one known level: warnings are errors
+    some = clf.predict_proba(blocks)
+    np.testing.assert_array_equal(some[:-1], proba[:-1])
+    one = many[-1:].assign(site="south")
+    np.testing.assert_allclose(some[-1:], clf.predict_proba(one), atol=1e-6)
+
+
 def test_given_labels_come_with_each_call(sites, given):
     frame, y, z = sites
     X = frame.drop(columns="site")

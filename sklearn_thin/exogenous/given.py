@@ -56,7 +56,7 @@ def of_labels(variable, labels):
     known = variable.transformer
     if isinstance(known, KnownVariable):
         values = values_of(labels, "exogenous", exact=known.classes_ is not None)
-        return torch.from_numpy(known.transform_values(values, "exogenous"))
+        return known.read_values(values, "exogenous")
     check_overridden(variable)
     labels = check_labels(labels, "exogenous")
     places = places_in(variable.classes, labels)

@@ -2,9 +2,11 @@
 
 import difflib
 import warnings
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
+import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import _safe_indexing
 from sklearn.utils._param_validation import InvalidParameterError
@@ -19,6 +21,21 @@ from sklearn_thin.rows.columns import as_levels, as_table, check_exact, name_of,
 from sklearn_thin.rows.tables import robust_scale
 
 GIVEN = "given"  # stands for labels that come with each call
+
+
+@dataclass
+class Levels:
+    """Levels of rows, whose probabilities are made for some rows at a time."""
+
+    codes: np.ndarray  # (n,), -1 for the prior
+    prior: np.ndarray  # (n_levels,)
+
+    def __getitem__(self, rows):
+        codes = self.codes[rows]
+        proba = np.zeros((len(codes), len(self.prior)), np.float32)
+        proba[np.arange(len(codes)), codes] = 1
+        proba[codes < 0] = self.prior
+        return torch.from_numpy(proba)
 
 
 class KnownVariable(TransformerMixin, Estimator):
@@ -150,18 +167,23 @@ class KnownVariable(TransformerMixin, Estimator):
             Columns in the order of `classes_`.
         """
         check_is_fitted(self, "prior_")
+        return self.read(X)[:].numpy()
+
+    def read(self, X):
+        """`transform` as a tensor, or as Levels."""
         table = self._check(X, reset=False)
         (place,) = places_of(self.column, table, "column")
         values = read_column(table, place, exact=self.classes_ is not None)
-        return self.transform_values(values, name_of(table, place))
+        return self.read_values(values, name_of(table, place))
 
-    def transform_values(self, values, name):
-        """`transform` of the values of the column."""
+    def read_values(self, values, name):
+        """`read` of the values of the column."""
         if self.classes_ is None:
             if values.dtype == object:
                 raise ValueError(f"{name} held numbers in fit, and now holds text")
             check_magnitude(values, name)
-            return np.where(np.isnan(values), self.prior_, values).astype(np.float32)[:, None]
+            numbers = np.where(np.isnan(values), self.prior_, values).astype(np.float32)
+            return torch.from_numpy(numbers[:, None])
         check_exact(values, name)
         levels = as_levels(values)
         known = self.classes_.astype(str).tolist()
@@ -170,10 +192,7 @@ class KnownVariable(TransformerMixin, Estimator):
         if (codes < 0).all():
             of_text = getattr(self, "_of_text", False)  # older files do not say
             warn_of_type(values, levels, known, name, of_text=of_text)
-        proba = np.zeros((len(codes), len(known)), np.float32)
-        proba[np.arange(len(codes)), codes] = 1
-        proba[codes < 0] = self.prior_
-        return proba
+        return Levels(codes, self.prior_)
 
     @property
     def predictor_(self):

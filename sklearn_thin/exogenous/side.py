@@ -15,7 +15,7 @@ from torch import nn
 from sklearn_thin._pickling import packed, unpacked
 from sklearn_thin._sharing import MEMO, Itself, shared
 from sklearn_thin.exogenous.given import Probabilities, given_representations, of_labels
-from sklearn_thin.exogenous.known import GivenVariable, target_column
+from sklearn_thin.exogenous.known import GivenVariable, KnownVariable, target_column
 from sklearn_thin.rows.arrays import (
     BLOCK,
     IN_MEMORY,
@@ -175,6 +175,10 @@ class ExogenousSide:
         hs = [None] * len(self.variables) if hs is None else hs
         if exogenous is not None:
             hs = given_representations(self.variables, exogenous, n_rows)
+        hs = [
+            known_levels(v.transformer, X) if h is None and v.levels is not None else h
+            for v, h in zip(self.variables, hs, strict=True)
+        ]
         held = sum((v.width or 1) + (v.n_labels or 1) * logits for v in self.variables)
         size = min(BLOCK, max(128, MOST_VALUES // held))
         for start in range(0, n_rows, size):
@@ -242,6 +246,19 @@ def h_exo_of(transformer, X):
             f"{len(h)} for {_num_samples(X)}"
         )
     return as_tensor(h)
+
+
+def known_levels(transformer, X):
+    """Levels of a known variable in all rows, which it judges together; None for a Pipeline."""
+    frozen = isinstance(transformer, FrozenEstimator)
+    known = transformer.estimator if frozen else transformer
+    if type(known) is not KnownVariable:
+        return None
+    try:
+        return known.read(X)
+    except (ValueError, KeyError) as error:
+        check_columns(transformer, X, error)
+        raise
 
 
 def check_columns(transformer, X, error):

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
@@ -77,7 +76,7 @@ class Variable:
         if isinstance(transformer, GivenVariable):
             exact = transformer.classes_ is not None
             values = values_of(z, "exogenous_target", exact=exact)
-            h = torch.from_numpy(transformer.transform_values(values, "exogenous_target"))
+            h = transformer.read_values(values, "exogenous_target")
         if self.fits_predictor:
             h = h_exo_of(transformer, X)
             c = clone(c)

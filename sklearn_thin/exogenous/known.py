@@ -133,7 +133,9 @@ class KnownVariable(TransformerMixin, Estimator):
                     "rounds away. Subtract a constant from the column, such as the first date"
                 )
             return self
-        check_exact(values, name)
+        may_be_number = self.kind == "auto" and not text
+        hint = f". For a number pass kind='number' to {type(self).__name__}"
+        check_exact(values, name, hint if may_be_number else "")
         levels = as_levels(values)
         known = np.array([level is not None for level in levels], bool)
         classes, counts = np.unique(levels[known].astype(str), return_counts=True)

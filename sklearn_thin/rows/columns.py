@@ -169,8 +169,11 @@ def _are_merged(numbers):
     return whole and any(abs(int(number)) >= MERGED for number in numbers)
 
 
-def check_exact(values, name):
-    """Raise ValueError for labels as floats that stand for several whole numbers each."""
+def check_exact(values, name, hint=""):
+    """Raise ValueError for labels as floats that stand for several whole numbers each.
+
+    `hint` ends the error.
+    """
     parts = [values]
     if values.dtype == object:
         floats = [value for value in values if isinstance(value, (float, np.floating))]
@@ -181,8 +184,9 @@ def check_exact(values, name):
         merged = part[np.isfinite(part) & (np.abs(part) >= 2.0**bits)]
         if len(merged):
             raise ValueError(
-                f"{name} holds labels as floats beyond 2^{bits}, such as {merged[0]:.17g}: a "
-                f"{part.dtype} holds several whole numbers there as one. Pass integers or text"
+                f"{name} holds labels as floats beyond 2^{bits}, such as {merged[0]:.17g}: "
+                f"a {part.dtype} holds several whole numbers there as one. "
+                f"Pass integers or text{hint}"
             )
 
 

@@ -288,6 +288,19 @@ def test_large_whole_numbers_may_be_a_number():
     np.testing.assert_array_equal(known.transform(X)[:, 0], np.float32(IDS * 2))
 
 
+def test_large_floats_are_a_number_as_their_refusal_says():
+    X = pd.DataFrame({"time": np.array(IDS * 2, float)})
+    for variable, given in ((KnownVariable("time"), (X,)), (GivenVariable(), (None, X["time"]))):
+        way = rf"text\. For a number pass kind='number' to {type(variable).__name__}$"
+        with pytest.raises(ValueError, match=way):
+            variable.fit(*given)
+        assert variable.set_params(kind="number").fit(*given).prior_ == np.float32(IDS[1])
+        with pytest.raises(ValueError, match=r"integers or text$"):  # labels were asked for
+            variable.set_params(kind="labels").fit(*given)
+    with pytest.raises(ValueError, match=r"integers or text$"):  # text is no number
+        KnownVariable("id").fit(pd.DataFrame({"id": [*IDS, 2.0**60, "none"] * 2}))
+
+
 def test_ids_as_floats_that_have_lost_digits_are_refused():
     X = pd.DataFrame({"id": [*IDS, *IDS, None]})  # which pandas holds as float64
     with pytest.raises(ValueError, match=r"^column 'id' of X holds labels as floats beyond 2\^53"):

@@ -103,6 +103,8 @@ def encode_groups(groups, n_samples):
     groups = _vector(groups, "groups")
     if len(groups) != n_samples:
         raise wrong_length(groups, n_samples, "groups", "X")
+    if groups.dtype.kind == "f":
+        check_exact(groups, "groups")
     return sorted_classes(groups, "groups")[1]
 
 

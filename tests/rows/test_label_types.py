@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils.fixes import parse_version
 
-from sklearn_thin.inspection import leakage_score
+from sklearn_thin.inspection import leakage_report, leakage_score, level_report, nuisance_report
 from sklearn_thin.model_selection import SeedEnsembleClassifier, StackedGridSearchCV
 from tests.helpers import FITS_LOGISTIC_REGRESSION, raw, run_python, small, small_encoder
 
@@ -309,6 +309,24 @@ def test_long_ids_stay_apart_as_groups(coded):
     stopped = tiny(early_stopping=0.5).fit(X, z, groups=groups)
     plain = tiny(early_stopping=0.5).fit(X, z, groups=np.arange(120) // 6)
     np.testing.assert_array_equal(stopped.predict_proba(X), plain.predict_proba(X))
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("f4", 24), ("f8", 53), (object, 53)])
+def test_ids_that_a_float_merges_are_refused_as_groups(dtype, bits, coded):
+    X, z = coded
+    y = np.arange(120) // 3 % 2
+    ids = 2**bits + np.arange(120) // 6  # as floats, some are one
+    groups = ids.astype(float).astype(dtype)
+    match = rf"^groups holds labels as floats beyond 2\^{bits}, such as {2**bits}: "
+    for call in (
+        lambda: tiny(early_stopping=0.5).fit(X, z, groups=groups),
+        lambda: nuisance_report(X, y, z, groups),
+        lambda: leakage_report(X, z, groups=groups),
+        lambda: level_report(y, y, z, groups=groups),
+    ):
+        with pytest.raises(ValueError, match=match):
+            call()
+    tiny(early_stopping=0.5).fit(X, z, groups=(ids - 20).astype(float).astype(dtype))
 
 
 def test_words_of_numbers_are_no_numbers(coded):

@@ -156,9 +156,11 @@ def _objects(values, name, *, is_category, exact):
     if exact and (is_category or not numbers or _are_merged(values[~missing])):
         return values
     if numbers and not is_category:
+        kinds = set(map(type, values[~missing]))
+        narrow = exact and kinds and kinds <= set(NARROW)
         return np.array(
             [np.nan if none else float(v) for v, none in zip(values, missing, strict=True)],
-            np.float64,
+            np.result_type(*kinds) if narrow else np.float64,
         )
     return as_levels(values)
 

@@ -21,6 +21,8 @@ from sklearn_thin.rows.columns import check_exact
 NARROW = {  # types of objects that numpy holds as they are
     bool: (bool, np.bool_),
     np.int64: (int, np.integer),
+    np.float16: (np.float16,),
+    np.float32: (np.float16, np.float32),
     np.float64: (int, float, np.integer, np.floating),
 }
 SAMPLERS = (

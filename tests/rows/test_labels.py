@@ -58,10 +58,14 @@ def test_partial_fit_refuses_other_classes_than_in_the_first_call(few):
     assert clf.partial_fit(X, y, classes=np.arange(10)[::-1]).n_iter_ == 2
 
 
-@pytest.mark.parametrize(("dtype", "bits"), [("f4", 24), ("f8", 53), (object, 53)])
-def test_ids_that_a_float_merges_are_refused_as_labels(dtype, bits, few):
+@pytest.mark.parametrize(
+    ("dtype", "bits", "boxed"),
+    [("f4", 24, False), ("f4", 24, True), ("f2", 11, True), ("f8", 53, False), (object, 53, False)],
+)
+def test_ids_that_a_float_merges_are_refused_as_labels(dtype, bits, boxed, few):
     X, y, _ = few
     ids = (2.0**bits + 2 * (np.arange(len(X)) % 3)).astype(dtype)
+    ids = np.array(list(ids), object) if boxed else ids  # each float in its type
     match = rf"holds labels as floats beyond 2\^{bits}, such as {2**bits}: .*Pass integers or text"
     with pytest.raises(ValueError, match=f"^y {match}"):
         small_encoder().fit(X, ids)

@@ -6,6 +6,7 @@ from sklearn.utils import Bunch, check_array
 from sklearn.utils.validation import _num_samples
 
 from sklearn_thin._environment import own_torch_state
+from sklearn_thin.inspection._leakage import refuse_estimator
 from sklearn_thin.inspection._reading import read_experts
 from sklearn_thin.rows.labels import encode_labels
 
@@ -86,6 +87,8 @@ def class_separation_ratio(h, y):
 
     Raises
     ------
+    TypeError
+        If `h` is an estimator.
     ValueError
         For labels of another length than h, missing labels, and a single class.
 
@@ -95,6 +98,7 @@ def class_separation_ratio(h, y):
     >>> class_separation_ratio([[0.0], [2.0], [10.0], [12.0]], [0, 0, 1, 1])
     25.0
     """
+    refuse_estimator(h)
     codes = encode_labels(y, _num_samples(h), rows="h")[1]
     h = check_array(h, dtype=np.float64, input_name="h")
     h, greatest = h - h.mean(0), np.abs(h).max()

@@ -323,8 +323,8 @@ def refuse_estimator(h):
     """TypeError for an estimator in the place of its representation."""
     if hasattr(h, "fit"):
         raise TypeError(
-            "h must be a representation, an array with a row for each label of z, got the "
-            f"estimator {type(h).__name__}. Pass its representation of held-out rows: "
+            "h must be a representation, an array with a row for each label, got the estimator "
+            f"{type(h).__name__}. Pass its representation of held-out rows: "
             "estimator.transform(X_test)"
         )
 

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.utils._param_validation import InvalidParameterError
 
-from sklearn_thin.inspection import leakage_report, leakage_score
+from sklearn_thin.inspection import class_separation_ratio, leakage_report, leakage_score
 from sklearn_thin.inspection._probes import Halves
 from sklearn_thin.inspection._tally import Tally, mid_quantiles
 
@@ -377,7 +377,7 @@ def test_wrong_parameters_are_named():
         leakage_report(noise(), np.arange(400) % 2, n_repeats=0)
 
 
-@pytest.mark.parametrize("of", [leakage_report, leakage_score])
+@pytest.mark.parametrize("of", [leakage_report, leakage_score, class_separation_ratio])
 @pytest.mark.parametrize("model", [PCA(), make_pipeline(PCA(), LogisticRegression())])
 def test_an_estimator_in_the_place_of_its_representation_is_refused(of, model):
     with pytest.raises(TypeError, match=rf"got the estimator {type(model).__name__}.*transform"):

@@ -152,6 +152,18 @@ def test_few_images_and_low_ones_have_a_report(shape):
     assert nuisance_report(X, y, np.arange(50) % 2, **QUICK).advice in WORDS
 
 
+@pytest.mark.parametrize("odd", [0, 1], ids=["all rows", "training rows"])
+def test_equal_images_leave_what_z_says(odd):
+    """Warnings are errors: components of equal images have no variance."""
+    z = np.arange(120) % 3
+    y = (z == 1) ^ (np.arange(120) % 10 == 0)
+    images = np.full((120, 8, 8), 7, np.uint8)
+    images[:odd, 0, 0] = 9
+    report = nuisance_report(images, y, z, **QUICK)
+    assert report.advice == "feature"
+    assert report.drift.ratio == pytest.approx(1, abs=0.01)
+
+
 def test_images_must_have_numbers():
     X, y = bars(60)
     spoilt = X.copy()

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import torch
-from sklearn.preprocessing import OneHotEncoder
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d
 
@@ -42,16 +41,17 @@ def small(images):
     return whole
 
 
-def inputs_of(X, z, train, test):
+def inputs_of(X, z, train, test, *, unseen):
     """Pairs of training and test rows, by the names in Network.
 
     "columns" are float32 on the scale of the training rows. "x" are images, or the columns of a
-    table. "... and z" have one-hot columns of the levels beside, behind the pixels of an image.
+    table. "... and z", for known levels, have their one-hot columns beside, behind an image.
     """
     columns = scaled(X, train, test)
     x = columns if len(X.shape) == 2 else scaled_images(X, train, test)
-    onehot = OneHotEncoder(sparse_output=False, dtype=np.float32).fit(z[:, None])
-    levels = [onehot.transform(z[index, None]) for index in (train, test)]
+    if unseen:
+        return {"x": x, "columns": columns}
+    levels = [np.eye(z.max() + 1, dtype=np.float32)[z[index]] for index in (train, test)]
 
     def with_z(parts):
         return [np.hstack([p.reshape(len(p), -1), q]) for p, q in zip(parts, levels, strict=True)]

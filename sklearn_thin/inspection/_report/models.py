@@ -100,7 +100,7 @@ class Fold:
         self.rows, self.test = rows, test
         self.y, self.z = rows.y[train], rows.z[train]
         self.outcome, self.levels = rows.outcome, Labels(len(rows.levels))
-        self.inputs = inputs_of(rows.X, rows.z, train, test)
+        self.inputs = inputs_of(rows.X, rows.z, train, test, unseen=unseen)
         width = max(WIDTH, ROOM * len(rows.levels)) if unseen else WIDTH
         how = {**TRAINING, **training_sizes(len(train)), "random_state": seed}
         n_levels = len(np.unique(self.z))

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 import torch
 from sklearn.base import MetaEstimatorMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.parallel import Parallel
 from skorch import NeuralNet
 from torch.overrides import TorchFunctionMode
 
@@ -201,13 +202,13 @@ def fit_seeded(estimator, seed, *args):
 
 # ------------------------------------------------------------------ warnings
 
-_WARNED = WeakKeyDictionary()  # searches -> messages that they have had
+_WARNED = WeakKeyDictionary()  # searches and loops -> messages that they have had
 
 
 def warn_once(message):
-    """Warn, and in a search or another meta-estimator for its first fit alone.
+    """Warn, and in a search, a cross-validation or another meta-estimator for its first fit alone.
 
-    Each candidate of scikit-learn's searches resets Python's memory of warnings.
+    Each fit in scikit-learn's loops resets Python's memory of warnings.
     """
     searches = surrounding_searches()
     if any(message in _WARNED.get(search, ()) for search in searches):
@@ -218,11 +219,12 @@ def warn_once(message):
 
 
 def surrounding_searches():
-    """Searches and other meta-estimators whose `fit` runs."""
+    """Searches and other meta-estimators whose `fit` runs, and loops such as `cross_validate`."""
     frame, searches = currentframe(), []
     while frame is not None:
-        owner = frame.f_locals.get("self") if frame.f_code.co_name == "fit" else None
-        searches += [owner] if isinstance(owner, MetaEstimatorMixin) else []
+        runs = frame.f_code.co_name in ("fit", "__call__")
+        owner = frame.f_locals.get("self") if runs else None
+        searches += [owner] if isinstance(owner, (MetaEstimatorMixin, Parallel)) else []
         frame = frame.f_back
     return searches
 

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 from sklearn import config_context
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback, EarlyStopping
@@ -36,10 +42,17 @@ def test_groups_that_the_splitter_alone_gets_are_warned_of(kind, name, rows):
 def test_cross_validation_and_encoders_warn_of_groups_too(rows):
     X, y, z = rows
     how = {"cv": GroupKFold(2), "groups": GROUPS}
-    with pytest.warns(UserWarning, match="splitter alone"):
-        cross_val_score(small(early_stopping=0.3), X, y, **how)
-    with pytest.warns(UserWarning, match="splitter alone"):
-        cross_val_score(small_encoder(early_stopping=0.3), X, z, **how)
+    thin = small(early_stopping=0.3)
+    for loop, estimator, target in (
+        (cross_val_score, thin, y),
+        (cross_val_score, small_encoder(early_stopping=0.3), z),
+        (cross_validate, make_pipeline(StandardScaler(), thin), y),
+        (cross_val_predict, thin, y),
+        (cross_val_predict, thin, y),
+    ):
+        with pytest.warns(UserWarning, match="splitter alone") as caught:
+            loop(estimator, X, target, **how)
+        assert len(caught) == 1  # of all folds, and again in the next loop
 
 
 @pytest.mark.parametrize("kind", [GridSearchCV, StackedGridSearchCV])

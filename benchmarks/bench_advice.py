@@ -134,6 +134,13 @@ def noise(draw):
     return *relation(rng), rng.randint(LEVELS, size=2000), None
 
 
+def small_levels(draw):
+    """A hundred levels of ten rows, that have nothing to do with X or y."""
+    rng = np.random.RandomState(draw)
+    X = rng.normal(size=(1000, 4))
+    return X, 0.5 * X[:, 0] + rng.normal(size=1000) > 0, np.arange(1000) % 100, None
+
+
 def shares(draw, n_levels=20, n_rows=4000, width=20, n_signs=10):
     """y is frequent in half of the levels, and rare in the others.
 
@@ -174,6 +181,7 @@ CASES = {  # name -> rows, right words
     "a pure shift of X": (shift, ["feature", "ignore"]),
     "the same, 10,000 x 30": (large_shift, ["feature", "ignore"]),
     "z is noise": (noise, ["ignore"]),
+    "z is noise, small levels": (small_levels, ["ignore"]),
     "z equals y": (copy, [REFUSED]),
     "new levels, other shares of y": (shares, ["dispel"]),
     "new levels, z is noise": (many_levels, ["ignore"]),

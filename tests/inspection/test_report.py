@@ -98,6 +98,25 @@ def test_levels_without_meaning_are_ignored():
     assert report.drift.low < 1
 
 
+@pytest.mark.parametrize("numbers", [False, True])
+def test_many_small_levels_without_meaning_say_nothing_of_y(numbers):
+    """Folds that are dealt by level and y let each level show the y of its held-out rows."""
+    rng = np.random.RandomState(0)
+    X, y = rng.normal(size=(600, 3)), rng.normal(size=600)
+    y = y if numbers else (y > 0).astype(int)
+    report = nuisance_report(X, y, np.arange(600) % 40, n_splits=5, n_repeats=1, random_state=0)
+    alone = report.table.set_index("model").loc["z alone"]
+    assert alone.loss > (1 if numbers else 0.5)  # the loss of a constant
+
+
+def test_repeats_hold_out_other_pairs_of_new_levels():
+    X, y, z = rows(n_levels=10)
+    found = read_rows(X, y, z, None, unseen=True, n_splits=5)
+    held_out = [{tuple(np.unique(z[test])) for _, test in found.folds(seed)} for seed in range(3)]
+    assert all(len(levels) == 2 for pairs in held_out for levels in pairs)
+    assert held_out[0] != held_out[1] != held_out[2]
+
+
 def bars(n_rows=400, side=8, channels=()):
     """Images of a bar anywhere, upright (1) or not (0), and two levels without meaning."""
     rng = np.random.RandomState(0)

@@ -27,11 +27,16 @@ class Rows:
     n_splits: int
 
     def folds(self, seed):
-        """(training rows, test rows) of each fold. Groups are dealt by level and class."""
+        """(training rows, test rows) of each fold. Groups are dealt by level.
+
+        Dealing by level and y would tell the training rows which y the held-out rows of each small
+        level have: they share the level's deviation from the other levels.
+        """
         rng = np.random.RandomState(seed)
         first = np.unique(self.groups, return_index=True)[1]  # a row of each group
         first = rng.permutation(first)
-        order = np.lexsort((self.y[first], self.z[first]))  # stable: random within a stratum
+        place = rng.permutation(len(self.levels))  # of each level, for folds of whole levels
+        order = np.argsort(place[self.z[first]], kind="stable")  # random within a level
         fold = np.empty(len(first), int)
         fold[self.groups[first[order]]] = np.arange(len(first)) % self.n_splits
         fold = fold[self.groups]  # of each row

@@ -12,6 +12,7 @@ from sklearn_thin.rows.arrays import take
 
 TREE_SHARE = 0.25  # of the width, at least
 LETTER = 0.58  # mean width of a letter, of its height
+SMALLEST = 6  # letters, in points
 
 
 class GateTreeDisplay:
@@ -190,19 +191,21 @@ class GateTreeDisplay:
 
     def _draw_table(self, ax, columns, end, width, font):
         """Draw the columns in front of `end`; their left edge, and the size of the letters."""
-        letters = [max(len(word) for word in (head, *words)) for head, words in columns.items()]
         room = (end - TREE_SHARE) * width / LETTER  # in points
-        font = max(6, min(font, room / (sum(letters) + 2 * len(letters))))
-        most = int(room / font / sum(letters) * max(letters)) if font == 6 else max(letters)
+        lengths = [max(map(len, (head, *words))) for head, words in columns.items()]
+        most = longest_of(lengths, room / SMALLEST - 2 * len(lengths))
+        short = {
+            head: [shown(head, most), *(whole_items(word, most) for word in words)]
+            for head, words in columns.items()
+        }
+        letters = [max(map(len, words)) for words in short.values()]
+        font = max(SMALLEST, min(font, room / (sum(letters) + 2 * len(letters))))
         self.texts_, x = dict.fromkeys(columns), end
-        for (head, words), wide in reversed(list(zip(columns.items(), letters, strict=True))):
-            x -= (min(wide, most) + 2) * font * LETTER / width
+        for (head, words), wide in reversed(list(zip(short.items(), letters, strict=True))):
+            x -= (wide + 2) * font * LETTER / width
             how = {"va": "center", "fontsize": font}
-            ax.text(x, -1, shown(head, most), weight="bold", **how)
-            places = enumerate(words)
-            self.texts_[head] = [
-                ax.text(x, row, whole_items(word, most), **how) for row, word in places
-            ]
+            ax.text(x, -1, words[0], weight="bold", **how)
+            self.texts_[head] = [ax.text(x, row, word, **how) for row, word in enumerate(words[1:])]
         return x, font
 
     def _draw_tree(self, ax, width, font):
@@ -235,6 +238,14 @@ class GateTreeDisplay:
     def _x(level, depth, width):
         """Place of a level of the tree, from 0 to 1."""
         return 0.03 + (width - 0.03) * level / depth
+
+
+def longest_of(lengths, room):
+    """Letters that the longest columns may keep, so that all columns have `room` letters."""
+    longest = max(lengths)
+    while longest > 1 and sum(min(length, longest) for length in lengths) > room:
+        longest -= 1
+    return longest
 
 
 def whole_items(words, most):

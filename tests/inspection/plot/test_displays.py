@@ -241,6 +241,18 @@ def test_long_words_are_cut_at_whole_items(overlaps):
     assert not overlaps(display.figure_, [*texts, *display.node_texts_])
 
 
+def test_long_names_of_levels_leave_room_for_the_tree(overlaps):
+    levels = [", ".join(f"St. Mary's Hospital of town {i} (9 %)" for i in range(4))] * 8
+    y = ["mid (42 %), high (30 %), low (28 %)"] * 8
+    leaves = [f"leaf {i}" for i in range(8)]
+    display = GateTreeDisplay(np.full(15, 0.25), leaves=leaves, y=y, levels=levels).plot()
+    texts = [text for column in display.texts_.values() for text in column]
+    assert not overlaps(display.figure_, [*texts, *display.node_texts_])
+    assert "St. Mary's Hospital of town 0 (9 %)" in display.texts_["level"][0].get_text()
+    tree = min(text.get_window_extent().x0 for text in display.texts_["leaf"])
+    assert tree > 600 / 5  # pixels
+
+
 def test_a_deep_tree_is_cut_and_its_ends_are_nodes(of_32, digits):
     X, z = digits.images[:300], digits.z[:300]
     display = GateTreeDisplay.from_estimator(of_32, X, exogenous=z, max_depth=2, n_images=0)

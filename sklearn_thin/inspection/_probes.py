@@ -146,7 +146,9 @@ def refuse_rare(levels, counts, what, fewest):
 def matrix(h, name, n_samples=None):
     """Rows of numbers (n_samples, width) of an array, of images, or of a table."""
     if hasattr(h, "columns") or getattr(h, "dtype", None) == np.dtype(object):
-        h = TablePreprocessor().fit_transform(h)
+        values = np.asarray(h)
+        numbers = values.dtype.kind in "iuf" and np.isfinite(values).all()
+        h = values if numbers else TablePreprocessor().fit_transform(h)  # which clips
     h = check_array(h, dtype=[np.float64, np.float32], allow_nd=True, input_name=name)
     if n_samples is not None and len(h) != n_samples:
         raise ValueError(

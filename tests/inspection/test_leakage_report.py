@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy.stats import binomtest
 from sklearn.decomposition import PCA
@@ -290,6 +291,13 @@ def test_the_raw_input_may_be_images_or_a_table(kind):
         X = pd.DataFrame({"number": h[:, 0], "text": np.array(["a", "b"])[z]})
         X.loc[0, "number"] = np.nan
     assert scores(leakage_report(h, z, X=X, **FAST), "X")["linear"] > 0.4
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, lambda h: pl.DataFrame(h.tolist(), orient="row")])
+def test_a_representation_in_a_frame_has_the_scores_of_its_array(frame):
+    z = np.arange(400) % 2
+    h = np.random.RandomState(0).standard_t(2, size=(400, 4)) + z[:, None]  # with far rows
+    assert leakage_report(frame(h), z, **FAST).rows == leakage_report(h, z, **FAST).rows
 
 
 # ----------------------------------------------------------------------------- results

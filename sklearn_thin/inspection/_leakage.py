@@ -46,7 +46,8 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None) -> 
     Parameters
     ----------
     h : array-like of shape (n_samples, width)
-        The representation, such as `THINClassifier.transform(X_test)`.
+        The representation, such as `THINClassifier.transform(X_test)`. A named probe also reads
+        images and tables, such as the raw input.
     z : array-like of shape (n_samples,)
         Labels of the exogenous variable.
     probe : {"linear", "mlp"} or classifier, default="linear"
@@ -93,7 +94,10 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None) -> 
             f"it, but these have one: {rare.tolist()}"
         )
     z = plain_labels(classes[codes])
-    if isinstance(probe, str) and probe == "mlp":
+    named = isinstance(probe, str)
+    if named:
+        h = matrix(h, "h")
+    if named and probe == "mlp":
         z = codes  # MLPClassifier of scikit-learn 1.6 fails on strings
     h, h_test, z, z_test = train_test_split(
         h, z, test_size=test_size, stratify=z, random_state=seed
@@ -102,7 +106,6 @@ def leakage_score(h, z, *, probe="linear", test_size=0.5, random_state=None) -> 
         "linear": LogisticRegression(C=0.01, max_iter=1000),
         "mlp": MLPClassifier((256,), early_stopping=True, max_iter=500, random_state=seed),
     }
-    named = isinstance(probe, str)
     probe = make_pipeline(StandardScaler(), probes[probe]) if named else clone(probe)
     probe.fit(h, z)
     blocks = (take(h_test, rows) for rows in gen_batches(len(z_test), BLOCK))  # bound the memory

@@ -79,6 +79,16 @@ def test_a_probe_that_is_no_classifier_is_refused(probe):
         leakage_score(*ring(), probe=probe)
 
 
+@pytest.mark.parametrize("kind", ["images", "frame"])
+def test_the_raw_input_may_be_images_or_a_table(kind):
+    h, z = np.random.RandomState(0).normal(size=(400, 4)), np.arange(400) % 2
+    X = h.reshape(400, 2, 2) + 3 * z[:, None, None]
+    if kind == "frame":
+        X = pd.DataFrame({"number": h[:, 0], "text": np.array(["a", "b"])[z]})
+        X.loc[0, "number"] = np.nan
+    assert leakage_score(X, z, random_state=0).accuracy > 0.9
+
+
 def test_accuracy_is_accuracy_whatever_the_probe_scores():
     h, z = ring()
     params = {"scoring": "neg_log_loss", "cv": 2}

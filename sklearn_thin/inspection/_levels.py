@@ -23,6 +23,7 @@ from sklearn_thin.inspection._predicted import (
     check_numbers_of,
     check_proba,
     check_same_length,
+    check_shared,
     classes_of_columns,
 )
 from sklearn_thin.inspection._tables import TableReport, names_of
@@ -107,7 +108,7 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     ValueError
         If z has one level or missing labels, if lengths differ, if `labels` do not fit the columns
         of `predicted` or hold a class twice, if the rows of `predicted` are no probabilities, or if
-        predicted labels are of another type than y.
+        predicted labels are of another type than y, or y has several labels and none of these.
 
     See Also
     --------
@@ -219,6 +220,7 @@ def _read(y, predicted, labels, n_bins):
         places = places_in(classes, predicted)  # -1 where no row has the label: always wrong
         if (places < 0).all():
             check_kinds(y, predicted)
+            check_shared(classes, predicted)
         return Labels(len(classes)), codes, places
     check_numbers_of(y, predicted, fractions)
     return Numbers(), y.astype(float), predicted.astype(float)

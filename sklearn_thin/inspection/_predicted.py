@@ -52,6 +52,15 @@ def check_kinds(y, predicted):
         )
 
 
+def check_shared(classes, predicted):
+    """Raise where no predicted label is among the classes of y, unless y has a single class."""
+    if len(classes) > 1:
+        raise ValueError(
+            f"predicted has no label of y: it holds labels such as {predicted.tolist()[0]!r}, and "
+            f"y {classes[:10].tolist()}. The order is level_report(y, predicted, z)"
+        )
+
+
 def check_numbers_of(y, predicted, fractions):
     """Raise where the one has fractions, and the other no numbers on a scale."""
     for name, of in (("y", y), ("predicted", predicted)):

@@ -243,6 +243,10 @@ def scores_of_rows(n=300):
             "labels of one type, got y such as . and predicted .* '1'",
         ),
         ({"y": np.full(300, "1"), "predicted": np.full(300, True)}, "labels of one type"),
+        (
+            {"predicted": np.arange(300) % 2 + 7},
+            r"no label of y: .*\(y, predicted, z\)",
+        ),
         ({"y": np.array(["a", "b", "c"] * 100), "predicted": np.arange(300) / 2}, "y has labels"),
         ({"y": np.arange(300) / 2, "predicted": np.full(300, "a")}, "predicted has labels such"),
         ({"y": [], "predicted": [], "z": []}, "z must have at least two classes"),

@@ -58,9 +58,10 @@ def label_ticks(axis, labels, most=20):
 
 
 def shown(label, most=16):
-    """A label as text of at most `most` letters."""
+    """A label as text of at most `most` letters. The middle gives way, as names differ at ends."""
     text = str(label)
-    return text if len(text) <= most else text[: most - 1] + "…"
+    start = most // 2
+    return text if len(text) <= most else f"{text[:start]}…{text[len(text) - most + start + 1 :]}"
 
 
 def legend_above(ax, **how):

@@ -166,6 +166,14 @@ def test_32_leaves_and_levels_have_labels_that_do_not_overlap(overlaps):
         assert not overlaps(display.figure_, axis.get_ticklabels())
 
 
+def test_long_names_that_begin_alike_keep_labels_of_their_own():
+    levels = [f"measurement site {i}" for i in range(8)]
+    display = GateDisplay(np.full((8, 2), 0.5), levels=levels, leaves=range(2)).plot()
+    labels = labels_of(display.ax_.yaxis)
+    assert len(set(labels)) == 8
+    assert max(map(len, labels)) == 16
+
+
 # ------------------------------------------------------------------ the tree
 
 

@@ -6,6 +6,8 @@ from itertools import chain
 import torch
 from torch import nn
 
+from sklearn_thin.modules.tensors import aligned
+
 PRIOR = 0.1  # weight of the mean covariance: rows for each of its columns
 MOST_PRODUCTS = 2**19  # of one row with the maps of all classes
 
@@ -70,9 +72,9 @@ class ConditionalAligner(nn.Module):
 
     def forward(self, h, proba):
         n_classes, rank, _ = self.maps.shape
-        u = h @ self.basis  # (n, rank)
+        u = aligned(h @ self.basis)  # (n, rank)
         moved = (u @ self.maps.reshape(-1, rank).T).view(-1, n_classes, rank)  # maps are symmetric
-        moved = torch.einsum("nk,nkr->nr", proba, moved - self.offsets)
+        moved = aligned(torch.einsum("nk,nkr->nr", proba, moved - self.offsets))
         return h + proba @ self.shifts + moved @ self.basis.T  # (n, width)
 
     @torch.no_grad()

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from sklearn_thin.modules.tensors import aligned
+
 
 class MLP(nn.Sequential):
     """Linear → BatchNorm → ReLU blocks for rows of features.
@@ -37,6 +39,12 @@ class MLP(nn.Sequential):
                 layers.append(nn.Dropout(dropout))
             in_features = width
         super().__init__(*layers)
+
+    def forward(self, x):
+        for layer in self:
+            aligns = isinstance(layer, nn.Linear) and not self.training
+            x = layer(aligned(x) if aligns else x)
+        return x
 
 
 class ConvNet(nn.Sequential):

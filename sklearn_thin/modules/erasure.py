@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from sklearn_thin.modules.tensors import aligned
+
 
 class LinearEraser(nn.Module):
     """Affine map after which the representation is uncorrelated with given labels.
@@ -48,8 +50,8 @@ class LinearEraser(nn.Module):
         self.register_buffer("write", torch.zeros(width, n_labels))
 
     def forward(self, h, exogenous_logits=None):
-        told = (h - self.centre) @ self.read.T  # (n, labels)
-        return h - told @ self.write.T  # (n, width)
+        told = aligned(h - self.centre) @ self.read.T  # (n, labels)
+        return h - aligned(told) @ self.write.T  # (n, width)
 
     @torch.no_grad()
     def refit(self, blocks, max_rows=8192):

@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sklearn_thin.modules.tensors import aligned
+
 TILE = 32  # rows of one expert in one block of the batched product
 
 
@@ -59,6 +61,7 @@ class ExpertEnsemble(nn.Module):
         self.bias = uniform((n_experts, n_outputs), last)
 
     def forward(self, h):
+        h = h if self.training else aligned(h)
         if not self.hidden_units:
             logits = F.linear(h, self.weight.flatten(0, 1), self.bias.flatten())  # (n, L·K)
             return logits.unflatten(1, (self.n_experts, self.n_outputs))  # (n, L, K)
@@ -119,7 +122,7 @@ class ExpertEnsemble(nn.Module):
         """Logits of one expert for each tile: (tiles, TILE, in) -> (tiles, TILE, K)."""
         if self.hidden_units:
             weight, bias = self.hidden_weight[expert], self.hidden_bias[expert]
-            h = torch.baddbmm(bias.unsqueeze(1), h, weight.transpose(1, 2))
+            h = torch.baddbmm(bias.unsqueeze(1), aligned(h), weight.transpose(1, 2))
             scale = self.norm.weight / (self.norm.running_var + self.norm.eps).sqrt()
             shift = self.norm.bias - self.norm.running_mean * scale
             scale, shift = (part.view_as(self.hidden_bias)[expert] for part in (scale, shift))
@@ -131,14 +134,6 @@ class ExpertEnsemble(nn.Module):
             f"in_features={self.in_features}, n_outputs={self.n_outputs}, "
             f"n_experts={self.n_experts}, hidden_units={self.hidden_units}"
         )
-
-
-def aligned(h):
-    """The same values, each row at a multiple of 16 bytes (of four float32).
-
-    Products with few outputs round by the address of a row, which depends on the rows before.
-    """
-    return F.pad(h, (0, -h.shape[-1] % 4))[..., : h.shape[-1]] if h.shape[-1] % 4 else h
 
 
 def uniform(shape, fan_in):

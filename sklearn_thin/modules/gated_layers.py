@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sklearn_thin.modules.experts import aligned, uniform
-from sklearn_thin.modules.tensors import widened
+from sklearn_thin.modules.experts import uniform
+from sklearn_thin.modules.tensors import aligned, widened
 
 
 class MixedLinear(nn.Module):
@@ -49,7 +49,7 @@ class MixedLinear(nn.Module):
 
     def forward(self, x, g):
         if self.n_experts == 1:  # the only map has all the weight
-            return F.linear(x, self.weight.flatten(1), self.bias.flatten())
+            return F.linear(aligned(x), self.weight.flatten(1), self.bias.flatten())
         weighed = aligned((g.unsqueeze(2) * x.unsqueeze(1)).flatten(1))  # (n, L·in)
         # (n, out)
         return F.linear(weighed, self.weight.flatten(1)) + F.linear(aligned(g), self.bias)

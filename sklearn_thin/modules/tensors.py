@@ -1,6 +1,7 @@
 """Names, types, precision and memory layout of tensors."""
 
 import torch
+from torch.nn import functional as F
 
 
 def in_full_precision(part, *inputs):
@@ -20,6 +21,14 @@ def as_float(x):
 def widened(x):
     """Values in float32 at least."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+def aligned(h):
+    """The same values, each row at a multiple of 16 bytes (of four float32).
+
+    Products with few outputs round by the address of a row, which depends on the rows before.
+    """
+    return F.pad(h, (0, -h.shape[-1] % 4))[..., : h.shape[-1]] if h.shape[-1] % 4 else h
 
 
 def laid_out_as(weight, values):

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sklearn_thin.modules.tensors import aligned
+
 
 def leaf_to_expert(n_leaves, n_experts):
     """Row-stochastic map A from leaves to experts, so that g = μ·A.
@@ -88,18 +90,21 @@ class TreeGate(nn.Module):
         shared = None if n_experts == n_leaves else leaf_to_expert(n_leaves, n_experts)
         self.register_buffer("leaf_to_expert", shared, persistent=False)
 
+    def _logits(self, h):
+        return self.nodes(h if self.training else aligned(h))
+
     def decisions(self, h):
         """Probability of going left at every node: (n_samples, 2^depth − 1)."""
         if not self.depth:
             return h.new_zeros(h.shape[0], 0)
-        return torch.sigmoid(self.nodes(h))
+        return torch.sigmoid(self._logits(h))
 
     def leaf_log_proba(self, h):
         """Log-probability of every leaf: (n_samples, 2^depth)."""
         log_leaf = h.new_zeros(h.shape[0], 1)  # every row reaches the root
         if not self.depth:
             return log_leaf
-        logits = self.nodes(h)  # (n, 2^D − 1)
+        logits = self._logits(h)  # (n, 2^D − 1)
         # (n, nodes, 2): log d_n and log(1 − d_n), each exact near 0 and near 1
         step = F.logsigmoid(torch.stack([logits, -logits], dim=-1))
         for level in range(self.depth):

@@ -49,6 +49,20 @@ CASES = {  # shape of a sample, parameters
         (6,),
         {"exogenous": first_column_in_five(), "backbone": MLPBackbone((5, 3)), "n_experts": 3},
     ),
+    "30 columns, odd widths": (
+        (30,),
+        {"backbone": MLPBackbone((35, 9)), "depth": 2, "n_experts": 3, "hidden_units": 3},
+    ),
+    "30 columns, odd linear experts": ((30,), {"backbone": MLPBackbone((9,)), "depth": 0}),
+    "30 columns, odd hard experts": (
+        (30,),
+        {"backbone": MLPBackbone((9,)), "depth": 1, "hidden_units": 12, "inference": "hard"},
+    ),
+    "30 columns, odd maps": (
+        (30,),
+        {"exogenous": first_column_in_five(), "backbone": MLPBackbone((9, 7)), "depth": 0},
+    ),
+    "5 × 7 pixels": ((5, 7), {"backbone": MLPBackbone((4,))}),
     "30 columns, one map": ((30,), {"exogenous": first_column_in_five(), "depth": 0}),
     "small images": ((8, 8), {"backbone": ConvNetBackbone(hidden_layer_sizes=()), **EXPERTS}),
     "images": ((28, 28), {"depth": 2, "hidden_units": 32}),
@@ -131,6 +145,18 @@ def test_rows_on_the_exogenous_side_do_not_see_each_other(side, threads):
 def test_rows_of_an_encoder_do_not_see_each_other(threads):
     X, _, z = data((30,))
     for call in methods(ExogenousEncoder(max_epochs=1, random_state=0).fit(X, z)):
+        assert_rows_do_not_see_each_other(call, X)
+
+
+@pytest.mark.parametrize("dispelling", ["erasure", "alignment"])
+@pytest.mark.parametrize(("width", "n_levels"), [(5, 2)])
+def test_rows_whose_variable_is_erased_do_not_see_each_other(width, n_levels, dispelling, threads):
+    X, y, _ = data((30,))
+    encoder = ExogenousEncoder(SMALL, max_epochs=1, random_state=0)
+    encoder = FrozenEstimator(encoder.fit(X, np.arange(N_ROWS) % n_levels))
+    params = {"backbone": MLPBackbone((width,)), "dispelling": dispelling, "max_epochs": 1}
+    model = THINClassifier(encoder, **params, gating="head", random_state=0).fit(X, y)
+    for call in methods(model):
         assert_rows_do_not_see_each_other(call, X)
 
 

@@ -6,7 +6,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-from sklearn_thin.modules.tensors import aligned
+from sklearn_thin.modules.tensors import aligned, product
 
 PRIOR = 0.1  # weight of the mean covariance: rows for each of its columns
 MOST_PRODUCTS = 2**19  # of one row with the maps of all classes
@@ -72,10 +72,10 @@ class ConditionalAligner(nn.Module):
 
     def forward(self, h, proba):
         n_classes, rank, _ = self.maps.shape
-        u = aligned(h @ self.basis)  # (n, rank)
+        u = aligned(product(h, self.basis))  # (n, rank)
         moved = (u @ self.maps.reshape(-1, rank).T).view(-1, n_classes, rank)  # maps are symmetric
         moved = aligned(torch.einsum("nk,nkr->nr", proba, moved - self.offsets))
-        return h + proba @ self.shifts + moved @ self.basis.T  # (n, width)
+        return h + product(proba, self.shifts) + moved @ self.basis.T  # (n, width)
 
     @torch.no_grad()
     def refit(self, blocks, max_rows=8192):

@@ -31,6 +31,11 @@ def aligned(h):
     return F.pad(h, (0, -h.shape[-1] % 4))[..., : h.shape[-1]] if h.shape[-1] % 4 else h
 
 
+def product(h, weight):
+    """h @ weight, in the layout of `torch.nn.Linear`: a row has the same bits at each place."""
+    return F.linear(aligned(h), weight.T.contiguous())
+
+
 def laid_out_as(weight, values):
     """A gradient, or moments, in the memory layout of the weight, which fused steps rely on."""
     if values.stride() == weight.stride():

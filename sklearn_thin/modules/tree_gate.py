@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from sklearn_thin.modules.tensors import aligned
+from sklearn_thin.modules.tensors import aligned, product
 
 
 def leaf_to_expert(n_leaves, n_experts):
@@ -121,7 +121,7 @@ class TreeGate(nn.Module):
         leaf = self.leaf_log_proba(h).exp()  # (n, 2^D)
         if self.leaf_to_expert is None:
             return leaf
-        return leaf @ self.leaf_to_expert  # (n, L)
+        return product(leaf, self.leaf_to_expert)  # (n, L)
 
     def extra_repr(self):
         return f"depth={self.depth}, n_experts={self.n_experts}"

@@ -6,7 +6,7 @@ from itertools import chain
 import torch
 from torch import nn
 
-from sklearn_thin.modules.tensors import aligned, product
+from sklearn_thin.modules.tensors import aligned, mixture, product
 
 PRIOR = 0.1  # weight of the mean covariance: rows for each of its columns
 MOST_PRODUCTS = 2**19  # of one row with the maps of all classes
@@ -74,7 +74,7 @@ class ConditionalAligner(nn.Module):
         n_classes, rank, _ = self.maps.shape
         u = aligned(product(h, self.basis))  # (n, rank)
         moved = (u @ self.maps.reshape(-1, rank).T).view(-1, n_classes, rank)  # maps are symmetric
-        moved = aligned(torch.einsum("nk,nkr->nr", proba, moved - self.offsets))
+        moved = aligned(mixture(proba, moved - self.offsets))
         return h + product(proba, self.shifts) + moved @ self.basis.T  # (n, width)
 
     @torch.no_grad()

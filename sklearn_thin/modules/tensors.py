@@ -36,6 +36,14 @@ def product(h, weight):
     return F.linear(aligned(h), weight.T.contiguous())
 
 
+def mixture(g, z):
+    """Σ_l g_l z_l of each row: (n, L), (n, L, K) -> (n, K).
+
+    A batched product would round by the address of a row.
+    """
+    return (g.unsqueeze(2) * z).sum(1).to(z.dtype)  # g may be wider under autocast
+
+
 def laid_out_as(weight, values):
     """A gradient, or moments, in the memory layout of the weight, which fused steps rely on."""
     if values.stride() == weight.stride():

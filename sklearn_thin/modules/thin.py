@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sklearn_thin.modules.heads import ExpertHead
-from sklearn_thin.modules.tensors import as_float, in_full_precision
+from sklearn_thin.modules.tensors import as_float, in_full_precision, mixture
 
 
 class THINOutput(NamedTuple):
@@ -102,7 +102,8 @@ class THINModule(nn.Module):
             return THINOutput(z.squeeze(1), h)
         if g is None:
             g = in_full_precision(self.gate, h if gate_input is None else gate_input)  # (n, L)
-        return THINOutput(torch.einsum("nl,nlk->nk", g, z), h)
+        mixed = torch.einsum("nl,nlk->nk", g, z) if self.training else mixture(g, z)
+        return THINOutput(mixed, h)
 
     def logits(self, x, gate_input=None, exogenous_logits=None):
         """Mixed logits alone: (n_samples, n_outputs)."""
@@ -127,4 +128,4 @@ class THINModule(nn.Module):
             return self.experts.select(h, leaf)
         if shared.count_nonzero(1).max() == 1:
             return self.experts.select(h, shared.argmax(1)[leaf])
-        return torch.einsum("nl,nlk->nk", shared[leaf], self.experts(h))
+        return mixture(shared[leaf], self.experts(h))

@@ -64,6 +64,11 @@ CASES = {  # shape of a sample, parameters
     ),
     "5 × 7 pixels": ((5, 7), {"backbone": MLPBackbone((4,))}),
     "16 leaves, 6 experts": ((30,), {"backbone": SMALL, "depth": 4, "n_experts": 6}),
+    "45 experts": ((30,), {"backbone": SMALL, "depth": 3, "n_experts": 45}),
+    "45 hard experts": (
+        (30,),
+        {"backbone": SMALL, "depth": 3, "n_experts": 45, "inference": "hard"},
+    ),
     "30 columns, one map": ((30,), {"exogenous": first_column_in_five(), "depth": 0}),
     "small images": ((8, 8), {"backbone": ConvNetBackbone(hidden_layer_sizes=()), **EXPERTS}),
     "images": ((28, 28), {"depth": 2, "hidden_units": 32}),
@@ -150,7 +155,7 @@ def test_rows_of_an_encoder_do_not_see_each_other(threads):
 
 
 @pytest.mark.parametrize("dispelling", ["erasure", "alignment"])
-@pytest.mark.parametrize(("width", "n_levels"), [(5, 2), (9, 9)])
+@pytest.mark.parametrize(("width", "n_levels"), [(5, 2), (9, 9), (47, 9)])
 def test_rows_whose_variable_is_erased_do_not_see_each_other(width, n_levels, dispelling, threads):
     X, y, _ = data((30,))
     encoder = ExogenousEncoder(SMALL, max_epochs=1, random_state=0)

@@ -109,6 +109,8 @@ class ExpertEnsemble(nn.Module):
         counts = torch.bincount(expert, minlength=self.n_experts)  # (L,)
         tiles = (counts + TILE - 1) // TILE
         reader = torch.arange(self.n_experts, device=h.device).repeat_interleave(tiles)  # (tiles,)
+        if len(reader) == 1:  # which another kernel would compute
+            reader = reader.repeat(2)
         expert, order = expert.sort(stable=True)
         rank = torch.arange(len(h), device=h.device) - (counts.cumsum(0) - counts)[expert]
         place = (tiles.cumsum(0) - tiles)[expert] * TILE + rank  # (n,)

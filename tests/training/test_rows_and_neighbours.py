@@ -12,7 +12,13 @@ import torch
 from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINClassifier
+from sklearn_thin import (
+    ConvNetBackbone,
+    ExogenousEncoder,
+    MLPBackbone,
+    THINClassifier,
+    THINRegressor,
+)
 
 SIZES = (1, 3, 11, 40, 129)  # below and above the rows that a kernel, a thread or a block takes
 N_ROWS = 300
@@ -172,6 +178,15 @@ def test_rows_of_small_experts_do_not_see_each_other(units, threads):
     params = {"depth": 3, "hidden_units": 8 * units, "max_epochs": 1, "random_state": 0}
     for call in methods(THINClassifier(backbone=SMALL, **params).fit(X, y % 2)):
         assert_rows_do_not_see_each_other(call, X)
+
+
+def test_a_row_of_one_hard_expert_does_not_see_rows_of_others(threads):
+    X = data((4,))[0]
+    params = {"depth": 3, "hidden_units": 8 * 40, "max_epochs": 1, "random_state": 0}
+    model = THINRegressor(backbone=SMALL, inference="hard", **params).fit(X, X[:, 0])
+    assert len(set(model.apply(X))) > 1
+    alone = [model.predict(X[[i]]) for i in range(0, N_ROWS, 5)]
+    np.testing.assert_array_equal(np.concatenate(alone), model.predict(X)[::5])
 
 
 def test_how_an_array_lies_in_memory_makes_no_difference(threads):

@@ -97,7 +97,8 @@ class TreeGate(nn.Module):
         """Probability of going left at every node: (n_samples, 2^depth − 1)."""
         if not self.depth:
             return h.new_zeros(h.shape[0], 0)
-        return torch.sigmoid(self._logits(h))
+        # torch's sigmoid rounds the last of its values differently
+        return F.logsigmoid(self._logits(h)).exp()
 
     def leaf_log_proba(self, h):
         """Log-probability of every leaf: (n_samples, 2^depth)."""

@@ -118,7 +118,7 @@ def gated(side):
 def methods(model):
     names = ["predict_proba", "transform"]
     if getattr(model, "depth", 0):
-        names += ["gate_proba", "expert_proba"]
+        names += ["gate_proba", "expert_proba", "decision_path"]
     return [getattr(model, name) for name in names]
 
 

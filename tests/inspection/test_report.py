@@ -183,6 +183,12 @@ def test_equal_images_leave_what_z_says(odd):
     assert report.drift.ratio == pytest.approx(1, abs=0.01)
 
 
+def test_a_class_of_few_rows_is_refused_where_no_model_can_learn_it():
+    X, z = np.random.RandomState(0).normal(size=(90, 3)), np.arange(90) % 3
+    with pytest.raises(ValueError, match="rarest value has 1 of 90 rows; take more"):
+        nuisance_report(X, np.arange(90) == 0, z, **QUICK)
+
+
 def test_images_must_have_numbers():
     X, y = bars(60)
     spoilt = X.copy()

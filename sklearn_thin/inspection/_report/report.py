@@ -191,8 +191,7 @@ def nuisance_report(
         if len(rows.X.shape) > 2:  # convolutions take longer
             n_repeats //= 2
     seeds = check_random_state(random_state).randint(2**31 - 1, size=n_repeats)
-    if not unseen:
-        refuse_levels_of_single_rows(rows, seeds)
+    refuse_folds(rows, seeds, unseen=unseen)
     scores = score_models(rows, seeds, unseen=unseen)
     advice, reason = advise(scores, rows.groups, min_gain, unseen=unseen)
     drift = recognition = None
@@ -244,10 +243,19 @@ def refuse_counts(y):
         )
 
 
-def refuse_levels_of_single_rows(rows, seeds):
-    """Raise where a gate by z cannot learn from the training rows of a fold."""
+def refuse_folds(rows, seeds, *, unseen):
+    """Raise where no model, or no gate by z, can learn from the training rows of a fold."""
     for seed in seeds:
         for train, _ in rows.folds(seed):
+            if (rows.y[train] == rows.y[train[0]]).all():
+                rare = np.unique(rows.y, return_counts=True)[1].min()
+                raise ValueError(
+                    "the training rows of a fold have one value of y: all rows of others are held "
+                    f"out together. The rarest value has {rare} of {len(rows.y)} rows; take more "
+                    "of it"
+                )
+            if unseen:
+                continue
             if (n_levels := len(np.unique(rows.z[train]))) > len(train) / 2:
                 raise ValueError(
                     "each training fold needs two rows for each level of z on average, but a fold "

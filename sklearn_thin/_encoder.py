@@ -266,4 +266,4 @@ class ExogenousEncoder(ClassOutputs, BaseNet):
     classes_ = property(attrgetter("targets_.classes"))
     preprocessor_ = property(attrgetter("input_.transformer"))
     # c: h_exo ↦ z_exo, the logits of the exogenous classes
-    predictor_ = property(attrgetter("net_.module_.predictor"))
+    predictor_ = property(attrgetter("module_.predictor"))

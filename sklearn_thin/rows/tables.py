@@ -289,7 +289,10 @@ def sampled(table, most):
 
 
 def robust_scale(numbers):
-    """Medians, ranges, and the indices of the columns that miss values."""
+    """Medians, ranges, and the indices of the columns that miss values.
+
+    Ranges are interquartile, and infinite where all values are equal.
+    """
     n_rows, n_columns = numbers.shape
     centre, scale, missing = np.zeros(n_columns), np.full(n_columns, np.inf), []
     size = max(1, 2**20 // max(1, n_rows))
@@ -299,22 +302,17 @@ def robust_scale(numbers):
         absent = np.isnan(values)
         missing.append(start + np.flatnonzero(absent.any(0) & ~absent.all(0)))
         values[:, absent.all(0)] = 0
-        centre[part], scale[part] = _quartile_range(values, absent.any(), numbers.dtype)
+        quantile = np.nanquantile if absent.any() else np.quantile
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            low, middle, high = quantile(values, [0.25, 0.5, 0.75], axis=0)
+            wide = np.minimum(high - low, np.finfo(np.float64).max)
+            rounding = 4 * np.finfo(numbers.dtype).eps * np.abs(middle)
+            for j in np.flatnonzero(wide <= rounding):
+                away = np.abs(values[:, j] - middle[j])
+                away = away[away > rounding[j]]
+                wide[j] = np.median(away) if len(away) else np.inf
+        centre[part], scale[part] = middle, wide
     return centre, scale, np.concatenate([*missing, np.zeros(0, np.int64)]).astype(np.int64)
-
-
-def _quartile_range(values, has_missing, dtype):
-    """Medians and interquartile ranges; the range is infinite where all values are equal."""
-    quantile = np.nanquantile if has_missing else np.quantile
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        low, centre, high = quantile(values, [0.25, 0.5, 0.75], axis=0)
-        scale = np.minimum(high - low, np.finfo(np.float64).max)
-        rounding = 4 * np.finfo(dtype).eps * np.abs(centre)
-        for j in np.flatnonzero(scale <= rounding):
-            away = np.abs(values[:, j] - centre[j])
-            away = away[away > rounding[j]]
-            scale[j] = np.median(away) if len(away) else np.inf
-    return centre, scale
 
 
 def squash(numbers, centre, scale, out):

@@ -60,6 +60,7 @@ def train_in_this_process(folder):
     except ValueError as error:
         results["error"] = str(error)
     np.savez(f"{folder}/{process}.npz", **results)
+    torch.distributed.destroy_process_group()  # else an exit can abort in gloo's threads
 
 
 def backbone():

@@ -19,6 +19,8 @@ from torch import nn
 
 from sklearn_thin import MLPBackbone, TablePreprocessor, THINClassifier
 from sklearn_thin._compat import import_torchvision
+from sklearn_thin.model_selection import SeedEnsembleClassifier
+from sklearn_thin.training.batches import usual_sizes
 
 NUISANCE = "nuisance"
 ADVERSARIAL_EPOCHS = 50  # one is fairlearn's default
@@ -64,6 +66,11 @@ def plain(seed, **params):
     return THINClassifier(None, **shared, **params)
 
 
+def five_seeds(make):
+    """A maker of the mean of five networks that differ in their seeds, and train together."""
+    return lambda seed, **params: SeedEnsembleClassifier(make(seed, **params), random_state=seed)
+
+
 class GroupDRO(ClassifierMixin, BaseEstimator):
     """Weights of the levels that grow with their losses, anew in each epoch (Sagawa et al., 2020).
 
@@ -84,7 +91,10 @@ class GroupDRO(ClassifierMixin, BaseEstimator):
         self.classes_, classes = np.unique(y, return_inverse=True)
         self.network_ = clone(self.network)
         weights = np.ones(len(names))  # mean 1
-        for _ in range(self.network.max_epochs):
+        n_epochs = self.network.max_epochs
+        if n_epochs == "auto":
+            n_epochs = usual_sizes(X.shape, self.network.batch_size)["max_epochs"]
+        for _ in range(n_epochs):
             each = weights[codes] * len(y) / (counts[codes] * len(names))
             self.network_.partial_fit(X, classes, sample_weight=each)
             proba = self.network_.predict_proba(X)[np.arange(len(y)), classes]
@@ -260,6 +270,8 @@ CONTENDERS = {
     "pooled network": Contender(lambda seed, **p: pooled(plain(seed, **p)), NETWORK),
     "network, level as feature": Contender(plain, NETWORK),
     "FiLM": Contender(film, NETWORK),
+    "THIN, five seeds": Contender(five_seeds(thin)),
+    "FiLM, five seeds": Contender(five_seeds(film)),
     "network per level": Contender(lambda seed, **p: PerLevel(plain(seed, **p)), NETWORK),
     "regression per level": Contender(
         lambda seed, **p: PerLevel(linear(**p)), PENALTIES, own=False
@@ -297,6 +309,8 @@ def count_parameters(model):
     """Trained numbers of a fitted model: weights, or leaves of trees; None if not known."""
     if isinstance(model, PerLevel):
         return sum(count_parameters(m) for m in (model.pooled_, *model.models_.values()))
+    if isinstance(model, SeedEnsembleClassifier):
+        return sum(map(count_parameters, model.estimators_))
     if hasattr(model, "steps"):
         return count_parameters(model.steps[-1][1])
     if isinstance(model, HistGradientBoostingClassifier):

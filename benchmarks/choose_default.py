@@ -30,7 +30,7 @@ import joblib
 import numpy as np
 from _cases import arguments
 from _nuisance import load_nuisance, share, strata
-from _peers import NETWORK, NUISANCE, frame_of, thin
+from _peers import NETWORK, NUISANCE, five_seeds, frame_of, thin
 from peers import SETS as PEERS
 from peers import fit, load, markdown, search_rows
 from tqdm.auto import tqdm
@@ -66,6 +66,10 @@ CANDIDATES = {
     **{f"smoothing {k}": {"smoothing": k} for k in (0, 16, 100)},
     "FiLM": AS_PUBLISHED,
     **{f"FiLM, smoothing {k}": {**AS_PUBLISHED, "smoothing": k} for k in (0, 16, 100)},
+    "five seeds": {"five": True},
+    "FiLM, five seeds": {**AS_PUBLISHED, "five": True},
+    "50 epochs": {"max_epochs": 50},
+    **{f"rate {rate}": {"lr": rate} for rate in (0.002, 0.004)},
     **{f"FiLM, candidate {i}": {**FILM, **each} for i, each in enumerate(NETWORK, 1)},
     # all others take fewer, larger steps
     "decay 0.003, dropout 0.35": network(0.35, 3e-3),
@@ -154,11 +158,14 @@ def new_people(fraction, draw):
 
 
 class Candidate:
-    """A maker of models, as `peers.fit` reads it; `smoothing` weighs the levels."""
+    """A maker of models, as `peers.fit` reads it.
+
+    `smoothing` weighs the levels. `five` is the mean of five seeds.
+    """
 
     @staticmethod
-    def make(seed, smoothing=None, **params):
-        model = thin(seed, **params)
+    def make(seed, smoothing=None, five=False, **params):
+        model = (five_seeds(thin) if five else thin)(seed, **params)
         return model if smoothing is None else Weighed(model, smoothing)
 
 

@@ -173,13 +173,16 @@ def test_splince_erases_z_and_keeps_the_covariance_with_y(modules):
 def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
     results = tmp_path / "peers.jsonl"
     few = ("--rows", "240", "--epochs", "1", "--draws", "2", "--sets", "make_sites")
-    models = ("THIN", "FiLM", "regression, interactions")
+    models = ("THIN", "THIN, five seeds", "FiLM", "regression, interactions")
     options = (*few, "--results", str(results), "--contenders", *models)
     printed = run("peers.py", *options)
     before = results.read_text()
     assert before.count("\n") == 2 * 2 * len(models)  # draws, columns
-    _, *summary = cells(printed, "make_sites")
-    assert [" of 2" in cell for cell in summary] == [False, True, False] * 2  # both columns
+    ours = [line for line in printed.splitlines() if line.startswith("| make_sites | THIN")]
+    assert len(ours) == 2  # THIN, and its mean of five seeds
+    for line in ours:
+        row = line.strip("| ").split(" | ")
+        assert [" of 2" in cell for cell in row[2:]] == [False, True, False] * 2  # both columns
     for model in models:
         assert sum(line.startswith(f"| {model} |") for line in printed.splitlines()) == 3
     # the seconds of each fit are the same to the last digit: nothing ran again
@@ -188,6 +191,24 @@ def test_peers_resume_and_compare_thin_with_its_rivals(run, tmp_path):
     results.write_text("".join(before.splitlines(keepends=True)[1:]))
     run("peers.py", *options)
     assert results.read_text().count("\n") == before.count("\n")
+
+
+def test_peers_take_no_model_of_thin_as_its_rival(modules):
+    accuracies = {"THIN": 97.0, "THIN, five seeds": 98.0, "FiLM": 96.0, "boosting": 90.0}
+    results = {
+        ("heart_sites", 0, model, "default"): {"accuracy": accuracy}
+        for model, accuracy in accuracies.items()
+    }
+    scores = modules("peers").Scores(results, "heart_sites", "accuracy")
+    assert scores.best_rival([0]) == ("FiLM", "default")
+    ratio, _ = scores.ratio("THIN, five seeds", "default")
+    assert ratio == "0.50, below in 1 of 1"
+
+
+def test_group_dro_trains_by_default(modules):
+    frame, y, train, *_ = modules("peers").load("make_sites", 0, 240)
+    model = modules("_peers").CONTENDERS["group DRO"].make(0).fit(frame.iloc[train], y[train])
+    assert model.network_.n_iter_ == 50
 
 
 def test_bench_pairs(run, data_dir, monkeypatch, tmp_path):
@@ -213,12 +234,12 @@ def test_bench_advice_resumes(run, tmp_path):
 def test_choose_default_resumes_and_compares_candidates(run, tmp_path):
     results = tmp_path / "choice.jsonl"
     few = ("--rows", "240", "--epochs", "1", "--draws", "2", "--sets", "make_sites")
-    labels = ("default", "decay 0.003, dropout 0.35", "smoothing 16")
+    labels = ("default", "decay 0.003, dropout 0.35", "smoothing 16", "five seeds")
     options = (*few, "--results", str(results), "--candidates", *labels)
     printed = run("choose_default.py", *options)
     before = results.read_text()
     assert before.count("\n") == 2 * len(labels)
-    assert printed.count(" ± ") == 2 * 2  # errors and log-losses of two candidates
+    assert printed.count(" ± ") == 2 * 3  # errors and log-losses of three candidates
     assert printed.count("points below the oracle") == len(labels)
     assert run("choose_default.py", *options) == printed
     assert results.read_text() == before

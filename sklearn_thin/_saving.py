@@ -52,6 +52,7 @@ OURS = [
         "inspection._scorer.LeakageScorer",
         "inspection._scorer.WorstLevelScorer",
         "model_selection._ensemble.SeedEnsembleClassifier",
+        "model_selection._ensemble.SeedEnsembleRegressor",
         "model_selection._halving.StackedHalvingSearchCV",
         "model_selection._pareto.KneeRefit",
         "model_selection._search.StackedGridSearchCV",

@@ -10,10 +10,18 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from sklearn_thin import ExogenousEncoder, MLPBackbone, THINClassifier, THINRegressor
-from sklearn_thin.model_selection import StackedGridSearchCV
+from sklearn_thin.model_selection import (
+    SeedEnsembleClassifier,
+    SeedEnsembleRegressor,
+    StackedGridSearchCV,
+    WeightedEnsembleClassifier,
+)
 from tests.helpers import SMALL, assert_bit_equal, nothing_changes, small, small_encoder
 
 SITES = np.array(["north", "south"])
@@ -255,3 +263,64 @@ def test_rows_that_overflow_are_refused_and_change_nothing(rows, few):
     clf = small(endogenous=None).fit(*rows[:2])
     with nothing_changes(clf, few[0]), pytest.raises(ValueError, match="infinite or NaN"):
         clf.adapt(few[0] * np.float32(1e30))
+
+
+# -------------------------------------------------------------------------- of ensembles
+
+
+def test_an_ensemble_adapts_each_member_and_stays_as_it_is(digits):
+    X, _, y, _ = digits
+    ensemble = SeedEnsembleClassifier(lit({}), 2, random_state=0).fit(X[:600], y[:600])
+    before, there = pickle.dumps(ensemble), elsewhere(X[600:1200])
+    adapted = ensemble.adapt(there)
+    assert pickle.dumps(ensemble) == before
+    assert type(adapted) is SeedEnsembleClassifier
+    for member, one in zip(adapted.estimators_, ensemble.estimators_, strict=True):
+        np.testing.assert_array_equal(member.predict_proba(X), one.adapt(there).predict_proba(X))
+    test = elsewhere(X[1200:]), y[1200:]
+    assert adapted.score(*test) > ensemble.score(*test) + 0.3
+
+
+def test_a_weighted_ensemble_keeps_its_weights(digits):
+    X, _, y, _ = digits
+    ensemble = WeightedEnsembleClassifier(lit({"max_epochs": 2}), [{"random_state": 0}, {}], [3, 1])
+    adapted = ensemble.fit(X[:300], y[:300]).adapt(elsewhere(X[:300]))
+    first, second = (member.predict_proba(X) for member in adapted.estimators_)
+    np.testing.assert_allclose(adapted.predict_proba(X), (3 * first + second) / 4, atol=1e-6)
+
+
+def test_an_ensemble_of_pipelines_keeps_the_steps_in_front(digits):
+    X, _, y, _ = digits
+    pipeline = make_pipeline(StandardScaler(), lit({"max_epochs": 2}))
+    ensemble = SeedEnsembleClassifier(pipeline, 2, random_state=0).fit(X[:300], y[:300])
+    there = elsewhere(X[300:600])
+    for member, one in zip(ensemble.adapt(there).estimators_, ensemble.estimators_, strict=True):
+        assert member[0] is one[0]
+        expected = one[-1].adapt(one[0].transform(there))
+        np.testing.assert_array_equal(
+            member.predict_proba(X), expected.predict_proba(one[0].transform(X))
+        )
+        assert np.abs(member.predict_proba(X) - one.predict_proba(X)).max() > 0.01
+
+
+def test_an_ensemble_of_regressors_takes_the_site_of_new_rows(table):
+    frame, y, z = table
+    params = {"depth": 1, "backbone": MLPBackbone((16,)), "max_epochs": 2}
+    ensemble = SeedEnsembleRegressor(THINRegressor("given", **params), 2, random_state=0)
+    ensemble.fit(frame[["a", "b", "c"]], y, exogenous_target=z)
+    there = elsewhere(frame[["a", "b", "c"]])
+    adapted = ensemble.adapt(there, exogenous="south")
+    expected = [one.adapt(there, exogenous="south").predict(there) for one in ensemble.estimators_]
+    np.testing.assert_allclose(adapted.predict(there), np.mean(expected, 0))
+
+
+def test_an_ensemble_without_batch_normalisation_says_so(digits):
+    plain = lit({"backbone": nn.Flatten(), "max_epochs": 1})
+    ensemble = SeedEnsembleClassifier(plain, 2).fit(digits.X[:50], digits.y[:50])
+    with pytest.raises(ValueError, match="nothing to adapt"):
+        ensemble.adapt(digits.X[:50])
+
+
+def test_an_ensemble_of_others_has_no_adapt(digits):
+    ensemble = SeedEnsembleClassifier(LogisticRegression(max_iter=500), 2)
+    assert not hasattr(ensemble.fit(digits.X[:50], digits.y[:50]), "adapt")

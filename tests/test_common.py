@@ -9,6 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn_thin import ExogenousEncoder, TablePreprocessor, THINClassifier, THINRegressor
 from sklearn_thin.model_selection import (
     SeedEnsembleClassifier,
+    SeedEnsembleRegressor,
     WeightedEnsembleClassifier,
     WeightedEnsembleRegressor,
 )
@@ -42,7 +43,10 @@ REGRESSORS = [
 ]
 IDS = ["thin", "encoder", "thin-on-encoder"]
 REGRESSOR_IDS = ["regressor", "regressor-on-encoder"]
-ENSEMBLE = SeedEnsembleClassifier(THINClassifier(**FAST), 2, random_state=0)
+SEEDS = [
+    SeedEnsembleClassifier(THINClassifier(**FAST), 2, random_state=0),
+    SeedEnsembleRegressor(THINRegressor(**FAST), 2, random_state=0),
+]
 SETTINGS = [{"depth": 0, "random_state": 0}, {"depth": 1, "random_state": 1}]
 WEIGHTED = [
     WeightedEnsembleClassifier(THINClassifier(**FAST), SETTINGS, [3, 1]),
@@ -59,7 +63,7 @@ def expected_failed_checks(estimator):
 
 
 CHECKS = parametrize_with_checks(
-    [*ESTIMATORS, *REGRESSORS, ENSEMBLE, *WEIGHTED, TablePreprocessor()],
+    [*ESTIMATORS, *REGRESSORS, *SEEDS, *WEIGHTED, TablePreprocessor()],
     expected_failed_checks=expected_failed_checks,
 )
 

@@ -27,6 +27,7 @@ from sklearn_thin.dispelling import Alignment, Erasure
 from sklearn_thin.inspection import leakage_score
 from sklearn_thin.model_selection import (
     SeedEnsembleClassifier,
+    SeedEnsembleRegressor,
     StackedGridSearchCV,
     StackedHalvingSearchCV,
     StackedRandomizedSearchCV,
@@ -97,5 +98,7 @@ ensemble = SeedEnsembleClassifier(clf, n_seeds=3).fit(X, y)
 assert_type(ensemble, SeedEnsembleClassifier)
 assert_type(ensemble.predict_proba(X), np.ndarray)
 SeedEnsembleClassifier(clf, seeds=3)  # error: call-arg
+assert_type(ensemble.adapt(X), SeedEnsembleClassifier)
+assert_type(SeedEnsembleRegressor(reg, n_seeds=3).fit(X, y).predict(X), np.ndarray)
 WeightedEnsembleClassifier(clf, [], [], weight=1)  # error: call-arg
 assert_type(WeightedEnsembleRegressor(reg, [{}], [1.0]).fit(X, y).predict(X), np.ndarray)

@@ -1,6 +1,8 @@
 """Several settings of one estimator -> trained together -> the mean of their outputs."""
 
 import math
+from collections.abc import Callable
+from copy import copy
 from functools import reduce
 from numbers import Integral
 from typing import Self
@@ -19,17 +21,27 @@ from sklearn.utils.metadata_routing import (
     _routing_enabled,
     process_routing,
 )
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_thin._base import ClassOutputs
-from sklearn_thin._compat import CallbackSupportMixin, with_callbacks
+from sklearn_thin._compat import CallbackSupportMixin, Method, with_callbacks
 from sklearn_thin._environment import public, set_missing_random_states
 from sklearn_thin._pickling import Estimator
+from sklearn_thin._regressor import NumberOutputs
 from sklearn_thin._sharing import sharing
 from sklearn_thin.model_selection._members import Preparation, last_step, raise_first, train_all
 from sklearn_thin.rows.arrays import read_dataset
 
 FIT_PARAMETERS = ("exogenous_target", "sample_weight", "groups", "X_val", "y_val")
+
+
+def can_adapt(ensemble):
+    """Whether the members have `adapt`."""
+    return hasattr(last_step(ensemble.estimator)[0], "adapt")
+
+
+if_adaptable: Callable[[Method], Method] = available_if(can_adapt)  # which has no types
 
 
 class Ensemble(CallbackSupportMixin, MetaEstimatorMixin, Estimator):
@@ -117,6 +129,37 @@ class Ensemble(CallbackSupportMixin, MetaEstimatorMixin, Estimator):
                 setattr(self, name, getattr(estimators[0], name))
         return self
 
+    @if_adaptable
+    @public
+    def adapt(self, X, *, exogenous=None) -> Self:
+        """A copy for a site that `fit` lacked, adapted to rows without labels.
+
+        The members become those of their own `adapt`: means and variances of batch normalisation
+        become those of X (AdaBN; Li et al., 2016). Steps in front of a member stay as they are.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
+            Rows of one site, two at least, with classes about as frequent as in `fit`.
+        exogenous : array-like, label or None, default=None
+            See `predict`.
+
+        Returns
+        -------
+        estimator
+            Another fitted ensemble. This ensemble stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If a network has no batch normalisation, or X has fewer than two rows.
+        """
+        check_is_fitted(self)
+        X, _ = read_dataset(X, verbose=self.verbose)
+        with sharing():  # the members share the frozen side's outputs
+            members = [adapted(member, X, exogenous) for member in self.estimators_]
+        return clone(self).keep(members)
+
     def _base(self):
         """The estimator of which all members are settings."""
         return self.estimator
@@ -149,6 +192,18 @@ class Ensemble(CallbackSupportMixin, MetaEstimatorMixin, Estimator):
         tags.input_tags, tags.target_tags = inner.input_tags, inner.target_tags
         tags.classifier_tags, tags.regressor_tags = inner.classifier_tags, inner.regressor_tags
         return tags
+
+
+def adapted(member, X, exogenous):
+    """The member, its last step adapted to rows as they come to the member."""
+    last, _ = last_step(member)
+    if last is member:
+        return member.adapt(X, exogenous=exogenous)
+    pipeline = copy(member)
+    rows = X if len(member) == 1 else member[:-1].transform(X)
+    *leading, (name, _) = member.steps
+    pipeline.steps = [*leading, (name, last.adapt(rows, exogenous=exogenous))]
+    return pipeline
 
 
 def add_log(values, factor):
@@ -189,7 +244,58 @@ class MeanProbabilities(ClassOutputs):
         return log_mean[:, 1] - log_mean[:, 0] if log_mean.shape[1] == 2 else log_mean
 
 
-class SeedEnsembleClassifier(MeanProbabilities, Ensemble):
+class MeanNumbers(NumberOutputs):
+    """Outputs of an ensemble of regressors, with the docstrings of `NumberOutputs`."""
+
+    @public
+    def predict(self, X, *, exogenous=None) -> np.ndarray:
+        return self._mean(lambda member, X, **given: member.predict(X, **given), X, exogenous)
+
+
+class SeedEnsemble(Ensemble):
+    """The part that both ensembles of seeds share."""
+
+    _parameter_constraints: dict = {
+        **Ensemble._parameter_constraints,
+        "n_seeds": [Interval(Integral, 1, 2**20, closed="both")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        n_seeds=5,
+        *,
+        stack_size="auto",
+        n_jobs=None,
+        verbose=0,
+        random_state=None,
+    ) -> None:
+        self.estimator = estimator
+        self.n_seeds = n_seeds
+        self.stack_size = stack_size
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _base(self):
+        """The estimator, whose leading steps all members share."""
+        estimator = clone(self.estimator)
+        if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
+            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+            set_missing_random_states(Pipeline(estimator.steps[:-1]), seed)
+        return estimator
+
+    def _settings(self):
+        """Parameters of each member."""
+        drawn = check_random_state(self.random_state).randint(
+            np.iinfo(np.int32).max, size=self.n_seeds
+        )
+        _, prefix = last_step(self.estimator)
+        return [{f"{prefix}random_state": int(seed)} for seed in drawn]
+
+
+class SeedEnsembleClassifier(MeanProbabilities, SeedEnsemble):
     """Mean of classifiers that differ only in their seeds, and train together.
 
     Predicts as scikit-learn's `BaggingClassifier(bootstrap=False)`. Networks of equal shape are
@@ -242,41 +348,42 @@ class SeedEnsembleClassifier(MeanProbabilities, Ensemble):
     """
 
     _parameter_constraints: dict = {
-        **Ensemble._parameter_constraints,
+        **SeedEnsemble._parameter_constraints,
         "estimator": [HasMethods(["fit", "predict_proba"])],
-        "n_seeds": [Interval(Integral, 1, 2**20, closed="both")],
-        "random_state": ["random_state"],
     }
 
-    def __init__(
-        self,
-        estimator,
-        n_seeds=5,
-        *,
-        stack_size="auto",
-        n_jobs=None,
-        verbose=0,
-        random_state=None,
-    ) -> None:
-        self.estimator = estimator
-        self.n_seeds = n_seeds
-        self.stack_size = stack_size
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-        self.random_state = random_state
 
-    def _base(self):
-        """The estimator, whose leading steps all members share."""
-        estimator = clone(self.estimator)
-        if isinstance(estimator, Pipeline) and len(estimator.steps) > 1:
-            seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-            set_missing_random_states(Pipeline(estimator.steps[:-1]), seed)
-        return estimator
+class SeedEnsembleRegressor(MeanNumbers, SeedEnsemble):
+    """Mean of regressors that differ only in their seeds, and train together.
 
-    def _settings(self):
-        """Parameters of each member."""
-        drawn = check_random_state(self.random_state).randint(
-            np.iinfo(np.int32).max, size=self.n_seeds
-        )
-        _, prefix = last_step(self.estimator)
-        return [{f"{prefix}random_state": int(seed)} for seed in drawn]
+    As :class:`SeedEnsembleClassifier`, for numbers.
+
+    Parameters
+    ----------
+    estimator : THINRegressor, or Pipeline that ends in one
+    n_seeds, stack_size, n_jobs, verbose, random_state
+        See SeedEnsembleClassifier.
+
+    Attributes
+    ----------
+    estimators_, n_features_in_, feature_names_in_
+        See SeedEnsembleClassifier.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn_thin import THINRegressor
+    >>> from sklearn_thin.model_selection import SeedEnsembleRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> thin = THINRegressor(max_epochs=5)
+    >>> ensemble = SeedEnsembleRegressor(thin, random_state=0).fit(X[:300], y[:300])
+    >>> mean = ensemble.score(X[300:], y[300:])
+    >>> alone = [one.score(X[300:], y[300:]) for one in ensemble.estimators_]
+    >>> mean > sum(alone) / len(alone)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **SeedEnsemble._parameter_constraints,
+        "estimator": [HasMethods(["fit", "predict"])],
+    }

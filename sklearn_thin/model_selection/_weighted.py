@@ -2,13 +2,10 @@
 
 from numbers import Real
 
-import numpy as np
 from sklearn.utils._param_validation import HasMethods
 from sklearn.utils.validation import check_consistent_length
 
-from sklearn_thin._environment import public
-from sklearn_thin._regressor import NumberOutputs
-from sklearn_thin.model_selection._ensemble import Ensemble, MeanProbabilities
+from sklearn_thin.model_selection._ensemble import Ensemble, MeanNumbers, MeanProbabilities
 
 
 class WeightedEnsemble(Ensemble):
@@ -90,7 +87,7 @@ class WeightedEnsembleClassifier(MeanProbabilities, WeightedEnsemble):
     """
 
 
-class WeightedEnsembleRegressor(NumberOutputs, WeightedEnsemble):
+class WeightedEnsembleRegressor(MeanNumbers, WeightedEnsemble):
     """Weighted mean of settings of one regressor, which train together.
 
     As :class:`WeightedEnsembleClassifier`, for numbers.
@@ -118,7 +115,3 @@ class WeightedEnsembleRegressor(NumberOutputs, WeightedEnsemble):
     >>> ensemble.predict(X).shape
     (442,)
     """
-
-    @public
-    def predict(self, X, *, exogenous=None) -> np.ndarray:
-        return self._mean(lambda member, X, **given: member.predict(X, **given), X, exogenous)

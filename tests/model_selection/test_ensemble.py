@@ -20,8 +20,8 @@ from sklearn.random_projection import GaussianRandomProjection
 from sklearn.utils.validation import check_is_fitted, has_fit_parameter
 from torch.utils.data import TensorDataset
 
-from sklearn_thin import ExogenousEncoder, THINClassifier
-from sklearn_thin.model_selection import SeedEnsembleClassifier
+from sklearn_thin import ExogenousEncoder, THINClassifier, THINRegressor
+from sklearn_thin.model_selection import SeedEnsembleClassifier, SeedEnsembleRegressor
 from tests import helpers
 from tests.helpers import SMALL
 
@@ -262,3 +262,30 @@ def test_logits_and_probabilities_are_those_of_the_same_site(rows):
         logits = ensemble.decision_function(X, exogenous=site)
         np.testing.assert_allclose(logits, log_proba, rtol=1e-4, atol=1e-5)
     assert not np.allclose(ensemble.decision_function(X), logits, atol=1e-2)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_an_ensemble_of_regressors_is_the_mean_of_its_seeds(n_outputs, rows, capsys):
+    X, y, _ = rows
+    numbers = np.stack([3.0 * y + 100, -1e3 * y], 1)[:, :n_outputs].squeeze()
+    thin = THINRegressor(depth=2, max_epochs=4)
+    ensemble = SeedEnsembleRegressor(thin, 3, verbose=2, random_state=0).fit(X, numbers)
+    assert "Training 3 fits in 1 stacks, of [3]" in capsys.readouterr().out
+    assert len(set(drawn(ensemble.estimators_))) == 3
+    alone = [clone(member).fit(X, numbers).predict(X) for member in ensemble.estimators_]
+    off = np.abs(ensemble.predict(X) - np.mean(alone, 0)) / numbers.std(0)
+    assert off.max() < 0.02
+    assert ensemble.predict(X).shape == numbers.shape
+
+
+def test_a_search_tunes_its_regressor(rows):
+    X, y, _ = rows
+    ensemble = SeedEnsembleRegressor(THINRegressor(max_epochs=1), 2, random_state=0)
+    search = GridSearchCV(ensemble, {"estimator__depth": [0, 1]}, cv=2).fit(X, y)
+    assert search.best_estimator_.estimators_[0].depth == search.best_params_["estimator__depth"]
+
+
+def test_a_classifier_in_place_of_a_regressor_is_no_ensemble_of_classifiers(rows):
+    X, y, _ = rows
+    with pytest.raises(ValueError, match="'estimator' parameter of SeedEnsembleClassifier"):
+        SeedEnsembleClassifier(THINRegressor(), 2).fit(X, y)

@@ -26,12 +26,12 @@ from sklearn_thin.inspection._predicted import (
     check_shared,
     classes_of_columns,
 )
+from sklearn_thin.inspection._reading import read_levels
 from sklearn_thin.inspection._tables import TableReport, names_of
 from sklearn_thin.inspection._tally import N_PERMUTATIONS, permutations
 from sklearn_thin.rows.labels import (
     check_labels,
     encode_groups,
-    encode_labels,
     places_in,
     sorted_classes,
 )
@@ -139,7 +139,7 @@ def level_report(y, predicted, z, groups=None, *, labels=None, n_bins=10, random
     """
     random = check_random_state(random_state)
     measure, y, predicted = _read(y, predicted, labels, n_bins)
-    levels, z = encode_labels(z, _num_samples(y), name="z", rows="y")
+    levels, z = read_levels(z, _num_samples(y), name="z", rows="y")
     names = names_of(levels)
     groups = None if groups is None else encode_groups(groups, len(z))
     parts = measure.parts(y, predicted)

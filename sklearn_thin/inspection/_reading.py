@@ -77,12 +77,14 @@ def read_gate(estimator, X, exogenous=None):
     return rows
 
 
-def read_levels(levels, n_samples, order=None, name="levels"):
+def read_levels(levels, n_samples, order=None, name="levels", rows="X"):
     """Levels in their order (n_levels,), and the code of each row (n_samples,).
 
-    Numbers, also as text, are in the order of numbers. `order` has the levels in another order.
+    Numbers, also as text, are in the order of numbers, and ordered categories of pandas in their
+    own. `order` has the levels in another order.
     """
-    classes, codes = encode_labels(levels, n_samples, name=name)
+    classes, codes = encode_labels(levels, n_samples, name=name, rows=rows)
+    order = ordered_categories(levels, classes) if order is None else order
     if order is None:
         places = natural_order(classes)
     else:
@@ -94,6 +96,15 @@ def read_levels(levels, n_samples, order=None, name="levels"):
             )
         places = np.array([[str(c) for c in classes.tolist()].index(str(o)) for o in order])
     return classes[places], np.argsort(places)[codes]
+
+
+def ordered_categories(levels, classes):
+    """The classes in the order of pandas' ordered categories, or None for other levels."""
+    dtype = getattr(levels, "dtype", None)
+    if not getattr(dtype, "ordered", False):
+        return None
+    places = {str(category): place for place, category in enumerate(dtype.categories)}
+    return sorted(classes.tolist(), key=lambda level: places.get(str(level), len(places)))
 
 
 def natural_order(labels):

@@ -1,6 +1,7 @@
 """Measures of gates and experts, on gates with known answers."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.cluster.hierarchy import dendrogram
@@ -90,11 +91,14 @@ def test_sites_that_share_a_leaf_are_neighbours(certain, sites):
     assert drawn["ivl"] == alike.order.tolist()
 
 
-def test_levels_of_numbers_as_text_are_in_the_order_of_numbers(digits):
+def test_levels_are_in_the_order_of_numbers_or_in_their_own(digits):
     levels = np.array(["2", "10", "1"])[np.arange(100) % 3]
     clf = small("given", depth=1).fit(digits.X[:100], digits.y[:100], exogenous_target=levels)
     alike = similar_levels(clf, digits.X[:100], levels, exogenous=levels)
     assert alike.levels.tolist() == ["1", "2", "10"]
+    size = pd.Categorical(levels, categories=["2", "10", "1", "none"], ordered=True)
+    alike = similar_levels(clf, digits.X[:100], size, exogenous=levels)
+    assert alike.levels.tolist() == ["2", "10", "1"]
 
 
 def test_experts_that_are_copies_agree_on_each_row(certain, sites):

@@ -54,6 +54,15 @@ def test_each_level_has_the_numbers_of_its_rows():
     assert report.overall["accuracy"] == pytest.approx((proba.argmax(1) == y).mean())
 
 
+def test_levels_are_in_the_order_that_people_read():
+    y, proba, z = predicted()
+    ages = pd.Series(pd.cut(np.array([5, 12, 30])[z], [2, 10, 20, 90]))
+    report = level_report(y, proba, ages, random_state=0)
+    assert [row["level"] for row in report.rows] == ["(2, 10]", "(10, 20]", "(20, 90]"]
+    report = level_report(y, proba, np.array(["2", "10", "1"])[z], random_state=0)
+    assert [row["level"] for row in report.rows] == ["1", "2", "10"]
+
+
 def test_labels_have_no_calibration():
     y, proba, z = predicted()
     names = np.array(["x", "y", "z"])

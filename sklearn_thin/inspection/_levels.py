@@ -21,6 +21,7 @@ from sklearn_thin.inspection._intervals import (
 from sklearn_thin.inspection._predicted import (
     check_kinds,
     check_numbers_of,
+    check_one_output,
     check_proba,
     check_same_length,
     check_shared,
@@ -193,6 +194,7 @@ class LevelReport(TableReport):
 
 def _read(y, predicted, labels, n_bins):
     """The measures, and y and predicted as codes, numbers or probabilities."""
+    check_one_output(y)
     if np.ndim(predicted) == 2 and np.shape(predicted)[1] > 1:
         columns = getattr(predicted, "columns", ())
         predicted = check_array(predicted, dtype=float, input_name="predicted")

@@ -9,6 +9,15 @@ from sklearn_thin.rows.labels import check_labels, sorted_classes, wrong_length
 SUM = 1e-3  # largest difference of a row's sum from 1
 
 
+def check_one_output(y):
+    """Raise for several outputs, of which `predicted` would pass for probabilities."""
+    if np.ndim(y) == 2 and np.shape(y)[1] > 1:
+        raise ValueError(
+            f"y must be one output, a label or a number for each row, got shape {np.shape(y)}. "
+            "Report each output with its own column of y and of predicted"
+        )
+
+
 def check_proba(predicted):
     """Raise where rows are no probabilities."""
     sums = predicted.sum(1)

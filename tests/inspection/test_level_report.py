@@ -63,6 +63,13 @@ def test_levels_are_in_the_order_that_people_read():
     assert [row["level"] for row in report.rows] == ["1", "2", "10"]
 
 
+@pytest.mark.parametrize("predicted_too", [True, False])
+def test_several_outputs_are_reported_one_by_one(predicted_too):
+    y = np.random.RandomState(0).normal(size=(30, 2))
+    with pytest.raises(ValueError, match=r"one output.* got shape \(30, 2\)"):
+        level_report(y, y if predicted_too else y[:, 0], np.arange(30) % 3)
+
+
 def test_labels_have_no_calibration():
     y, proba, z = predicted()
     names = np.array(["x", "y", "z"])

@@ -255,18 +255,25 @@ def network(widths=(256, 256), dropout=0.0, epochs=15, weight_decay=1e-3, batch_
 
 
 NARROW = (128, 128)
-NETWORK = (network(), network(epochs=30), network(dropout=0.2), network(NARROW, dropout=0.2))
-THIN = (
-    network(NARROW, dropout=0.2, depth=3),
-    network(NARROW, dropout=0.2, depth=3, epochs=30, weight_decay=3e-3),
-    network(NARROW, dropout=0.35, depth=2, weight_decay=3e-3),
+NETWORK = (
+    {},
+    network(),
+    network(epochs=30),
+    network(dropout=0.2),
+    network(NARROW, dropout=0.2),
+)
+WAYS = (  # to use a known variable, all of them in one estimator
+    {},  # gated layers
+    {"max_epochs": 50},
     network((), depth=2, epochs=50, weight_decay=0.0, batch_size=32, lr=3e-3),  # linear experts
+    {"gating": "layers", "depth": 0, "backbone": MLPBackbone(NARROW, dropout=0.2)},  # FiLM
+    {"gating": "head", "depth": 0, "n_experts": 1},  # none: the variable is ignored
 )
 PENALTIES = ({"C": 0.01}, {"C": 0.1}, {"C": 1.0}, {"C": 10.0})
 pytabkit = {"package": "pytabkit", "own": False}
 
 CONTENDERS = {
-    "THIN": Contender(thin, THIN),
+    "THIN": Contender(thin, WAYS),
     "pooled network": Contender(lambda seed, **p: pooled(plain(seed, **p)), NETWORK),
     "network, level as feature": Contender(plain, NETWORK),
     "FiLM": Contender(film, NETWORK),
@@ -300,7 +307,7 @@ CONTENDERS = {
     ),
     "group DRO": Contender(
         lambda seed, eta=0.1, **p: GroupDRO(plain(seed, **p), eta),
-        tuple({**candidate, "eta": eta} for candidate in NETWORK[2:] for eta in (0.1, 0.01)),
+        tuple({**candidate, "eta": eta} for candidate in NETWORK[3:] for eta in (0.1, 0.01)),
     ),
 }
 

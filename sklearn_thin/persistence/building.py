@@ -19,10 +19,13 @@ from torch import nn
 
 from sklearn_thin._base import BaseNet
 from sklearn_thin._pickling import copied
+from sklearn_thin._sharing import Itself, shared
 from sklearn_thin.exogenous.known import GivenVariable, KnownVariable
 from sklearn_thin.persistence.agreement import unwrapped
 from sklearn_thin.persistence.parts import (
+    GIVEN,
     MISSING,
+    ROWS,
     Affine,
     BackboneRows,
     Columns,
@@ -38,7 +41,6 @@ from sklearn_thin.persistence.samples import Samples
 from sklearn_thin.rows.inputs import ArrayInput, RestInput, TransformedInput
 from sklearn_thin.rows.tables import TablePreprocessor
 
-GIVEN, OTHERS = 1, 2  # places of the inputs beside X
 # whose output is an affine function of numbers
 AFFINE = (PCA, TruncatedSVD, FactorAnalysis, StandardScaler, RobustScaler, MaxAbsScaler)
 AFFINE += (MinMaxScaler, SelectorMixin)
@@ -52,13 +54,20 @@ class Builder:
     given: Samples | None  # of labels that come with each call
     foreign: list | None  # (name, transformer, columns) that torch does not have
     rows: object = None  # sample rows
-    base: nn.Module = field(default_factory=lambda: Pick(0))  # inputs -> what the parts read
+    base: nn.Module = field(default_factory=lambda: Pick(ROWS))  # inputs -> what the parts read
     places: np.ndarray | None = None  # of the columns in X
-    first: Samples | None = None  # of X
     raw: bool = True  # whether the parts read columns of X
+    sources: dict = field(default_factory=dict)  # modules whose outputs become inputs, by name
 
-    def __post_init__(self):
-        self.first = self.first or self.samples
+    def once(self, key, make):
+        """The output of a module, which all parts that read it share."""
+
+        def added():
+            module, name = make(), f"source_{len(self.sources)}"
+            self.sources[name] = module
+            return Pick(name)
+
+        return shared((Itself(self.base), key), added)
 
     def behind(self, base, rows):
         """The builder of parts that read the output of `base`."""
@@ -69,11 +78,19 @@ class Builder:
 
     def among(self, places):
         """The builder of parts that read some columns alone."""
-        base = nn.Sequential(self.base, Columns(places))
+        base = self.once(tuple(places), lambda: nn.Sequential(self.base, Columns(places)))
         rows = _safe_indexing(self.rows, places, axis=1)
         return replace(self, base=base, places=np.asarray(places), rows=rows)
 
     # ------------------------------------------------------------------ networks
+
+    def member(self, member):
+        """A Member as a module that reads the inputs."""
+        builder = self
+        for steps in member.steps:
+            rows = steps.transform(builder.rows)
+            builder = builder.behind(builder.source(steps, "the Pipeline"), rows)
+        return builder.net(member.net)
 
     def net(self, net):
         """A fitted BaseNet as a module that reads the inputs."""
@@ -105,8 +122,12 @@ class Builder:
     # ------------------------------------------------------------------ transformers
 
     def source(self, transformer, name, index=0):
-        """A transformer as a module that reads the inputs. `name` is that of the side."""
+        """The output of a transformer. `name` is that of the side."""
         inner = unwrapped(transformer)
+        return self.once(itself(inner), lambda: self.source_of(inner, name, index))
+
+    def source_of(self, inner, name, index):
+        """A transformer as a module that reads the inputs."""
         if isinstance(inner, GivenVariable):
             column = nn.Sequential(Pick(GIVEN), Columns([index]))
             return nn.Sequential(column, known(inner, self.given, index))
@@ -127,7 +148,7 @@ class Builder:
                 f"numbers{hint}"
             )
         self.foreign.append((name, inner, self.places))
-        return Pick(OTHERS + len(self.foreign) - 1)
+        return Pick(f"other_{len(self.foreign) - 1}")
 
     def source_in_steps(self, pipeline, place, name):
         """A Pipeline in which step `place` is a net."""
@@ -165,6 +186,12 @@ class Builder:
             known_codes = [MISSING if c is None else next(found) for c in levels]
             codes.append((known_codes, rare is not None))
         return PreparedTable(table, codes)
+
+
+def itself(transformer):
+    """A key of this transformer alone; Pipelines of the same steps are the same."""
+    inner = unwrapped(transformer)
+    return tuple(map(itself, inner)) if isinstance(inner, Pipeline) else Itself(inner)
 
 
 def place_of(variable):

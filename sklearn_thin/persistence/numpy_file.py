@@ -34,8 +34,8 @@ def to_numpy(estimator, path, X, *, exogenous=None) -> None:
     ----------
     estimator : estimator
         A fitted :class:`THINClassifier`, :class:`THINRegressor` or :class:`ExogenousEncoder`, or a
-        Pipeline or a search around one of these, whose networks have dense layers alone, as
-        those of :class:`MLPBackbone`.
+        Pipeline, a search or an ensemble of `sklearn_thin.model_selection` around one of these,
+        whose networks have dense layers alone, as those of :class:`MLPBackbone`.
     path : str, bytes or path
         The file, with the suffix `.py`.
     X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
@@ -85,7 +85,8 @@ def packed(whole, shape):
     """A whole path as text: base64 of an archive of arrays, and of the steps that name them."""
     numbers = whole.classes is None
     model = {
-        "net": ["net", *net_parts(whole.net)],
+        "sources": [[name, step(source)] for name, source in whole.sources.items()],
+        "net": step(whole.net),
         "X": {
             "texts": whole.samples.texts,
             "shape": list(shape[1:]),
@@ -98,9 +99,8 @@ def packed(whole, shape):
         "is_vector": whole.is_vector,
     }
     if whole.given is not None:
-        n_variables = len(whole.net.variables)
-        texts = whole.given.texts
-        model["exogenous"] = {"texts": texts, "shape": [n_variables], "columns": None}
+        texts, shape = whole.given.texts, [len(whole.given_names)]
+        model["exogenous"] = {"texts": texts, "shape": shape, "columns": None}
     arrays, file = {}, io.BytesIO()
 
     def kept(value):
@@ -288,7 +288,7 @@ def _(module: modules.AlignerChain):
 
 @step.register
 def _(module: parts.Pick):
-    return ["pick", module.place]
+    return ["pick", module.name]
 
 
 @step.register
@@ -341,6 +341,16 @@ def _(module: parts.VariableOutputs):
     head = None if module.head is None else step(module.head)
     clips = None if module.clip is None else clip(module.clip)
     return ["variable", step(module.source), head, module.gate_input, clips, *scales]
+
+
+@step.register
+def _(module: parts.Net):
+    return ["net", *net_parts(module)]
+
+
+@step.register
+def _(module: parts.Mean):
+    return ["mean", [step(net) for net in module.nets], array(module.weights), module.of_logits]
 
 
 @step.register

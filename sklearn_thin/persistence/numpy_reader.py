@@ -39,7 +39,10 @@ def outputs(X, exogenous):
         exogenous = table(exogenous, MODEL["exogenous"])
     elif exogenous is not None:
         raise ValueError("this model reads no labels in exogenous")
-    return run(MODEL["net"], (X, exogenous))
+    inputs = {"X": X, "exogenous": exogenous}
+    for name, source in MODEL["sources"]:
+        inputs[name] = run(source, inputs)
+    return run(MODEL["net"], inputs)
 
 
 def table(X, reader):
@@ -199,6 +202,14 @@ def net(inputs, source, variables, backbone, eraser, gate, experts):
     return mixed(h, g, *experts)
 
 
+def mean(inputs, nets, weights, of_logits):
+    """Weighted mean of the nets' numbers, or the logarithm of that of their probabilities."""
+    z = np.stack([run(net, inputs) for net in nets])
+    if not of_logits:
+        return (weights * z).sum(0)
+    return np.log(np.maximum((weights * softmax(z)).sum(0), np.finfo(np.float32).tiny))
+
+
 def represented(inputs, source, variables, backbone, eraser, gate):
     """h_endo, the gate's input, and weights of the experts if they mix the layers."""
     x, gate_input, logits, g = run(source, inputs), None, None, None
@@ -286,8 +297,8 @@ def class_logits(h, network):
 
 
 def softmax(z):
-    z = np.exp(z - np.maximum.reduce(z, axis=1, keepdims=True))
-    z /= np.add.reduce(z, axis=1, keepdims=True)
+    z = np.exp(z - np.maximum.reduce(z, axis=-1, keepdims=True))
+    z /= np.add.reduce(z, axis=-1, keepdims=True)
     return z
 
 
@@ -302,9 +313,10 @@ STEPS = {
     "levels": levels,
     "log_proba": log_proba,
     "logit": logit,
+    "mean": mean,
     "net": net,
     "number": lambda x, median: np.where(x != x, median, x),
-    "pick": lambda inputs, place: inputs[place],
+    "pick": lambda inputs, name: inputs[name],
     "prepared": prepared,
     "relu": lambda x: np.maximum(x, 0),
     "representation": representation,

@@ -44,7 +44,7 @@ def to_onnx(estimator, path, X, *, exogenous=None) -> None:
     ----------
     estimator : estimator
         A fitted :class:`THINClassifier`, :class:`THINRegressor` or :class:`ExogenousEncoder`, or a
-        Pipeline or a search around one of these.
+        Pipeline, a search or an ensemble of `sklearn_thin.model_selection` around one of these.
     path : str, bytes or path
         The file, by custom with the suffix `.onnx`.
     X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)

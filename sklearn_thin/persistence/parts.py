@@ -12,19 +12,20 @@ from sklearn_thin.modules.tensors import as_float
 from sklearn_thin.rows.images import scale_refusal
 from sklearn_thin.rows.tables import BOUND, HEIGHT
 
+ROWS, GIVEN = "X", "exogenous"  # names of inputs
 MISSING, UNKNOWN = -2.0, -1.0  # codes of texts; levels count from 0
 TINY = float(np.finfo(np.float64).tiny)
 
 
 class Pick(nn.Module):
-    """One of several inputs: 0 is X, 1 the given labels, and others come from outside."""
+    """One of several inputs, by its name: rows, given labels, or outputs of transformers."""
 
-    def __init__(self, place):
+    def __init__(self, name):
         super().__init__()
-        self.place = place
+        self.name = name
 
     def forward(self, inputs):
-        return inputs[self.place]
+        return inputs[self.name]
 
 
 class Affine(nn.Module):
@@ -169,6 +170,31 @@ class Net(nn.Module):
         leaf = gate.most_probable_leaf(h)[:, None]  # (n, 1)
         g = (leaf == torch.arange(2**gate.depth, device=h.device)).float()  # (n, leaves)
         return g if gate.leaf_to_expert is None else g @ gate.leaf_to_expert
+
+
+class Mean(nn.Module):
+    """Weighted mean of the outputs of several Nets, as outputs of one.
+
+    Parameters
+    ----------
+    nets : list of Net
+    weights : ndarray of shape (n_nets, 1) or (n_nets, n_outputs)
+        For each output they sum to 1, or to 0 for a constant.
+    of_logits : bool
+        Whether the mean is that of probabilities. Their logarithms are logits of the mean.
+    """
+
+    def __init__(self, nets, weights, *, of_logits):
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+        self.register_buffer("weights", torch.from_numpy(np.array(weights, np.float32))[:, None])
+        self.of_logits = of_logits
+
+    def forward(self, inputs):
+        outputs = torch.stack([net(inputs) for net in self.nets])  # (n_nets, n, outputs)
+        if self.of_logits:
+            return (outputs.log_softmax(2) + self.weights.log()).logsumexp(0)
+        return (outputs * self.weights).sum(0)
 
 
 class Representation(nn.Module):

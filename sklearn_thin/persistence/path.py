@@ -1,13 +1,17 @@
 """A fitted estimator as one torch module, from X to probabilities or numbers."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
 
 from sklearn_thin._environment import own_torch_state
+from sklearn_thin._sharing import sharing
 from sklearn_thin.exogenous.known import GivenVariable
-from sklearn_thin.persistence.agreement import Agreement, split
+from sklearn_thin.persistence.agreement import Agreement, members
 from sklearn_thin.persistence.building import Builder
+from sklearn_thin.persistence.parts import GIVEN, ROWS, Mean
 from sklearn_thin.persistence.samples import Samples, given_table
 
 
@@ -29,8 +33,9 @@ class WholePath(nn.Module):
     - Output: (n_samples, n_classes), float32; of a regressor the shape of y, float64
     """
 
-    def __init__(self, net, targets, samples, given, given_names):
+    def __init__(self, sources, net, targets, samples, given, given_names):
         super().__init__()
+        self.sources = nn.ModuleDict(sources)  # in the order in which they read each other
         self.net = net
         self.classes = getattr(targets, "classes", None)
         self.is_vector = getattr(targets, "is_vector", False)
@@ -44,7 +49,11 @@ class WholePath(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, x, exogenous=None, *others):
-        outputs = self.net((x, exogenous, *others))
+        inputs = {f"other_{i}": rows for i, rows in enumerate(others)}
+        inputs |= {ROWS: x, GIVEN: exogenous}
+        for name, source in self.sources.items():
+            inputs[name] = source(inputs)
+        outputs = self.net(inputs)
         if self.classes is not None:
             return outputs.softmax(1)
         values = outputs.double() * self.scale + self.mean
@@ -84,7 +93,7 @@ def to_torch(estimator, X, *, exogenous=None) -> WholePath:
     ----------
     estimator : estimator
         A fitted :class:`THINClassifier`, :class:`THINRegressor` or :class:`ExogenousEncoder`, or a
-        Pipeline or a search around one of these.
+        Pipeline, a search or an ensemble of `sklearn_thin.model_selection` around one of these.
     X : array-like of shape (n_samples, n_features) or (n_samples, [channels,] height, width)
         Rows on which outputs are compared. Their types are those of the module's input.
     exogenous : array-like of shape (n_samples,), default=None
@@ -126,32 +135,50 @@ def built(estimator, X, exogenous, *, foreign=None):
     `foreign` is a list, which gets (name, transformer, columns) of transformers that torch does not
     have. None refuses them.
     """
-    steps, net = split(estimator)
-    given = given_variables(net)
-    n_variables = 0 if net.exogenous_side_ is None else len(net.exogenous_side_.variables)
-    if given and len(given) < n_variables:
-        raise TypeError(
-            f"the labels of {given[0].name!r} come with each call, and those of other exogenous "
-            "variables do not: such an estimator cannot be exported"
-        )
-    if given and exogenous is None:
+    parts = members(estimator)
+    names = given_names([member.net for member in parts])
+    if names and exogenous is None:
         raise ValueError(
             'the estimator has exogenous="given": pass labels of the rows, exogenous=...; missing '
             "labels stand for the prior"
         )
-    if exogenous is not None and not given:
+    if exogenous is not None and not names:
         raise ValueError('exogenous is for estimators with exogenous="given" alone')
-    labels, names = None, [variable.name for variable in given]
-    if given:
-        labels = Samples(given_table(exogenous, names), ("exogenous",))
+    labels = Samples(given_table(exogenous, names), (GIVEN,)) if names else None
     builder = Builder(Samples(X), labels, foreign, rows=X)
-    if steps is not None:
-        builder = builder.behind(builder.source(steps, "the Pipeline"), steps.transform(X))
-    return WholePath(builder.net(net), net.targets_, builder.first, labels, names)
+    with sharing():  # the members share what is in front of them
+        nets = [builder.member(member) for member in parts]
+    net, targets = mean(nets, parts)
+    return WholePath(builder.sources, net, targets, builder.samples, labels, names)
 
 
-def given_variables(net):
-    """The exogenous variables whose labels come with each call."""
-    side = net.exogenous_side_
-    variables = [] if side is None else side.variables
-    return [v for v in variables if isinstance(v.transformer, GivenVariable)]
+def mean(nets, parts):
+    """One module of the nets of all Members, and the targets of its outputs."""
+    targets = parts[0].net.targets_
+    if len(nets) == 1:
+        return nets[0], targets
+    weights = np.array([[member.weight] for member in parts])  # (n_nets, 1)
+    if hasattr(targets, "classes"):
+        return Mean(nets, weights, of_logits=True), targets
+    # nets with held-out rows of their own have other units
+    means, scales = (
+        np.stack([getattr(member.net.targets_, name) for member in parts])
+        for name in ("mean", "scale")
+    )  # (n_nets, n_outputs)
+    weights, offset = weights * scales, (weights * means).sum(0)
+    scale = weights.sum(0)  # 0 for a constant
+    targets = replace(targets, mean=offset, scale=scale)
+    return Mean(nets, weights / np.where(scale > 0, scale, 1), of_logits=False), targets
+
+
+def given_names(nets):
+    """Names of the exogenous variables whose labels come with each call; raises for others."""
+    sides = [[] if net.exogenous_side_ is None else net.exogenous_side_.variables for net in nets]
+    given = [[v.name for v in side if isinstance(v.transformer, GivenVariable)] for side in sides]
+    names = max(given, key=len)
+    if names and any(len(side) != len(names) for side in (*sides, *given)):
+        raise TypeError(
+            f"the labels of {names[0]!r} come with each call, and a network reads other exogenous "
+            "variables, or none: such an estimator cannot be exported"
+        )
+    return names

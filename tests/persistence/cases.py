@@ -10,6 +10,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder, MLPBackbone, THINRegressor
+from sklearn_thin.model_selection import (
+    SeedEnsembleClassifier,
+    SeedEnsembleRegressor,
+    StackedGridSearchCV,
+    WeightedEnsembleClassifier,
+    WeightedEnsembleRegressor,
+)
 from tests.helpers import SMALL, raw, raw_encoder, small, small_encoder
 
 CONV = ConvNetBackbone((4,), hidden_layer_sizes=(16,))
@@ -37,7 +44,18 @@ DENSE = {  # parameters of a classifier of tables of numbers, whose encoder is E
         "lam": 0.01,
     },
 }
+ENSEMBLES = [
+    "seeds",
+    "seeds, given text",
+    "seeds between steps",
+    "other networks",
+    "ensemble of a search",
+    "seeds of regressors",
+    "other regressors",
+    "ensemble of ensembles",
+]
 OTHERS = [
+    *ENSEMBLES,
     "encoder",
     "prepared table",
     "two variables",
@@ -119,8 +137,46 @@ def case(name, digits):
     return other(name, digits, encoder, one_epoch, X, y, z, rows)
 
 
+def ensemble(name, digits, encoder, one_epoch, X, y, z, rows):
+    """A case of ENSEMBLES."""
+    two = {"n_seeds": 2, "random_state": 0}
+    if name == "seeds":
+        return SeedEnsembleClassifier(raw(encoder, **one_epoch), **two).fit(X, y), rows, None
+    if name == "seeds, given text":
+        _, X, labels = other("given text", digits, encoder, one_epoch, X, y, z, rows)
+        clf = SeedEnsembleClassifier(raw("given", **one_epoch), **two)
+        return clf.fit(X, digits.y[100:140], exogenous_target=labels), X, labels
+    if name == "seeds between steps":
+        members = make_pipeline(StandardScaler(), raw(encoder, **one_epoch))
+        pipe = make_pipeline(MinMaxScaler(), SeedEnsembleClassifier(members, **two))
+        return pipe.fit(X, y > 4), rows, None
+    table, target = frame()
+    train, y, new = table[:80], target[:80], table[80:].copy()
+    new.iloc[0, 2] = "new"
+    thin, depths = small("site", **one_epoch), [{"depth": 0}, {"depth": 3, "inference": "hard"}]
+    if name == "other networks":
+        return WeightedEnsembleClassifier(thin, depths, [3, 1]).fit(train, y), new, None
+    if name == "ensemble of a search":
+        grid = {"lr": [1e-2, 1e-3], "depth": [0, 2]}
+        return StackedGridSearchCV(thin, grid, cv=2, refit="ensemble").fit(train, y), new, None
+    if name == "ensemble of ensembles":
+        depths = [{"estimator__depth": 0}, {"estimator__depth": 1}]
+        seeds = WeightedEnsembleClassifier(SeedEnsembleClassifier(thin, **two), depths, [3, 1])
+        return seeds.fit(train, y), new, None
+    # members with held-out rows of their own, and so with units of their own
+    reg = THINRegressor("site", backbone=SMALL, early_stopping=True, random_state=0, **one_epoch)
+    if name == "seeds of regressors":
+        seeds = SeedEnsembleRegressor(reg, **two)
+        return seeds.fit(train, 1e6 + 3 * y + train.age), new, None
+    numbers = np.column_stack([1e6 + 3 * y + train.age, train.age / 100, np.ones(80)])
+    depths = [{"depth": 0, "random_state": 1}, {"depth": 3, "inference": "hard"}]
+    return WeightedEnsembleRegressor(reg, depths, [3, 1]).fit(train, numbers), new, None
+
+
 def other(name, digits, encoder, one_epoch, X, y, z, rows):
     """A case of OTHERS."""
+    if name in ENSEMBLES:
+        return ensemble(name, digits, encoder, one_epoch, X, y, z, rows)
     column = np.column_stack([digits.X, digits.z])
     two = [("ink", encoder), ("parts", FrozenEstimator(PCA(3).fit(X)))]
     if name == "encoder":

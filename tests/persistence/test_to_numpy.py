@@ -79,8 +79,9 @@ def test_bools_beside_text_have_their_levels(tmp_path):
         np.testing.assert_allclose(proba, right[part], rtol=0, atol=1e-5)
 
 
-def test_the_file_runs_where_torch_and_scikit_learn_are_not_installed(digits, tmp_path):
-    clf, X, _ = case("layers", digits)
+@pytest.mark.parametrize("name", ["layers", "seeds"])
+def test_the_file_runs_where_torch_and_scikit_learn_are_not_installed(name, digits, tmp_path):
+    clf, X, _ = case(name, digits)
     to_numpy(clf, tmp_path / "digits_model.py", X)
     np.save(tmp_path / "X.npy", X)
     code = """

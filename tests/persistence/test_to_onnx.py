@@ -16,13 +16,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from sklearn_thin import to_onnx
+from sklearn_thin.model_selection import SeedEnsembleClassifier
 from sklearn_thin.persistence import onnx_file
 from sklearn_thin.persistence.agreement import Agreement
 from tests.helpers import raw, run_python, small
 from tests.persistence.cases import DENSE, IMAGES, OTHERS, case, frame
 
 pytest.importorskip("torch", onnx_file.TORCH)
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 QUICK = [  # each exporter's run takes seconds; the others run with -m long
     "THIN",
@@ -33,6 +34,7 @@ QUICK = [  # each exporter's run takes seconds; the others run with -m long
     "given text",
     "images of an encoder",
     "two outputs",
+    "other networks",
 ]
 ALL = [*DENSE, *OTHERS, *IMAGES]
 
@@ -115,8 +117,11 @@ def test_scikit_learns_steps_and_text_pass_through_skl2onnx(tmp_path):
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
     encoder = OneHotEncoder(handle_unknown="ignore")
     steps = ColumnTransformer([("t", encoder, ["site"]), ("n", numbers, ["width"])])
-    pipe = make_pipeline(steps, raw(PCA(2), max_epochs=1)).fit(table[:80], y[:80])
+    seeds = SeedEnsembleClassifier(raw(PCA(2), max_epochs=1), n_seeds=2, random_state=0)
+    pipe = make_pipeline(steps, seeds).fit(table[:80], y[:80])
     session = graph(pipe, tmp_path / "model.onnx", table[80:])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "model.onnx").graph.node]
+    assert kinds.count("OneHotEncoder") == 1  # which the members share
     for n in (1, 40):
         right = pipe.predict_proba(table[80 : 80 + n])
         np.testing.assert_allclose(outputs(session, table[80:], n), right, rtol=0, atol=1e-5)

@@ -6,14 +6,17 @@ import torch
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
 
 from sklearn_thin import to_numpy, to_torch
+from sklearn_thin.model_selection import SeedEnsembleClassifier, WeightedEnsembleClassifier
 from sklearn_thin.persistence.agreement import Agreement
-from sklearn_thin.persistence.parts import filled
+from sklearn_thin.persistence.parts import PreparedTable, Representation, filled
 from sklearn_thin.rows import gaussian
-from tests.helpers import raw, small
+from tests.helpers import raw, small, small_encoder
 from tests.persistence.cases import DENSE, IMAGES, OTHERS, case, frame
 
 
@@ -40,6 +43,19 @@ def test_torch_exports_the_module_with_any_number_of_rows(name, digits):
     for n in (1, 7, len(X)):
         rows = [tensor[:n] for tensor in tensors]
         torch.testing.assert_close(program(*rows), module(*rows), rtol=0, atol=1e-6)
+
+
+def test_an_ensemble_prepares_a_table_and_runs_a_frozen_encoder_once(rows):
+    X, y, z = rows
+    encoder = FrozenEstimator(small_encoder().fit(X, z))
+    seeds = SeedEnsembleClassifier(small(encoder, max_epochs=1), n_seeds=3, random_state=0)
+    module, calls = to_torch(seeds.fit(X, y), X), []
+    for part in module.modules():
+        if isinstance(part, (PreparedTable, Representation)):
+            part.register_forward_hook(lambda part, *_: calls.append(type(part)))
+    module(*module.read(X))
+    assert calls.count(Representation) == 1
+    assert calls.count(PreparedTable) == 2  # of the encoder and of the members
 
 
 def test_the_module_stays_as_it_is_when_the_estimator_changes(digits):
@@ -119,8 +135,19 @@ def test_other_estimators_and_unfitted_ones_are_refused(rows):
     X, y, _ = rows
     with pytest.raises(TypeError, match="got RandomForestClassifier"):
         to_torch(RandomForestClassifier(2).fit(X, y), X)
-    with pytest.raises(NotFittedError):
-        to_torch(small(), X)
+    with pytest.raises(TypeError, match="an ensemble around one, got LogisticRegression"):
+        to_torch(SeedEnsembleClassifier(LogisticRegression(), n_seeds=2).fit(X, y), X)
+    for unfitted in (small(), SeedEnsembleClassifier(small())):
+        with pytest.raises(NotFittedError):
+            to_torch(unfitted, X)
+
+
+def test_an_ensemble_with_given_labels_for_one_network_alone_is_refused(rows):
+    X, y, z = rows
+    sides = [{"exogenous": "given"}, {"exogenous": small_encoder()}]
+    mixed = WeightedEnsembleClassifier(raw(max_epochs=1), sides, [1, 1])
+    with pytest.raises(TypeError, match="the labels of 'given' come with each call, and a network"):
+        to_torch(mixed.fit(X, y, exogenous_target=z), X)
 
 
 def test_labels_are_passed_for_a_given_variable_alone(digits):

@@ -212,27 +212,29 @@ def unknown_step(transformer):
     """The first step of a Pipeline that is not affine; other transformers themselves."""
     if not isinstance(transformer, Pipeline):
         return transformer
-    return unknown_step(next(step for step in transformer if not is_affine(step)))
+    return unknown_step(next(step for step in active(transformer) if not is_affine(step)))
+
+
+def active(pipeline):
+    """The steps of a Pipeline that do something."""
+    return [step for step in pipeline if step not in (None, "passthrough")]
 
 
 def is_affine(transformer):
     """Whether the output is known to be an affine function of numbers."""
     if isinstance(transformer, Pipeline):
-        return all(is_affine(step) for step in transformer)
+        return all(is_affine(step) for step in active(transformer))
     own = type(transformer).__module__.startswith("sklearn.")
     return own and isinstance(transformer, AFFINE) and not getattr(transformer, "clip", False)
 
 
 def affine(transformer, rows):
     """The module of an affine transformer, from its outputs around the mean of sample rows."""
-    n_features = transformer.n_features_in_
-    centre, step = np.zeros(n_features), np.ones(n_features)
-    if rows is not None:
-        rows = np.nan_to_num(np.asarray(rows, np.float64))
-        centre, deviation = rows.mean(0), rows.std(0)
-        step = np.where(deviation > 0, deviation, np.maximum(np.abs(centre), 1.0))
+    rows = np.nan_to_num(np.asarray(rows, np.float64))
+    centre, deviation = rows.mean(0), rows.std(0)
+    step = np.where(deviation > 0, deviation, np.maximum(np.abs(centre), 1.0))
     probes = np.vstack([centre, centre + np.diag(step)])
-    for part in transformer if isinstance(transformer, Pipeline) else [transformer]:
+    for part in active(transformer) if isinstance(transformer, Pipeline) else [transformer]:
         part = copy.copy(part)
         vars(part).pop("feature_names_in_", None)  # scikit-learn warns where arrays have no names
         probes = np.asarray(part.transform(probes), np.float64)

@@ -99,8 +99,9 @@ def packed(whole, shape):
         "is_vector": whole.is_vector,
     }
     if whole.given is not None:
-        texts, shape = whole.given.texts, [len(whole.given_names)]
-        model["exogenous"] = {"texts": texts, "shape": shape, "columns": None}
+        names = whole.given_names
+        reader = {"texts": whole.given.texts, "shape": [len(names)], "columns": None}
+        model["exogenous"] = {**reader, "names": names}
     arrays, file = {}, io.BytesIO()
 
     def kept(value):

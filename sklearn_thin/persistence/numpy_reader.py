@@ -36,13 +36,24 @@ def outputs(X, exogenous):
     if MODEL["exogenous"] is not None:
         if exogenous is None:
             raise ValueError("this model reads labels: pass exogenous=...")
-        exogenous = table(exogenous, MODEL["exogenous"])
+        exogenous = table(by_name(exogenous, MODEL["exogenous"]["names"]), MODEL["exogenous"])
     elif exogenous is not None:
         raise ValueError("this model reads no labels in exogenous")
     inputs = {"X": X, "exogenous": exogenous}
     for name, source in MODEL["sources"]:
         inputs[name] = run(source, inputs)
     return run(MODEL["net"], inputs)
+
+
+def by_name(labels, names):
+    """Labels in the order of the variables, if a frame names some of these."""
+    columns = list(map(str, getattr(labels, "columns", ())))
+    found = [columns.index(name) for name in names if name in columns]
+    if not found:
+        return labels
+    if len(found) < len(names):
+        raise ValueError(f"exogenous must have a column for each of {names}, got {columns}")
+    return np.stack([np.asarray(labels[labels.columns[i]], object) for i in found], axis=1)
 
 
 def table(X, reader):

@@ -7,9 +7,12 @@ from pathlib import Path
 from runpy import run_path
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 from sklearn_thin import THINClassifier, to_numpy, to_torch
+from sklearn_thin.exogenous import GivenVariable
 from sklearn_thin.persistence import numpy_reader
 from sklearn_thin.persistence.agreement import Agreement
 from tests.helpers import raw, run_python, small
@@ -52,6 +55,20 @@ def test_rows_may_be_a_frame_or_lists_with_gaps(tmp_path):
     right = clf.predict_proba(table)
     for rows in (table, lists, table.to_numpy()):
         np.testing.assert_allclose(model["predict_proba"](rows), right, rtol=0, atol=1e-5)
+
+
+def test_labels_of_several_variables_go_by_name(few, tmp_path):
+    X, y, z = few
+    labels = pd.DataFrame({"site": z, "owner": y % 3})
+    clf = raw([(name, GivenVariable()) for name in labels], max_epochs=1)
+    clf.fit(X, y, exogenous_target=labels)
+    predicts = model_of(clf, tmp_path, X, labels)["predict_proba"]
+    right = clf.predict_proba(X, exogenous=labels)
+    turned = labels[["owner", "site"]]
+    for given in (labels, turned, pl.DataFrame(turned.to_dict("list")), labels.to_numpy()):
+        np.testing.assert_allclose(predicts(X, given), right, rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match=r"a column for each of \['site', 'owner'\]"):
+        predicts(X, labels[["owner"]])
 
 
 @pytest.mark.parametrize("numbers", [False, True])

@@ -8,8 +8,8 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, QuantileTransformer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, QuantileTransformer
 
 from sklearn_thin import to_numpy, to_torch
 from sklearn_thin.model_selection import SeedEnsembleClassifier, WeightedEnsembleClassifier
@@ -43,6 +43,16 @@ def test_torch_exports_the_module_with_any_number_of_rows(name, digits):
     for n in (1, 7, len(X)):
         rows = [tensor[:n] for tensor in tensors]
         torch.testing.assert_close(program(*rows), module(*rows), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [["passthrough"], ["passthrough", MinMaxScaler(), None]])
+def test_steps_of_a_pipeline_may_do_nothing(steps, rows):
+    X, y, _ = rows
+    clf = raw(max_epochs=1)
+    pipe = Pipeline([(str(i), step) for i, step in enumerate([*steps, clf])]).fit(X, y)
+    module = to_torch(pipe, X)
+    outputs = module(*module.read(X)).numpy()
+    np.testing.assert_allclose(outputs, pipe.predict_proba(X), rtol=0, atol=1e-5)
 
 
 def test_an_ensemble_prepares_a_table_and_runs_a_frozen_encoder_once(rows):

@@ -80,13 +80,14 @@ def read_gate(estimator, X, exogenous=None):
 def read_levels(levels, n_samples, order=None, name="levels", rows="X"):
     """Levels in their order (n_levels,), and the code of each row (n_samples,).
 
-    Numbers, also as text, are in the order of numbers, and ordered categories of pandas in their
-    own. `order` has the levels in another order.
+    Numbers, also as text, are in the order of numbers, and ordered categories of pandas or an Enum
+    of polars in their own. `order` has the levels in another order.
     """
     classes, codes = encode_labels(levels, n_samples, name=name, rows=rows)
-    order = ordered_categories(levels, classes) if order is None else order
     if order is None:
-        places = natural_order(classes)
+        ranks = category_codes(levels)
+        first = np.unique(codes, return_index=True)[1]  # a row of each class
+        places = natural_order(classes) if ranks is None else np.argsort(ranks[first])
     else:
         order = list(order)
         if sorted(map(str, order)) != sorted(map(str, classes.tolist())):
@@ -98,13 +99,13 @@ def read_levels(levels, n_samples, order=None, name="levels", rows="X"):
     return classes[places], np.argsort(places)[codes]
 
 
-def ordered_categories(levels, classes):
-    """The classes in the order of pandas' ordered categories, or None for other levels."""
+def category_codes(levels):
+    """Place of each row's category (n_samples,), or None without ordered categories."""
     dtype = getattr(levels, "dtype", None)
-    if not getattr(dtype, "ordered", False):
-        return None
-    places = {str(category): place for place, category in enumerate(dtype.categories)}
-    return sorted(classes.tolist(), key=lambda level: places.get(str(level), len(places)))
+    if getattr(dtype, "ordered", False):
+        return np.asarray(getattr(levels, "cat", levels).codes)
+    is_enum = hasattr(levels, "to_physical") and str(dtype).startswith("Enum")
+    return levels.to_physical().to_numpy() if is_enum else None
 
 
 def natural_order(labels):

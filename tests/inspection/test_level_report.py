@@ -63,6 +63,21 @@ def test_levels_are_in_the_order_that_people_read():
     assert [row["level"] for row in report.rows] == ["1", "2", "10"]
 
 
+def test_categories_keep_their_order_whatever_their_type():
+    y, proba, z = predicted()
+    sizes = ["small", "large", "huge"]
+    enum = pl.Series(np.array(sizes)[z], dtype=pl.Enum([*sizes, "none"]))
+    report = level_report(y, proba, enum, random_state=0)
+    assert [row["level"] for row in report.rows] == sizes
+    # as numbers of nanoseconds and of timedelta64, these values are not those of the categories
+    dates = pd.to_datetime(["2021-03-01", "2019-12-01", "2020-01-01"]).astype("datetime64[ns]")
+    for values in (dates, pd.to_timedelta([9, 1, 5], unit="D")):
+        ordered = pd.Series(pd.Categorical(values[z], categories=values, ordered=True))
+        report = level_report(y, proba, ordered, random_state=0)
+        rows = [(z == code).sum() for code in range(3)]
+        assert [row["n_rows"] for row in report.rows] == rows
+
+
 @pytest.mark.parametrize("predicted_too", [True, False])
 def test_several_outputs_are_reported_one_by_one(predicted_too):
     y = np.random.RandomState(0).normal(size=(30, 2))

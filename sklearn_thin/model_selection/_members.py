@@ -146,7 +146,8 @@ def with_own_frozen(estimator, parameters):
     names = [name.removesuffix(INSIDE) for name in parameters if name.endswith(INSIDE)]
     values = estimator.get_params() if names else {}  # which takes its time
     frozen = {n: copy(values[n]) for n in names if isinstance(values.get(n), FrozenEstimator)}
-    return estimator.set_params(**frozen)
+    estimator.set_params(**frozen)  # that of FrozenEstimator returns None
+    return estimator
 
 
 @dataclass

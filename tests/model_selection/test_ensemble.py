@@ -183,6 +183,8 @@ def test_errors_are_those_of_the_fit_and_leave_it_unfitted(rows):
         SeedEnsembleClassifier(small(), 0).fit(X, y)
     with pytest.raises(FloatingPointError, match="train_loss became"):
         SeedEnsembleClassifier(small(lr=1e30, optimizer="sgd"), 2).fit(X, y)
+    with pytest.raises(ValueError, match="cannot set parameters of the inner estimator"):
+        SeedEnsembleClassifier(FrozenEstimator(small().fit(X, y)), 2).fit(X, y)
 
 
 # ------------------------------------------------------------------ what the classifier takes too

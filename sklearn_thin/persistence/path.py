@@ -181,4 +181,9 @@ def given_names(nets):
             f"the labels of {names[0]!r} come with each call, and a network reads other exogenous "
             "variables, or none: such an estimator cannot be exported"
         )
+    if len(names) > 1 and (other := [own for own in given if own != names]):
+        raise TypeError(
+            f"labels come with each call for {names}, and in another network for {other[0]}: such "
+            "an estimator cannot be exported. Give all settings the same order of variables"
+        )
     return names

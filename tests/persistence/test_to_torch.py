@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, QuantileTransformer
 
 from sklearn_thin import to_numpy, to_torch
+from sklearn_thin.exogenous import GivenVariable
 from sklearn_thin.model_selection import SeedEnsembleClassifier, WeightedEnsembleClassifier
 from sklearn_thin.persistence.agreement import Agreement
 from sklearn_thin.persistence.parts import PreparedTable, Representation, filled
@@ -158,6 +159,17 @@ def test_an_ensemble_with_given_labels_for_one_network_alone_is_refused(rows):
     mixed = WeightedEnsembleClassifier(raw(max_epochs=1), sides, [1, 1])
     with pytest.raises(TypeError, match="the labels of 'given' come with each call, and a network"):
         to_torch(mixed.fit(X, y, exogenous_target=z), X)
+
+
+def test_an_ensemble_with_given_variables_in_two_orders_is_refused(rows):
+    X, y, z = rows
+    site, owner = [(name, GivenVariable()) for name in ("site", "owner")]
+    sides = [{"exogenous": [site, owner]}, {"exogenous": [owner, site]}]
+    mixed = WeightedEnsembleClassifier(raw(max_epochs=1), sides, [1, 1])
+    labels = np.column_stack([z, z])  # of arrays, positions alone count
+    mixed.fit(X, y, exogenous_target=labels)
+    with pytest.raises(TypeError, match=r"for \['site', 'owner'\], and in another network"):
+        to_torch(mixed, X, exogenous=labels)
 
 
 def test_labels_are_passed_for_a_given_variable_alone(digits):

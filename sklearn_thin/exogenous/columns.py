@@ -3,11 +3,13 @@
 import difflib
 from numbers import Integral
 
+import numpy as np
+
 GIVEN_INSTEAD = 'exogenous="given", and the labels as exogenous_target'
 
 
 def places_of(columns, table, name="exogenous", instead=GIVEN_INSTEAD):
-    """Positions of the columns that a name, an int, a list, a slice or a selector means.
+    """Positions of the columns that a name, an int, a list, a mask, a slice or a selector means.
 
     Errors name the parameter by its `name`, and `instead` for X that is no table.
     """
@@ -22,6 +24,8 @@ def places_of(columns, table, name="exogenous", instead=GIVEN_INSTEAD):
     if isinstance(columns, slice):
         return _slice(columns, table, name)
     columns = [columns] if isinstance(columns, (str, Integral)) else list(columns)
+    if any(isinstance(column, (bool, np.bool_)) for column in columns):  # bools are ints too
+        return _mask(columns, table, name)
     return [_place(column, table, name) for column in columns]
 
 
@@ -44,6 +48,18 @@ def _place(column, table, name):
     hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
     shown = ", ".join(repr(name) for name in names[:10]) + (", …" if len(names) > 10 else "")
     raise ValueError(f"{name} names the column {column!r}, but X has {shown}.{hint}")
+
+
+def _mask(marks, table, name):
+    """Positions of the True in a list of bools."""
+    whole = all(isinstance(mark, (bool, np.bool_)) for mark in marks)
+    if not (whole and len(marks) == table.shape[1] and any(marks)):
+        raise ValueError(
+            f"{name} with bools must be a list of one bool for each of the {table.shape[1]} "
+            f"columns of X, some of them True, got {marks}. Or pass the position of the column, "
+            "an int"
+        )
+    return np.flatnonzero(marks).tolist()
 
 
 def _slice(columns, table, name):

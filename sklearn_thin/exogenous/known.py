@@ -349,7 +349,7 @@ def is_named_list(exogenous):
 def names_columns(exogenous):
     """Whether a value of the parameter `exogenous` names columns of X."""
     if isinstance(exogenous, (str, Integral, slice)):
-        return exogenous != GIVEN
+        return exogenous != GIVEN and not isinstance(exogenous, bool)
     if isinstance(exogenous, list):
         return bool(exogenous) and all(isinstance(item, (str, Integral)) for item in exogenous)
     other = isinstance(exogenous, (type, nn.Module)) or hasattr(exogenous, "fit")

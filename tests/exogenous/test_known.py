@@ -205,6 +205,8 @@ def test_text_in_a_number_is_named():
         (0, [0]),
         (-1, [2]),
         (["age", "size"], [2, 0]),
+        ([False, True, True], [1, 2]),
+        (lambda table: table.columns == "site", [1]),
         (slice(1, None), [1, 2]),
         (slice("size", "site"), [0, 1]),
         (make_column_selector(dtype_include="number"), [0, 2]),
@@ -222,6 +224,9 @@ def test_columns_are_named_as_in_a_column_transformer(columns, places):
         (3, frame(), "X has 3 columns"),
         ("site", np.ones((2, 3)), r"no column names\. Pass a frame, or .* from 0 to 2"),
         (slice(5, 9), frame(), "names no column"),
+        ([True, False], frame(), r"one bool for each of the 3 columns.* got \[True, False\]"),
+        ([True, 1, 2], frame(), "one bool for each of the 3 columns"),
+        ([False, False, False], frame(), "some of them True"),
     ],
 )
 def test_a_column_that_is_not_there_is_answered_with_those_that_are(columns, table, message):
@@ -234,6 +239,8 @@ def test_a_known_variable_names_its_own_parameter():
         KnownVariable(9).fit(frame())
     with pytest.raises(ValueError, match=r"^column names the column 'sites'"):
         KnownVariable("sites").fit(frame())
+    with pytest.raises(ValueError, match=r"^column with bools must be a list of one bool"):
+        KnownVariable(True).fit(frame())
 
 
 def test_transformers_and_classes_name_no_columns():
@@ -241,6 +248,7 @@ def test_transformers_and_classes_name_no_columns():
     assert not names_columns(KnownVariable)
     assert not names_columns([("a", KnownVariable("a"))])
     assert not names_columns("given")
+    assert not names_columns(True)
 
 
 def test_a_known_variable_clones():

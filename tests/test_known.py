@@ -394,6 +394,19 @@ def test_warm_starts_and_partial_fits_go_on_with_the_same_columns(sites):
     assert clf.partial_fit(X, y, exogenous_target=z).n_iter_ == 2
 
 
+@pytest.mark.parametrize("step", ["fit", "partial_fit"])
+def test_a_fit_that_goes_on_needs_the_given_labels_again(step, sites, given):
+    frame, y, z = sites
+    X = frame.drop(columns="site")
+    clf = clone(given).set_params(warm_start=True, max_epochs=1).fit(X, y, exogenous_target=z)
+    before = clf.predict_proba(X)
+    with pytest.raises(ValueError, match=r"missing: .* in each fit\. .* None for rows"):
+        getattr(clf, step)(X, y)  # would train the gate on its prior alone
+    np.testing.assert_array_equal(clf.predict_proba(X), before)
+    unknown = [None, *z[1:]]
+    assert getattr(clf, step)(X, y, exogenous_target=unknown).n_iter_ == 2
+
+
 def test_dispelling_keeps_the_gate_at_the_head_by_default(sites):
     frame, y, z = sites
     layered = {

@@ -34,6 +34,20 @@ def refuse_numbers(name):
     )
 
 
+def refuse_no_labels(name, *, given):
+    """Raise ValueError for a fit without exogenous_target; `given` labels come with each fit."""
+    reads = f"exogenous_target is missing: the exogenous side {name!r}"
+    if given:
+        raise ValueError(
+            f"{reads} reads it in each fit. Pass exogenous_target=..., with None for rows whose "
+            "label is unknown"
+        )
+    raise ValueError(
+        f"{reads} is to be fitted on it. Pass fit(X, y, exogenous_target=...), or wrap a fitted "
+        "encoder in sklearn.frozen.FrozenEstimator to use it as it is."
+    )
+
+
 def refuse_unfitted(name, error):
     """Raise NotFittedError for a frozen side."""
     raise NotFittedError(

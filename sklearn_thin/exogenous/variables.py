@@ -21,7 +21,12 @@ from sklearn_thin.exogenous.known import (
     target_column,
     values_of,
 )
-from sklearn_thin.exogenous.refusals import refuse_numbers, refuse_side, refuse_unfitted
+from sklearn_thin.exogenous.refusals import (
+    refuse_no_labels,
+    refuse_numbers,
+    refuse_side,
+    refuse_unfitted,
+)
 from sklearn_thin.exogenous.side import ExogenousSide, ExogenousVariable, h_exo_of
 from sklearn_thin.modules.heads import ClassLogits, ExpertHead
 from sklearn_thin.rows.columns import as_table
@@ -142,7 +147,7 @@ def check_variables(variables, predictor, target, asked, reads_target, reads_h, 
 
     `predictor` is the user's. `asked` is a setting that needs a predictor of every variable, or
     None. `reads_target` notes that the dispelling reads labels, `reads_h` that the predictors
-    read h_endo. `fitted` variables need no labels.
+    read h_endo. `fitted` variables need no labels, except given ones.
     """
     if not variables and (asked or predictor is not None):
         raise ValueError(
@@ -167,14 +172,11 @@ def check_variables(variables, predictor, target, asked, reads_target, reads_h, 
             )
         if c not in (None, BROUGHT):
             check_predictor(c)
-        if fitted or not variable.needs_labels:
+        given = isinstance(variable.transformer, GivenVariable)  # whose labels no column holds
+        if not variable.needs_labels or (fitted and not given):
             continue
         if target is None:
-            raise ValueError(
-                f"exogenous_target is missing: the exogenous side {name!r} is to be fitted "
-                "on it. Pass fit(X, y, exogenous_target=...), or wrap a fitted encoder in "
-                "sklearn.frozen.FrozenEstimator to use it as it is."
-            )
+            refuse_no_labels(name, given=given)
         variable.labels(target)
     if target is not None and not (fitted or reads_target):
         warn_of_unused_labels(variables)

@@ -126,7 +126,11 @@ class TransformedInput:
 
     def check(self, X, net, *, reset=False):
         """None; sets or compares the names and the number of features."""
-        validate_data(net, X, reset=reset, skip_check_array=True)
+        try:
+            validate_data(net, X, reset=reset, skip_check_array=True)
+        except (ValueError, IndexError):
+            check_dimensions(X)
+            raise
 
     def fit(self, parts, labels, seed):
         """As :meth:`ArrayInput.fit`."""
@@ -165,7 +169,11 @@ class RestInput:
     def check(self, X, net, *, reset=False):
         """As of the other input; names and number of features are those of all columns."""
         table = as_table(X)
-        validate_data(net, table, reset=reset, skip_check_array=True)
+        try:
+            validate_data(net, table, reset=reset, skip_check_array=True)
+        except ValueError:
+            check_dimensions(X)
+            raise
         if reset:
             self.kept = np.delete(np.arange(table.shape[1]), self.left_out)
             if not len(self.kept):
@@ -197,6 +205,12 @@ class RestInput:
         if hasattr(net, "feature_names_in_"):
             reader.feature_names_in_ = net.feature_names_in_[self.kept]
         return reader
+
+
+def check_dimensions(X):
+    """Raise scikit-learn's error, with the way to reshape, for X of less than two dimensions."""
+    if np.ndim(X) < 2:
+        check_array(X, dtype=None, ensure_all_finite=False)
 
 
 def check_text(X, net, error):

@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_thin import ConvNetBackbone, ExogenousEncoder
 from tests.helpers import (
@@ -220,6 +221,26 @@ def test_images_of_another_shape_than_in_fit_are_refused(shape, match, digits):
     clf = small(backbone="auto", max_epochs=1).fit(digits.images[:60], digits.y[:60])
     with pytest.raises(ValueError, match=match):
         clf.predict(np.zeros((3, *shape), np.float32))
+
+
+@pytest.mark.parametrize("params", [{"exogenous": 2}, {"endogenous": StandardScaler()}])
+@pytest.mark.parametrize(
+    ("one", "match"),
+    [
+        (np.array([0.1, 0.2, 1.0]), r"Expected 2D array, got 1D.*\n.*\nReshape your data"),
+        (pd.Series([0.1, 0.2, 1.0]), "Pass a DataFrame containing a single row"),
+        ([0.1, 0.2, 1.0], "Expected 2D array, got 1D"),
+        ([{"a": 0.1, "b": 0.2, "c": 1.0}], "Expected 2D array, got 1D"),
+        (None, "Expected 2D array, got scalar"),
+        ([], "Expected 2D array, got 1D"),
+    ],
+    ids=["array", "Series", "list", "dict", "none", "no rows"],
+)
+def test_a_row_in_one_dimension_is_refused_with_the_way_to_reshape_it(params, one, match):
+    X = np.column_stack([np.random.RandomState(0).normal(size=(40, 2)), np.arange(40) % 3])
+    clf = small(**params, max_epochs=1).fit(X, np.arange(40) % 2)
+    with pytest.raises(ValueError, match=match):
+        clf.predict(one)
 
 
 def test_images_are_refused_after_a_fit_on_rows(fitted, digits):

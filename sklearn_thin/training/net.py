@@ -102,6 +102,8 @@ def train(net, plan):
             if (plan.keeps_optimizer or diverged) and len(net.history) > n_before:
                 net.end_early()
             raise (plan.names_rows(error) if diverged else error) from None
+        except KeyError as error:
+            raise plan.lacks_score(error) from None
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise

@@ -121,6 +121,16 @@ class FitPlan:
             "a smaller network, or another device",
         )
 
+    def lacks_score(self, error):
+        """The error of a callback that watches held-out rows, where there are none."""
+        if self.valid is not None or "not found in history" not in str(error):
+            return error
+        return ValueError(
+            f"{error.args[0]} A callback watches it, and no rows are held out to compute it. Set "
+            "early_stopping=0.1, or pass X_val and y_val to fit, or let the callback watch the "
+            "training rows, such as EarlyStopping(monitor='train_loss')"
+        )
+
     def names_rows(self, error):
         """The error of a loss that is not finite, with the training rows that overflow float32."""
         parts = self.train.X["x"].split(BLOCK)

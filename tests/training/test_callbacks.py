@@ -12,7 +12,7 @@ from skorch.callbacks import (
     ProgressBar,
 )
 
-from tests.helpers import HAS_CALLBACKS, run_python, small
+from tests.helpers import HAS_CALLBACKS, assert_refused, run_python, small
 
 new_callbacks = pytest.mark.skipif(
     not HAS_CALLBACKS, reason="scikit-learn has callbacks from 1.9 on"
@@ -128,6 +128,17 @@ def test_a_callback_may_end_the_training(rows, more):
     assert clf.n_iter_ == 2
     assert dict(clf.net_.callbacks_)["CountEpochs"].calls == ["begin", "epoch", "epoch", "end"]
     assert clf.predict(more[0]).shape == (100,)
+
+
+def test_a_callback_that_watches_held_out_rows_needs_some(rows):
+    X, y, _ = rows
+    scored = EpochScoring("accuracy", name="acc", lower_is_better=False)
+    watching = [[EarlyStopping()], [scored, EarlyStopping("acc", lower_is_better=False)]]
+    for callbacks, key in zip(watching, ("valid_loss", "acc"), strict=True):
+        clf = small(callbacks=callbacks)
+        match = f"'{key}' .*early_stopping=0.1, or pass X_val .*monitor='train_loss'"
+        assert_refused(clf, ValueError, match, X, y)
+        assert clf.set_params(early_stopping=0.1).fit(X, y).n_iter_ == 2
 
 
 def test_what_is_no_callback_is_refused(few):

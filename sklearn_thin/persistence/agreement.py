@@ -27,15 +27,15 @@ class Agreement:
             self.unit = np.where(scale > 0, scale, 1)
             self.outputs = inner.predict(X, **given).reshape(len(X), -1)
 
-    def check(self, outputs, what):
-        """Raise ValueError where outputs for the first rows differ."""
+    def check(self, outputs, what, hint=""):
+        """Raise ValueError, which ends in the hint, where outputs for the first rows differ."""
         right = self.outputs[: len(outputs)]
         off = (np.abs(outputs.reshape(right.shape) - right) / self.unit).max(1)
         if not (off <= TOLERANCE).all():
             row = int(np.nan_to_num(off, nan=np.inf).argmax())
             raise ValueError(
                 f"{what} is not exported: its outputs differ from those of the estimator by "
-                f"{off[row]:.2g} in row {row} of X, and should agree to {TOLERANCE:g}"
+                f"{off[row]:.2g} in row {row} of X, and should agree to {TOLERANCE:g}{hint}"
             )
 
 

@@ -141,7 +141,9 @@ class Builder:
         if module is not None:
             return nn.Sequential(self.base, module)
         if self.foreign is None or not self.raw:
-            hint = "" if self.foreign is not None else ". to_onnx may export it"
+            hint = ""
+            if self.foreign is None:
+                hint = ". to_onnx may export it, if skl2onnx converts it to the same outputs"
             kind = type(unknown_step(inner)).__name__
             raise TypeError(
                 f"{kind} of {name} cannot become a torch module: it is no affine function of "

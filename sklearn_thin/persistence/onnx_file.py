@@ -7,12 +7,14 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import torch
+from sklearn.pipeline import Pipeline
 from sklearn.utils import _safe_indexing
 from sklearn.utils.fixes import parse_version
 
 from sklearn_thin._environment import own_torch_state
 from sklearn_thin._writing import checked_path, write_whole
 from sklearn_thin.persistence.agreement import Agreement
+from sklearn_thin.persistence.building import active
 from sklearn_thin.persistence.parts import UNKNOWN, BackboneRows
 from sklearn_thin.persistence.path import built
 from sklearn_thin.persistence.samples import given_table
@@ -91,9 +93,25 @@ def to_onnx(estimator, path, X, *, exogenous=None) -> None:
         one = session.run(None, {name: rows[:1] for name, rows in feeds.items()})[0]
     except Exception as error:  # of its own types, such as an operator that it lacks
         raise ValueError(f"onnxruntime does not run the graph: {error}") from error
-    agreement.check(outputs, "the ONNX graph")
-    agreement.check(one, "the ONNX graph of one row")
+    hint = hint_of(foreign)
+    agreement.check(outputs, "the ONNX graph", hint)
+    agreement.check(one, "the ONNX graph of one row", hint)
     write_whole(path, (content,))
+
+
+def hint_of(foreign):
+    """Words for outputs that differ, if skl2onnx converted transformers (name, transformer, …)."""
+    if not foreign:
+        return ""
+    parts = [
+        f"{type(step).__name__} of {name}"
+        for name, part, _ in foreign
+        for step in (active(part) if isinstance(part, Pipeline) else [part])
+    ]
+    return (
+        f". skl2onnx wrote {', '.join(parts)}, and may read missing values or round otherwise. "
+        "Transform rows before the graph, and export an estimator of these rows"
+    )
 
 
 def check_scale(whole):

@@ -13,9 +13,14 @@ from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    OneHotEncoder,
+    PowerTransformer,
+    StandardScaler,
+)
 
-from sklearn_thin import to_onnx
+from sklearn_thin import to_onnx, to_torch
 from sklearn_thin.model_selection import SeedEnsembleClassifier
 from sklearn_thin.persistence import onnx_file
 from sklearn_thin.persistence.agreement import Agreement
@@ -168,6 +173,18 @@ def test_a_transformer_that_skl2onnx_refuses_is_named(rows, tmp_path):
     clf = raw(FrozenEstimator(FunctionTransformer(twice).fit(X)), max_epochs=1).fit(X, y)
     with pytest.raises(TypeError, match="FunctionTransformer of exogenous cannot become an ONNX"):
         to_onnx(clf, tmp_path / "model.onnx", X)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_transformer_that_skl2onnx_converts_otherwise_is_named(few, tmp_path):
+    pytest.importorskip("skl2onnx")
+    X, y = few[0][:, 10:30].copy(), few[1]
+    X[::5, 3] = np.nan  # which skl2onnx's PowerTransformer makes 0
+    pipe = make_pipeline(PowerTransformer(), small(max_epochs=1)).fit(X, y)
+    with pytest.raises(TypeError, match=r"PowerTransformer.*to_onnx may export it, if skl2onnx"):
+        to_torch(pipe, X)
+    with pytest.raises(ValueError, match=r"differ .* skl2onnx wrote PowerTransformer of the Pipe"):
+        to_onnx(pipe, tmp_path / "model.onnx", X)
     assert not list(tmp_path.iterdir())
 
 

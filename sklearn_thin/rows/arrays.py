@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from sklearn_thin._environment import is_out_of_memory, out_of_memory
 from sklearn_thin._sharing import MEMO, Itself, shared
-from sklearn_thin.rows.columns import NUMBERS
+from sklearn_thin.rows.columns import NUMBERS, refuse_lazy
 from sklearn_thin.rows.labels import as_array, check_weights, encode_groups, row_weights
 
 BLOCK = 4096  # rows that are copied or transformed together
@@ -74,6 +74,8 @@ def as_numpy(array):
 
     HDF5 takes rows in increasing order alone. A large array goes into a temporary file.
     """
+    if hasattr(array, "collect"):
+        refuse_lazy(array)
     dtype, shape = getattr(array, "dtype", None), getattr(array, "shape", ())
     known = isinstance(array, (np.ndarray, np.generic)) or not isinstance(dtype, np.dtype)
     if known or not shape or hasattr(array, "to_numpy") or hasattr(array, "tocsr"):

@@ -22,6 +22,14 @@ def as_table(X):
     return np.asarray(X, dtype=object) if mixed else array
 
 
+def refuse_lazy(X):
+    """Raise TypeError for a frame whose rows are yet to be read, such as a LazyFrame of polars."""
+    raise TypeError(
+        f"arrays or frames with their rows in memory were expected, got a {type(X).__name__}, "
+        "whose rows are yet to be read. Pass .collect() of it"
+    )
+
+
 def read_columns(table, is_level=None, ignored=()):
     """Numbers (n, n_numbers), levels (n, n_levels) as objects, and which columns are levels.
 

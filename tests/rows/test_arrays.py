@@ -243,6 +243,20 @@ def test_a_row_in_one_dimension_is_refused_with_the_way_to_reshape_it(params, on
         clf.predict(one)
 
 
+def test_lazy_frames_are_refused_with_the_way_to_read_them(few):
+    X, y, z = few
+    names = [f"pixel{i}" for i in range(X.shape[1])]
+    frame = pl.DataFrame(X, schema=names)
+    match = r"LazyFrame, .* Pass \.collect\(\) of it"
+    assert_refused(small(), TypeError, match, frame.lazy(), y)
+    assert_refused(small("pixel3"), TypeError, match, frame.lazy(), y)
+    lazy = pl.LazyFrame({"z": z})
+    assert_refused(small("given"), TypeError, match, frame, y, exogenous_target=lazy)
+    clf = small(max_epochs=1).fit(frame, y)
+    with pytest.raises(TypeError, match=match):
+        clf.predict(frame.lazy())
+
+
 def test_images_are_refused_after_a_fit_on_rows(fitted, digits):
     with pytest.raises(ValueError, match=r"shape \(8, 8\).*fitted on samples of shape \(64,\)"):
         fitted.predict(digits.images)

@@ -129,6 +129,8 @@ class StackedSearch(Scored):
         """
         if not get_config()["skip_parameter_validation"]:
             self._validate_params()  # first, as in scikit-learn's fit
+        if isinstance(self.refit, str):
+            self._check_refit_name()
         folder = None if self.checkpoint_dir is None else checked_folder(self)
         X, y = read_dataset(X, y, verbose=self.verbose)
         before = {name: getattr(self, name) for name in ("estimator", "n_jobs", "cv")}
@@ -136,8 +138,7 @@ class StackedSearch(Scored):
         # outside of the sequential context below, so that it has the user's backend
         parallel = Parallel(n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch)
         jobs = dict(zip(("backend", "n_jobs"), get_active_backend(), strict=True))
-        rows = indexable(X, y)
-        self._run = Run(rows, splitter, parallel, jobs, self.n_jobs, folder=folder)
+        self._run = Run(indexable(X, y), splitter, parallel, jobs, self.n_jobs, folder=folder)
         try:
             # cloned before the splitter draws, as both may share a random generator
             searched = clone(self.estimator)
@@ -206,8 +207,7 @@ class StackedSearch(Scored):
 
     def _train(self, candidates, splits):
         """Fitted members, in the order of candidates and folds."""
-        folds = list(enumerate(splits))
-        tasks = [(c, p, f, train) for c, p in enumerate(candidates) for f, (train, _) in folds]
+        tasks = [(c, p, f, s[0]) for c, p in enumerate(candidates) for f, s in enumerate(splits)]
         members = self._run.preparation.members(tasks, self.verbose, self.error_score)
         how = {"stack_size": self.stack_size, "verbose": self.verbose, "folder": self._run.folder}
         return train_all(members, self._run.parallel, **how)

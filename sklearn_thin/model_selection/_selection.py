@@ -6,6 +6,7 @@ error of any mean follows from the products of the candidates' errors, a matrix 
 n_candidates). The predictions themselves are dropped, a block of rows at a time.
 """
 
+import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -78,6 +79,16 @@ class Scored(Estimator):
                 "scoring=..., such as a name."
             )
         return super().score(X, y, **params)
+
+    def _check_refit_name(self):
+        """Raise for a slip in "ensemble": of one metric, any text refits the best candidate."""
+        refit, single = self.refit, isinstance(self.scoring, str | None)
+        near = difflib.get_close_matches(refit.lower(), ["ensemble"])
+        if single and near and refit not in ("ensemble", self.scoring):
+            raise ValueError(
+                "refit must be a bool, a callable, the name of a scorer or 'ensemble', got "
+                f"{refit!r}. Did you mean 'ensemble'?"
+            )
 
     def _check_scorers(self, splits):
         """Raise what a scorer that checks rows raises on all folds; before the training.

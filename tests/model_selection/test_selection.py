@@ -31,7 +31,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import LinearSVC
 from torch.utils.data import TensorDataset
 
-from sklearn_thin import THINRegressor, load, save
+from sklearn_thin import THINClassifier, THINRegressor, load, save
 from sklearn_thin.model_selection import (
     StackedGridSearchCV,
     StackedRandomizedSearchCV,
@@ -377,6 +377,17 @@ def two_scores(estimator, X, y):
 def test_several_metrics_are_refused(scoring, rows):
     with pytest.raises(ValueError, match="needs one metric in scoring"):
         search(scoring=scoring).fit(*rows[:2])
+
+
+@pytest.mark.parametrize("refit", ["ensembel", "Ensemble", "ensembles"])
+def test_a_slip_in_the_name_is_refused(refit, rows):
+    with pytest.raises(ValueError, match=f"got {refit!r}. Did you mean 'ensemble'?"):
+        search(refit=refit).fit(*rows[:2])
+
+
+def test_the_name_of_the_single_metric_refits_the_best_as_in_a_plain_search(rows):
+    fitted = search(refit="accuracy", scoring="accuracy").fit(*rows[:2])
+    assert isinstance(fitted.best_estimator_, THINClassifier)
 
 
 @pytest.mark.parametrize("weights", [[1], [1, 0], [1, -1], [1, np.nan], [1, "2"]])

@@ -244,6 +244,15 @@ def test_given_labels_are_used_for_held_out_rows(sites):
     assert min(clf.history_[:, "valid_loss"]) < 0.4
 
 
+def test_held_out_rows_without_given_labels_warn(sites):
+    frame, y, z = sites
+    X = frame.drop(columns="site")
+    clf = by("given", early_stopping=True, max_epochs=1)
+    with pytest.warns(UserWarning, match=r"X_val .* 'given'.* early_stopping=0\.1 without X_val"):
+        clf.fit(X[:200], y[:200], exogenous_target=z[:200], X_val=X[200:], y_val=y[200:])
+    clf.fit(X, y, exogenous_target=z)  # whose held-out rows have their labels
+
+
 def test_given_labels_of_images(digits):
     X, y = digits.images[:100], digits.y[:100]
     clf = THINClassifier("given", depth=1, max_epochs=1, random_state=0)

@@ -12,6 +12,7 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import _num_samples
 from torch import nn
 
+from sklearn_thin._environment import warn_once
 from sklearn_thin._pickling import packed, unpacked
 from sklearn_thin._sharing import MEMO, Itself, shared
 from sklearn_thin.exogenous.given import Probabilities, given_representations, of_labels
@@ -162,7 +163,15 @@ class ExogenousSide:
         """Outputs for X, in which `target` has the labels of variables that are not in X."""
         hs, names = [None] * len(self.variables), [v.name for v in self.variables]
         for i, v in enumerate(self.variables):
-            if target is not None and isinstance(v.transformer, GivenVariable):
+            if not isinstance(v.transformer, GivenVariable):
+                continue
+            if target is None:
+                warn_once(
+                    f"X_val comes without labels of {v.name!r}, and its loss is that of the gate's "
+                    "prior. Pass early_stopping=0.1 without X_val, which holds out rows with their "
+                    "labels, or put the labels into a column of X and of X_val"
+                )
+            else:
                 hs[i] = of_labels(v, target_column(target, i, len(hs), names))
         return self.outputs(X, hs, logits=logits)
 

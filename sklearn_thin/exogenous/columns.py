@@ -39,12 +39,14 @@ def _place(column, table, name):
     if names is None:
         raise ValueError(
             f"{name} names the column {column!r}, but X has no column names. Pass a frame, or "
-            f"the position of the column, an int from 0 to {n_columns - 1}"
+            f"the position of the column, an int from 0 to {n_columns - 1}. Steps of a Pipeline, "
+            "such as a ColumnTransformer, give frames after set_output(transform='pandas')"
         )
     names = list(names)
     if column in names:
         return names.index(column)
     near = difflib.get_close_matches(column, list(map(str, names)))
+    near = near or [n for n in names if str(n).endswith(f"__{column}")]  # of a ColumnTransformer
     hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
     shown = ", ".join(repr(name) for name in names[:10]) + (", …" if len(names) > 10 else "")
     raise ValueError(f"{name} names the column {column!r}, but X has {shown}.{hint}")

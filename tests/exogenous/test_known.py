@@ -223,6 +223,8 @@ def test_columns_are_named_as_in_a_column_transformer(columns, places):
         ("sites", frame(), r"X has 'size', 'site', 'age'\. Did you mean 'site'"),
         (3, frame(), "X has 3 columns"),
         ("site", np.ones((2, 3)), r"no column names\. Pass a frame, or .* from 0 to 2"),
+        ("site", frame().add_prefix("rest__"), r"Did you mean 'rest__site'\?"),
+        ("site", np.ones((2, 3)), r"ColumnTransformer, .* set_output\(transform='pandas'\)"),
         (slice(5, 9), frame(), "names no column"),
         ([True, False], frame(), r"one bool for each of the 3 columns.* got \[True, False\]"),
         ([True, 1, 2], frame(), "one bool for each of the 3 columns"),

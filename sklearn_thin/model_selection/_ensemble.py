@@ -11,6 +11,7 @@ import numpy as np
 from joblib import Parallel
 from scipy.special import log_softmax
 from sklearn.base import MetaEstimatorMixin, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -291,7 +292,14 @@ class SeedEnsemble(Ensemble):
         drawn = check_random_state(self.random_state).randint(
             np.iinfo(np.int32).max, size=self.n_seeds
         )
-        _, prefix = last_step(self.estimator)
+        step, prefix = last_step(self.estimator)
+        seeded = "random_state" in clone(step).get_params()  # which refuses classes
+        if not seeded and not isinstance(step, FrozenEstimator):  # which names itself
+            raise ValueError(
+                f"estimator must have random_state, in which {type(self).__name__} sets the seeds, "
+                f"got {type(step).__name__}. Of a search pass best_estimator_, or let it search "
+                "over the ensemble"
+            )
         return [{f"{prefix}random_state": int(seed)} for seed in drawn]
 
 

@@ -14,6 +14,7 @@ from sklearn.ensemble import AdaBoostClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.random_projection import GaussianRandomProjection
@@ -185,6 +186,21 @@ def test_errors_are_those_of_the_fit_and_leave_it_unfitted(rows):
         SeedEnsembleClassifier(small(lr=1e30, optimizer="sgd"), 2).fit(X, y)
     with pytest.raises(ValueError, match="cannot set parameters of the inner estimator"):
         SeedEnsembleClassifier(FrozenEstimator(small().fit(X, y)), 2).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "kind"),
+    [
+        (GridSearchCV(small(), {"depth": [0, 1]}, cv=2), "GridSearchCV"),
+        (make_pipeline(StandardScaler(), KNeighborsClassifier()), "KNeighborsClassifier"),
+    ],
+)
+def test_an_estimator_without_seeds_is_refused(estimator, kind, rows):
+    match = rf"must have random_state, .* got {kind}\. Of a search pass best_estimator_"
+    with pytest.raises(ValueError, match=match):
+        SeedEnsembleClassifier(estimator, 2).fit(*rows[:2])
+    with pytest.raises(TypeError, match="instead of a class"):
+        SeedEnsembleClassifier(type(small()), 2).fit(*rows[:2])
 
 
 # ------------------------------------------------------------------ what the classifier takes too

@@ -286,6 +286,15 @@ def test_given_needs_the_labels_in_fit(sites):
         by("given").fit(*sites[:2])
 
 
+def test_two_columns_of_given_labels_are_answered_with_a_list(sites):
+    frame, y, z = sites
+    both = np.column_stack([z, z])
+    with pytest.raises(
+        ValueError, match=r"got \(300, 2\)\. .* such as \('given', GivenVariable\(\)\)"
+    ):
+        by("given").fit(frame.drop(columns="site"), y, exogenous_target=both)
+
+
 def test_a_name_with_a_slip_is_answered_before_training(sites):
     with pytest.raises(ValueError, match="Did you mean 'site'"):
         by("sit").fit(*sites[:2])

@@ -390,6 +390,7 @@ def target_column(target, index, n_variables, names=None, argument="exogenous_ta
         )
     if len(shape) != 2 or shape[1] != n_variables:
         hint = ". For several, pass exogenous as a list of (name, transformer)"
+        hint += f", such as ({GIVEN!r}, GivenVariable())" if names == [GIVEN] else ""
         raise ValueError(
             f"{argument} must have shape (n_samples, {n_variables}), a column for each "
             f"exogenous variable, got {shape}{hint if n_variables == 1 else ''}"

@@ -231,8 +231,8 @@ class Contender:
         Most products of columns and levels.
     own : bool
         Whether the model is of this package, and its results depend on the package's source.
-    takes: tuple of str
-        Properties of the table that `make` reads.
+    diverges : tuple of str
+        Sets whose fits end with a loss that is not finite.
     """
 
     make: callable
@@ -240,6 +240,7 @@ class Contender:
     package: str | None = None
     most_products: int | None = None
     own: bool = True
+    diverges: tuple = ()
 
 
 def network(widths=(256, 256), dropout=0.0, epochs=15, weight_decay=1e-3, batch_size=256, **more):
@@ -304,6 +305,7 @@ CONTENDERS = {
         ({}, {"alpha": 1.0}, {"alpha": 0.01}),
         package="fairlearn",
         own=False,
+        diverges=("ecg_pvc",),
     ),
     "group DRO": Contender(
         lambda seed, eta=0.1, **p: GroupDRO(plain(seed, **p), eta),

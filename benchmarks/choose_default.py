@@ -13,6 +13,9 @@ of the first session are held out.
 whole sessions and a fraction of the first session of one half. Choices are made on half A, and half
 B is for the figure of the choice. Both run only if `--sets` names them.
 
+"periodic embeddings" turn each column into eight periodic features before the gated layers
+(Gorishniy et al., 2022). They need `pip install rtdl_num_embeddings`, and run only if named.
+
 "make_sites, uneven" has 60 sites of about 140 to 2 training rows, and all sites evenly held out.
 
 Printed are errors and log-losses as ratios to the default's in the same draws: the ratio of
@@ -33,10 +36,12 @@ from _nuisance import load_nuisance, share, strata
 from _peers import NETWORK, NUISANCE, five_seeds, frame_of, thin
 from peers import SETS as PEERS
 from peers import fit, load, markdown, search_rows
+from torch import nn
 from tqdm.auto import tqdm
 
 from sklearn_thin import MLPBackbone
 from sklearn_thin.datasets import make_sites
+from sklearn_thin.modules import GatedMLP
 
 FIRST = 22  # draws of the tables in docs/results.md are smaller
 HELD_OUT = 8000  # rows of drawn sites
@@ -48,8 +53,25 @@ LATER = {  # later sessions: name -> fraction of the first session, half
     for name in ("emg_gestures, 3 %", "emg_gestures, 10 %")
 }
 UNEVEN = "make_sites, uneven"
+EMBEDDED = "periodic embeddings"
 SETS = {**PEERS, **LATER, UNEVEN: make_sites}
 KINDS = {"error": "errors", "loss": "log-losses"}
+
+
+class Embedded(MLPBackbone):
+    """The default's layers behind periodic embeddings of the columns, of the library's size."""
+
+    def __init__(self, hidden_layer_sizes=(128, 128), dropout=0.35, modulation_dropout=0.5):
+        super().__init__(hidden_layer_sizes, dropout, modulation_dropout)
+
+    def build_gated(self, input_shape, n_experts, gate_features):
+        from rtdl_num_embeddings import PeriodicEmbeddings
+
+        (n_columns,), size = input_shape, 8
+        embeddings = PeriodicEmbeddings(n_columns, size, lite=True)
+        sizes = n_columns * size, self.hidden_layer_sizes, n_experts, gate_features
+        stem = nn.Sequential(embeddings, nn.Flatten())
+        return GatedMLP(*sizes, self.dropout, self.modulation_dropout, stem)
 
 
 def network(dropout, weight_decay, hidden=0.0):
@@ -70,6 +92,7 @@ CANDIDATES = {
     "FiLM, five seeds": {**AS_PUBLISHED, "five": True},
     "50 epochs": {"max_epochs": 50},
     **{f"rate {rate}": {"lr": rate} for rate in (0.002, 0.004)},
+    EMBEDDED: {"backbone": Embedded(), "gating": "layers"},
     **{f"FiLM, candidate {i}": {**FILM, **each} for i, each in enumerate(NETWORK, 1)},
     # all others take fewer, larger steps
     "decay 0.003, dropout 0.35": network(0.35, 3e-3),
@@ -267,8 +290,9 @@ def gaps(results):
 def main():
     parser = arguments(__doc__, rows=0)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(PEERS), metavar="NAME")
+    usual = [name for name in CANDIDATES if name != EMBEDDED]
     parser.add_argument(
-        "--candidates", nargs="+", choices=CANDIDATES, default=list(CANDIDATES), metavar="NAME"
+        "--candidates", nargs="+", choices=CANDIDATES, default=usual, metavar="NAME"
     )
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1, help="runs at once, a thread each")

@@ -205,6 +205,8 @@ def left_out(name, contender):
     """Why a model does not run on a set, or None."""
     if contender.package and find_spec(contender.package) is None:
         return f"needs {contender.package}: pip install {contender.package}"
+    if name in contender.diverges:
+        return "its loss diverges"
     if contender.most_products is not None:
         frame = load(name, 0)[0]
         products = (frame.shape[1] - 1) * frame["nuisance"].nunique()

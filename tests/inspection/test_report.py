@@ -42,6 +42,12 @@ def _short_trainings():
         yield
 
 
+@pytest.fixture
+def few_steps(monkeypatch):
+    """Enough for convolutions to find a bar, and for what does not depend on the accuracy."""
+    monkeypatch.setattr("sklearn_thin.inspection._report.models.STEPS", 60)
+
+
 @pytest.fixture(scope="module")
 def gated(_short_trainings):
     """A report of sites of two types, in a frame with text."""
@@ -99,7 +105,7 @@ def test_levels_without_meaning_are_ignored():
 
 
 @pytest.mark.parametrize("numbers", [False, True])
-def test_many_small_levels_without_meaning_say_nothing_of_y(numbers):
+def test_many_small_levels_without_meaning_say_nothing_of_y(numbers, few_steps):
     """Folds that are dealt by level and y let each level show the y of its held-out rows."""
     rng = np.random.RandomState(0)
     X, y = rng.normal(size=(600, 3)), rng.normal(size=600)
@@ -129,7 +135,7 @@ def bars(n_rows=400, side=8, channels=()):
     return np.broadcast_to(images.reshape(n_rows, *[1] * len(channels), side, side), shape), upright
 
 
-def test_networks_of_images_find_a_pattern_anywhere():
+def test_networks_of_images_find_a_pattern_anywhere(few_steps):
     X, y = bars()
     report = nuisance_report(X, y, np.arange(len(y)) % 2, **QUICK)
     assert report.advice == "ignore"
@@ -138,7 +144,7 @@ def test_networks_of_images_find_a_pattern_anywhere():
     assert error[LINEAR] > 0.35
 
 
-def test_images_whose_classes_change_with_the_level_want_a_gate():
+def test_images_whose_classes_change_with_the_level_want_a_gate(few_steps):
     X, upright = bars(600)
     z = np.arange(600) % 3
     report = nuisance_report(X, np.where(z == 1, 1 - upright, upright), z, **QUICK)
@@ -149,7 +155,7 @@ def test_images_whose_classes_change_with_the_level_want_a_gate():
 @pytest.mark.parametrize(
     ("unseen", "channels"), [(False, ()), (True, (3,))], ids=["gray", "colour"]
 )
-def test_images_of_numbers_and_of_new_levels(unseen, channels):
+def test_images_of_numbers_and_of_new_levels(unseen, channels, few_steps):
     X, y = bars(120, side=6, channels=channels)
     y = y + np.random.RandomState(0).normal(size=120)
     report = nuisance_report(X, y, np.arange(120) % 6, unseen=unseen, **QUICK)
@@ -165,14 +171,14 @@ def test_large_images_are_means_of_pixels():
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (3, 40)])
-def test_few_images_and_low_ones_have_a_report(shape):
+def test_few_images_and_low_ones_have_a_report(shape, few_steps):
     rng = np.random.RandomState(0)
     X, y = rng.normal(size=(50, *shape)), np.arange(50) // 2 % 2  # folds of 25 images
     assert nuisance_report(X, y, np.arange(50) % 2, **QUICK).advice in WORDS
 
 
 @pytest.mark.parametrize("odd", [0, 1], ids=["all rows", "training rows"])
-def test_equal_images_leave_what_z_says(odd):
+def test_equal_images_leave_what_z_says(odd, few_steps):
     """Warnings are errors: components of equal images have no variance."""
     z = np.arange(120) % 3
     y = (z == 1) ^ (np.arange(120) % 10 == 0)
@@ -233,7 +239,7 @@ def between(y, z):
     return means.var() / y.var()
 
 
-def test_units_of_numbers_do_not_matter():
+def test_units_of_numbers_do_not_matter(few_steps):
     X, y, z = numbers([1, -1, 1])
     first, other = (nuisance_report(X, values, z, **QUICK) for values in (y, 1e4 * y - 3.5))
     assert first.reason == other.reason
@@ -241,14 +247,14 @@ def test_units_of_numbers_do_not_matter():
     np.testing.assert_allclose(1e4 * first.table["error"], other.table["error"], rtol=1e-3)
 
 
-def test_numbers_of_levels_to_come_are_compared_with_their_mean():
+def test_numbers_of_levels_to_come_are_compared_with_their_mean(few_steps):
     X, y, _ = numbers([1, 1, 1])
     report = nuisance_report(X, y, np.arange(600) % 6, unseen=True, **QUICK)
     assert report.advice == "ignore"
     assert report.table.set_index("model")["loss"]["constant"] == pytest.approx(1, abs=0.02)
 
 
-def test_levels_to_come_are_held_out_whole():
+def test_levels_to_come_are_held_out_whole(few_steps):
     X, y, z = rows(n_levels=6)
     report = nuisance_report(X + z[:, None], y, z, unseen=True, **QUICK)
     models = [*POOLS, *DISPELS, CONSTANT]
@@ -272,14 +278,14 @@ def test_levels_that_stand_for_the_target_are_dispelled():
     assert loss[DISPELLED_LINEAR] < loss[CONSTANT] < min(loss[POOLED], loss[LINEAR])
 
 
-def test_more_levels_to_come_than_units_of_the_network():
+def test_more_levels_to_come_than_units_of_the_network(few_steps):
     """Erasure takes a direction for each level: of the hidden layer, and of the columns of X."""
     X, y, z = rows(n_levels=100)
     report = nuisance_report(X, y, z, unseen=True, **{**QUICK, "n_splits": 5})
     assert list(report.table["model"]) == [*POOLS, DISPELLED, CONSTANT]
 
 
-def test_the_report_is_the_same_for_equal_seeds():
+def test_the_report_is_the_same_for_equal_seeds(few_steps):
     X, y, z = rows(n_levels=4)
     first, again = (nuisance_report(X, y, z, unseen=True, **QUICK) for _ in range(2))
     other = nuisance_report(X, y, z, unseen=True, **{**QUICK, "random_state": 1})
@@ -312,7 +318,7 @@ def test_the_figure_shows_ratios_with_intervals(gated):
     assert "ax_" not in gated  # the Bunch holds results alone
 
 
-def test_without_pandas_the_table_is_arrays(monkeypatch):
+def test_without_pandas_the_table_is_arrays(monkeypatch, few_steps):
     monkeypatch.setattr("sklearn_thin.inspection._report.view.find_spec", lambda name: None)
     X, y, z = rows(n_levels=4)
     report = nuisance_report(X, y, z, unseen=True, **QUICK)

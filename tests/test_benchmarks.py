@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from sklearn_thin.datasets import make_sprites
-from tests.helpers import BENCHMARKS, cells
+from tests.helpers import BENCHMARKS, cells, run_script
 
 # joblib warns where a busy disk takes half a second to write down the arguments of a run
 pytestmark = pytest.mark.filterwarnings("ignore:Persisting input arguments")
@@ -35,11 +36,11 @@ def paper(run, data_dir, tmp_path):
     return call
 
 
-def start(script, *arguments, **environment):
+def start(script, *arguments):
     """Run a script in a process of its own, as a user does, on one thread."""
     return subprocess.run(
         [sys.executable, str(BENCHMARKS / script), *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
     )
@@ -101,9 +102,11 @@ def test_bench_unseen(run, data_dir, monkeypatch):
     assert len(cells(printed, "bins recognised, 15 n other rows")) == 2
 
 
-def test_bench_dispel(run):
+def test_bench_dispel(modules):  # which forgets the modules of the script
     small = ("--rows", "120", "--seeds", "2", "--epochs", "1", "--shares", "0.75", "0.9")
-    printed = run("bench_dispel.py", *small, "--sets", "made, linear")
+    trees = {"RandomForestClassifier(100,": "RandomForestClassifier(10,"}
+    script = BENCHMARKS / "bench_dispel.py"
+    printed = run_script(script, *small, "--sets", "made, linear", smaller=trees)
     accuracies, differences, leakages = (
         [line.split(" | ") for line in table.splitlines()[2:]]
         for table in printed.strip().split("\n\n")
@@ -349,23 +352,25 @@ def test_growth_is_printed_beside_the_floor(run, script):
         assert to_floor > 1
 
 
-def test_bench_search(run):
+def test_bench_search(modules):  # which forgets the modules of the script
+    folds = {"N_FOLDS = 5": "N_FOLDS = 2"}
+    run = partial(run_script, BENCHMARKS / "bench_search.py", smaller=folds)
     small = ("--epochs", "1", "--width", "4", "--batch-size", "512")
     few = ("--rounds", "1", "--jobs", "1", "--candidates", "16")
-    printed = run("bench_search.py", *few, *small)
+    printed = run(*few, *small)
     assert "GridSearchCV(n_jobs=1)" in printed
     assert "largest difference of a fold's accuracy" in printed
     assert 0 < float(printed.split("floor as a multiple")[1].split()[-1]) < 1
-    printed = run("bench_search.py", "--candidates", "16", "--profile", *small)
+    printed = run("--candidates", "16", "--profile", *small)
     shares = re.findall(r"^ {4}\S.* (\d+\.\d)$", printed, re.MULTILINE)
     assert sum(map(float, shares[:8])) == pytest.approx(100, abs=1)
-    printed = run("bench_search.py", "--ensemble", "--rounds", "2", *small)
+    printed = run("--ensemble", "--rounds", "2", *small)
     assert "20 seeds" in printed
     assert "GridSearchCV" not in printed
-    printed = run("bench_search.py", *few, "--grid", "mixed", *small)
-    assert "16 candidates x 5 folds" in printed
+    printed = run(*few, "--grid", "mixed", *small)
+    assert "16 candidates x 2 folds" in printed
     halved = ("--rounds", "1", "--halved", "10", "--epochs", "3", *small[2:])
-    printed = run("bench_search.py", "--halving", *halved)
+    printed = run("--halving", *halved)
     assert "epochs [1, 3] for [10, 4] candidates" in printed
     assert "the halving's candidate in the grid" in printed
 
@@ -416,10 +421,10 @@ def test_bench_structure(run):
 # ------------------------------------------------------------------------------ paper
 
 
-def test_a_command_without_data_names_the_option_before_work_starts():
-    done = start("paper/table1.py", SKLEARN_THIN_DATA="")
-    assert done.returncode == 1
-    assert "--data" in done.stderr
+def test_a_command_without_data_names_the_option_before_work_starts(run, monkeypatch):
+    monkeypatch.setenv("SKLEARN_THIN_DATA", "")
+    with pytest.raises(SystemExit, match="--data"):
+        run("paper/table1.py")
 
 
 def test_table1(paper):

@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -67,12 +68,24 @@ def outputs(session, X, n, labels=None):
     return session.run(None, feeds)[0]
 
 
+@pytest.fixture(scope="module")
+def of_case(digits, tmp_path_factory):
+    """Export a case, once for all tests: its file and session, and what `case` returns."""
+
+    @cache
+    def export(name):
+        path = tmp_path_factory.mktemp("graph") / "model.onnx"
+        found = case(name, digits)
+        return path, graph(found[0], path, *found[1:]), *found
+
+    return export
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.long) for n in ALL]
 )
-def test_the_graph_predicts_as_the_estimator(name, digits, tmp_path):
-    estimator, X, exogenous = case(name, digits)
-    session = graph(estimator, tmp_path / "model.onnx", X, exogenous)
+def test_the_graph_predicts_as_the_estimator(name, of_case):
+    _, session, estimator, X, exogenous = of_case(name)
     labels = exogenous
     if exogenous is not None:
         missing = "" if exogenous.dtype == object else np.nan
@@ -84,20 +97,18 @@ def test_the_graph_predicts_as_the_estimator(name, digits, tmp_path):
         assert (off <= 1e-5 * agreement.unit).all()
 
 
-def test_the_guides_recipe_for_frames_fills_missing_texts_alone(digits, tmp_path):
-    clf, X, _ = case("frame", digits)
+def test_the_guides_recipe_for_frames_fills_missing_texts_alone(of_case):
+    _, session, clf, X, _ = of_case("frame")
     X = X.assign(length=np.nan, colour=np.nan)  # numbers, and a column of text without any text
     assert X["site"].isna().any()
-    session = graph(clf, tmp_path / "model.onnx", case("frame", digits)[1])
     guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
     names = {"session": session, "frame": X}
     exec(re.search(r"```python\n(texts = .*?)```", guide, re.DOTALL)[1], names)
     np.testing.assert_allclose(names["proba"], clf.predict_proba(X), rtol=0, atol=1e-5)
 
 
-def test_inputs_and_output_have_names_types_and_classes(digits, tmp_path):
-    clf, X, _ = case("frame", digits)
-    session = graph(clf, tmp_path / "model.onnx", X)
+def test_inputs_and_output_have_names_types_and_classes(of_case):
+    _, session, _, X, _ = of_case("frame")
     types = {part.name: part.type for part in session.get_inputs()}
     assert list(types) == list(X)
     assert types["site"] == types["colour"] == "tensor(string)"
@@ -143,18 +154,17 @@ def test_a_transformer_beside_a_known_column_reads_the_other_columns(tmp_path):
     np.testing.assert_allclose(outputs(session, table, len(table)), right, rtol=0, atol=1e-5)
 
 
-def test_the_graph_runs_where_torch_is_not_installed(digits, tmp_path):
-    clf, X, _ = case("THIN", digits)
-    to_onnx(clf, tmp_path / "model.onnx", X)
+def test_the_graph_runs_where_torch_is_not_installed(of_case, tmp_path):
+    path, _, clf, X, _ = of_case("THIN")
     np.save(tmp_path / "X.npy", X)
     code = """
 import sys
 sys.modules["torch"] = sys.modules["sklearn"] = None  # an import of them raises
 import numpy, onnxruntime
-session = onnxruntime.InferenceSession("model.onnx", providers=["CPUExecutionProvider"])
+session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
 numpy.save("proba.npy", session.run(None, {"X": numpy.load("X.npy")})[0])
 """
-    done = run_python("-c", f"import os; os.chdir({str(tmp_path)!r}){code}")
+    done = run_python("-c", f"import os; os.chdir({str(tmp_path)!r}){code}", path)
     assert done.returncode == 0, done.stderr
     proba = np.load(tmp_path / "proba.npy")
     np.testing.assert_allclose(proba, clf.predict_proba(X), rtol=0, atol=1e-5)

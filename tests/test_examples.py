@@ -22,11 +22,18 @@ SMALLER = {
         '"max_epochs": 30': '"max_epochs": 2',
         "train, 30": "train, 1",
     },
-    "plot_new_person": {"range(3)": "range(2)", "max_epochs=12": "max_epochs=2"},
+    "plot_new_person": {
+        "(5, 10, 20, 40)": "(10, 40)",
+        "range(30)": "range(10)",
+        "range(3)": "range(2)",
+        "max_epochs=12": "max_epochs=2",
+    },
     "plot_nuisance": {'"max_epochs": 40': '"max_epochs": 10'},
     "plot_pareto": {"n_copies=2": "n_copies=1", "max_epochs=20": "max_epochs=2"},
     "plot_pretrained_identity": {
         "n_people=200": "n_people=20",
+        "n_people=60": "n_people=20",
+        "n_people=40": "n_people=20",
         "max_epochs=10": "max_epochs=2",
         "per_class=(70, 40)": "per_class=(6, 6)",
         "range(3)": "range(2)",
@@ -34,8 +41,8 @@ SMALLER = {
     },
     "plot_quickstart": {
         "range(3)": "range(2)",
-        "n_copies=20": "n_copies=4",
-        '"max_epochs": 20': '"max_epochs": 4',
+        "n_copies=20": "n_copies=2",
+        '"max_epochs": 20': '"max_epochs": 2',
     },
     "plot_search": {"n_copies=2": "n_copies=1", "max_epochs=20": "max_epochs=2"},
     "plot_serving": {"n_samples=2000": "n_samples=400", "[:200, None]": "[:5, None]"},
@@ -47,7 +54,11 @@ SMALLER = {
         "2000": "300",
         '"max_epochs": 15': '"max_epochs": 2',
     },
-    "plot_tabular_gate": {"range(3)": "range(2)", '"max_epochs": 100': '"max_epochs": 10'},
+    "plot_tabular_gate": {
+        "n_splits=5": "n_splits=2",
+        "range(3)": "range(2)",
+        '"max_epochs": 100': '"max_epochs": 10',
+    },
 }
 
 

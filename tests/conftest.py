@@ -10,6 +10,9 @@ from pathlib import Path
 from tempfile import gettempdir
 from types import SimpleNamespace
 
+# read as torch is imported: two threads of a test would else spin for a core that another test has
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
 import pytest
 import torch

@@ -14,6 +14,8 @@ groups. For unseen levels it is one level. Means of five seeds have no search.
 Printed are means and standard deviations over the draws. A mean without ± is of one draw. "Error
 to the best rival's" is the mean ratio of the errors in the same draw, with a 95 % interval by
 Student's t. The best rival has the smallest mean error of all other models, default and tuned.
+"best" is a smaller mean error than the rival's. "level" is a larger one, by at most a standard
+error over the draws.
 Seconds are those of one core.
 
 MNIST-R is not here: its networks are convolutional, and a fit takes minutes (benchmarks/paper).
@@ -37,7 +39,7 @@ import numpy as np
 from _cases import arguments, mean_and_deviation
 from _nuisance import draws, load_nuisance, share
 from _peers import CONTENDERS, count_parameters, frame_of
-from scipy.stats import t
+from scipy.stats import sem, t
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 from tqdm.auto import tqdm
 
@@ -271,8 +273,9 @@ class Scores:
             return "", ""
         theirs = self.errors[rival]
         each = np.array([ours[draw] / max(theirs[draw], 1e-9) for draw in ours])
-        below = sum(ours[draw] < theirs[draw] for draw in ours)
-        text = f"{each.mean():.2f}{interval(each)}, below in {below} of {len(each)}"
+        more = np.array([ours[draw] - theirs[draw] for draw in ours])
+        text = f"{each.mean():.2f}{interval(each)}, below in {(more < 0).sum()} of {len(each)}"
+        text += standing(more)
         return text, ", ".join(part for part in rival if part != "default")
 
 
@@ -282,6 +285,13 @@ def interval(values):
         return ""
     half = t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
     return f" [{values.mean() - half:.2f}, {values.mean() + half:.2f}]"
+
+
+def standing(more):
+    """A word on the errors more than the best rival's: level is within one standard error."""
+    if more.mean() < 0:
+        return ", best"
+    return ", level" if len(more) > 1 and more.mean() <= sem(more) else ""
 
 
 def markdown(header, rows):

@@ -206,7 +206,15 @@ def test_peers_take_no_model_of_thin_as_its_rival(modules):
     scores = modules("peers").Scores(results, "heart_sites", "accuracy")
     assert scores.best_rival([0]) == ("FiLM", "default")
     ratio, _ = scores.ratio("THIN, five seeds", "default")
-    assert ratio == "0.50, below in 1 of 1"
+    assert ratio == "0.50, below in 1 of 1, best"
+
+
+@pytest.mark.parametrize(
+    ("more", "word"),
+    [([-1.0, 0.5], ", best"), ([2.0, -1.0, 1.0], ", level"), ([0.9, 1.0, 1.1], ""), ([0.1], "")],
+)
+def test_peers_call_a_model_level_within_a_standard_error(modules, more, word):
+    assert modules("peers").standing(np.array(more)) == word
 
 
 def test_group_dro_trains_by_default(modules):

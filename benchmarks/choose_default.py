@@ -81,6 +81,13 @@ def network(dropout, weight_decay, hidden=0.0):
     }
 
 
+def scaled(dropout, hidden, factor):
+    """The default's backbone with other dropouts, and another rate of the columns' scales."""
+    return MLPBackbone((128, 128), dropout, hidden, factor)
+
+
+# rates of the columns' scales, as multiples of the other weights' rate
+SCALES = {"no column scales": (0.5, 0.0), "column scales, 20 times": (0.5, 20.0)}
 FILM = {"gating": "layers", "depth": 0}
 AS_PUBLISHED = {**FILM, "backbone": MLPBackbone((128, 128), 0.2)}
 CANDIDATES = {
@@ -92,6 +99,8 @@ CANDIDATES = {
     "FiLM, five seeds": {**AS_PUBLISHED, "five": True},
     "50 epochs": {"max_epochs": 50},
     **{f"rate {rate}": {"lr": rate} for rate in (0.002, 0.004)},
+    **{label: {"backbone": scaled(0.35, *by), "gating": "layers"} for label, by in SCALES.items()},
+    "FiLM, column scales": {**FILM, "backbone": scaled(0.2, 0.0, 6.0)},
     EMBEDDED: {"backbone": Embedded(), "gating": "layers"},
     **{f"FiLM, candidate {i}": {**FILM, **each} for i, each in enumerate(NETWORK, 1)},
     # all others take fewer, larger steps

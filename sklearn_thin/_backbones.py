@@ -13,13 +13,14 @@ import torch
 from sklearn.utils._param_validation import Interval
 from torch import nn
 
+from sklearn_thin import modules
 from sklearn_thin._environment import check_memory, torch_seed
 from sklearn_thin._pickling import Estimator, copied
 from sklearn_thin._sharing import shared
 from sklearn_thin._torchvision import check_name, load_network
-from sklearn_thin.modules import MLP, ConvNet, ExpertEnsemble, GatedMLP, THINModule, TreeGate
 
 DROPOUT = [Interval(Real, 0, 1, closed="left")]
+WRONG_SHAPE = RuntimeError, ValueError, IndexError, TypeError, AssertionError, AttributeError
 
 
 class MLPBackbone(Estimator):
@@ -35,6 +36,9 @@ class MLPBackbone(Estimator):
     modulation_dropout : float, default=0.0
         Probability of a row without scales and shifts by the variable in training, in [0, 1).
         Only `gating="layers"` has them. It helps levels with few rows, and levels never seen.
+    scale_lr_factor : float, default=0.0
+        Columns are multiplied by learned scales, whose rate is this multiple of `lr`; 0 for none.
+        It helps where few of many columns matter (:class:`~sklearn_thin.modules.ScalingLayer`).
 
     Examples
     --------
@@ -43,19 +47,29 @@ class MLPBackbone(Estimator):
     MLPBackbone(hidden_layer_sizes=(128, 64))
     """
 
-    _parameter_constraints: dict = {"dropout": DROPOUT, "modulation_dropout": DROPOUT}
+    _parameter_constraints: dict = {
+        **dict.fromkeys(("dropout", "modulation_dropout"), DROPOUT),
+        "scale_lr_factor": [Interval(Real, 0, None, closed="left")],
+    }
 
-    def __init__(self, hidden_layer_sizes=(256, 256), dropout=0.0, modulation_dropout=0.0) -> None:
+    def __init__(
+        self,
+        hidden_layer_sizes=(256, 256),
+        dropout=0.0,
+        modulation_dropout=0.0,
+        scale_lr_factor=0.0,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.dropout = dropout
         self.modulation_dropout = modulation_dropout
+        self.scale_lr_factor = scale_lr_factor
 
     def build(self, input_shape) -> nn.Module:
         """Module for rows of `input_shape`. Images are flattened first."""
         self._validate_params()
         in_features = math.prod(input_shape)
         widths = _widths(self, "hidden_layer_sizes", in_features, least=0)
-        module = MLP(in_features, widths, self.dropout)
+        module = modules.MLP(in_features, widths, self.dropout, self.scale_lr_factor)
         return module if len(input_shape) == 1 else nn.Sequential(nn.Flatten(), module)
 
     def build_gated(self, input_shape, n_experts, gate_features):
@@ -63,8 +77,9 @@ class MLPBackbone(Estimator):
         self._validate_params()
         in_features = math.prod(input_shape)
         widths = _widths(self, "hidden_layer_sizes", in_features, least=0, maps=n_experts)
-        dropouts = self.dropout, self.modulation_dropout
-        return GatedMLP(in_features, widths, n_experts, gate_features, *dropouts)
+        factor, dropouts = self.scale_lr_factor, (self.dropout, self.modulation_dropout)
+        stem = modules.ScalingLayer(in_features, factor) if factor else None
+        return modules.GatedMLP(in_features, widths, n_experts, gate_features, *dropouts, stem)
 
 
 class ConvNetBackbone(Estimator):
@@ -122,17 +137,18 @@ class ConvNetBackbone(Estimator):
         n_features, widths = self._sizes(input_shape)
         if not widths:
             return self._stem(input_shape, self.dropout)
-        hidden = MLP(n_features, widths, self.dropout)
+        hidden = modules.MLP(n_features, widths, self.dropout)
         return nn.Sequential(self._stem(input_shape), hidden)
 
     def build_gated(self, input_shape, n_experts, gate_features):
         """The same network; each linear block has `n_experts` maps that the gate mixes."""
         n_features, widths = self._sizes(input_shape, n_experts)
         stem = self._stem(input_shape, 0.0 if widths else self.dropout)
-        return GatedMLP(n_features, widths, n_experts, gate_features, self.dropout, stem=stem)
+        sizes = n_features, widths, n_experts, gate_features
+        return modules.GatedMLP(*sizes, self.dropout, stem=stem)
 
     def _stem(self, input_shape, dropout=0.0):
-        return ConvNet(input_shape[0], self.channels, self.kernel_size, self.pool, dropout)
+        return modules.ConvNet(input_shape[0], self.channels, self.kernel_size, self.pool, dropout)
 
     def _sizes(self, input_shape, n_experts=1):
         """Width of the convolutions' output, and widths of the linear blocks, checked."""
@@ -191,7 +207,7 @@ class TorchvisionBackbone(Estimator):
 
 
 # "auto" for tables with gated layers; both dropouts keep levels of few rows from overfitting
-GATED = MLPBackbone((128, 128), dropout=0.35, modulation_dropout=0.5)
+GATED = MLPBackbone((128, 128), dropout=0.35, modulation_dropout=0.5, scale_lr_factor=6.0)
 
 
 def build_module(net, seed, *, gate_input=None, dispels=False):
@@ -209,9 +225,9 @@ def build_module(net, seed, *, gate_input=None, dispels=False):
     with torch_seed(seed, torch.device("cpu")):
         backbone, width = build_backbone(*given, gated)
         n_experts, units = deal_experts(net, width)
-        gate = TreeGate(gate_width or width, net.depth, n_experts)
-        experts = ExpertEnsemble(width, net.targets_.n_outputs, n_experts, units)
-        return THINModule(backbone, experts, gate, gates_layers=layers)
+        gate = modules.TreeGate(gate_width or width, net.depth, n_experts)
+        experts = modules.ExpertEnsemble(width, net.targets_.n_outputs, n_experts, units)
+        return modules.THINModule(backbone, experts, gate, gates_layers=layers)
 
 
 def build_backbone(backbone, input_shape, gated=None):
@@ -252,14 +268,7 @@ def build_backbone(backbone, input_shape, gated=None):
     try:
         with torch.no_grad():
             width = module.eval()(*inputs).shape[1]
-    except (
-        RuntimeError,
-        ValueError,
-        IndexError,
-        TypeError,
-        AssertionError,
-        AttributeError,
-    ) as error:
+    except WRONG_SHAPE as error:
         raise ValueError(
             f"the backbone does not take inputs of shape {input_shape} (one sample of X, "
             f"behind `endogenous` or `preprocessor`): {error}"

@@ -98,7 +98,7 @@ class THINClassifier(ClassOutputs, BaseTHIN):
     backbone : {"auto"}, str, backbone object, Module or callable, default="auto"
         F: X ↦ h_endo. "auto" is an :class:`MLPBackbone` for 2-D X and a
         :class:`ConvNetBackbone` for images. With gated layers the former is
-        `MLPBackbone((128, 128), 0.35, 0.5)`. A name is one of torchvision's classifiers.
+        `MLPBackbone((128, 128), 0.35, 0.5, 6)`. A name is one of torchvision's classifiers.
         A backbone object can be tuned (`backbone__channels`). A module is copied. A
         callable makes a module from the shape of one input.
     hidden_units : int, default=0

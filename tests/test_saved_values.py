@@ -372,6 +372,7 @@ def test_a_number_of_an_older_version_is_not_clipped(tmp_path):
         (SeedEnsembleClassifier(small()), "stack_size"),
         (WeightedEnsembleClassifier(small(), [{}], [1.0]), "stack_size"),
         (MLPBackbone(), "modulation_dropout"),
+        (MLPBackbone(), "scale_lr_factor"),
         (ConvNetBackbone(), "hidden_layer_sizes"),
         (Erasure(), "keep_target"),
         (Alignment(), "keep_target"),

@@ -4,7 +4,8 @@ Reading order:
 
 1. :class:`TreeGate`: the mixture weights.
 2. :class:`ExpertEnsemble`: the experts under these weights.
-3. :class:`MLP`, :class:`ConvNet`: the representation that the experts read.
+3. :class:`MLP` behind a :class:`ScalingLayer`, or :class:`ConvNet`: the representation that the
+   experts read.
 4. :class:`GatedMLP`: a representation whose layers the gate mixes too, of :class:`MixedLinear`
    maps and a :class:`Modulation`.
 5. :class:`LinearEraser`, :class:`ConditionalAligner`: dispelling from that representation.
@@ -12,7 +13,7 @@ Reading order:
 """
 
 from sklearn_thin.modules.alignment import AlignerChain, ConditionalAligner
-from sklearn_thin.modules.backbones import MLP, ConvNet, TorchvisionFeatures
+from sklearn_thin.modules.backbones import MLP, ConvNet, ScalingLayer, TorchvisionFeatures
 from sklearn_thin.modules.erasure import LinearEraser
 from sklearn_thin.modules.experts import ExpertEnsemble
 from sklearn_thin.modules.gated_layers import GatedMLP, MixedLinear, Modulation
@@ -29,6 +30,7 @@ __all__ = [
     "LinearEraser",
     "MixedLinear",
     "Modulation",
+    "ScalingLayer",
     "THINModule",
     "TorchvisionFeatures",
     "TreeGate",

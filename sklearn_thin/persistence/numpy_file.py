@@ -143,12 +143,15 @@ def represented_parts(net):
     module = net.module
     variables = [step(variable) for variable in net.variables]
     eraser = None if module.eraser is None else step(module.eraser)
+    rows = step(net.rows)
     if module.gates_layers:
         backbone = ["gated", gated_blocks(module.backbone)]
+        if not isinstance(module.backbone.stem, nn.Flatten):
+            rows = ["chain", [rows, step(module.backbone.stem)]]
     else:
         backbone = step(module.backbone)
     gate = gate_parts(module.gate, net.hard) if module.gate.n_experts > 1 else None
-    return [step(net.rows), variables, backbone, eraser, gate]
+    return [rows, variables, backbone, eraser, gate]
 
 
 def gate_parts(gate, hard):
@@ -184,8 +187,8 @@ def experts(ensemble, is_mixed):
 
 def gated_blocks(backbone):
     """Argument of the reader's `gated`; norms become part of the maps."""
-    if not isinstance(backbone, modules.GatedMLP) or not isinstance(backbone.stem, nn.Flatten):
-        refuse(getattr(backbone, "stem", backbone))
+    if not isinstance(backbone, modules.GatedMLP):
+        refuse(backbone)
     blocks = []
     for maps, norm, modulation in zip(
         backbone.maps, backbone.norms, backbone.modulations, strict=True
@@ -236,6 +239,11 @@ def _(module: nn.Linear):
     weight = array(module.weight).T
     bias = np.zeros(weight.shape[1]) if module.bias is None else array(module.bias)
     return ["linear", narrow(weight), narrow(bias)]
+
+
+@step.register
+def _(module: modules.ScalingLayer):
+    return ["scaled", narrow(array(module.scale)), np.zeros(1, np.float32)]
 
 
 @step.register

@@ -26,6 +26,7 @@ from sklearn_thin.modules import (
     LinearEraser,
     MixedLinear,
     Modulation,
+    ScalingLayer,
     THINModule,
     TreeGate,
 )
@@ -48,6 +49,7 @@ LAYERS = (
     nn.ModuleList,
     MixedLinear,
     Modulation,
+    ScalingLayer,
 )
 AROUND = nn.Sequential, nn.Flatten
 HOOKS = "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"

@@ -34,6 +34,10 @@ DEEP = [
     {"backbone": MLPBackbone(widths), "depth": depth}
     for widths, depth in (((16, 3), 1), ((4, 12), 2), ((8, 8), 0))
 ]
+SCALED = [
+    {"backbone": MLPBackbone(widths, scale_lr_factor=6.0), "depth": depth}
+    for widths, depth in (((16,), 1), ((4,), 2))
+]
 TWO = [{"depth": 1, "backbone": MLPBackbone((6,))}, {"depth": 2}]
 
 
@@ -77,7 +81,8 @@ def test_trees_of_all_sizes_train_in_one_stack(
 
 
 @pytest.mark.parametrize(
-    ("candidates", "hidden_units"), [(TREES, 0), (TREES[2::5], 5), (WIDTHS, 0), (DEEP, 5)]
+    ("candidates", "hidden_units"),
+    [(TREES, 0), (TREES[2::5], 5), (WIDTHS, 0), (DEEP, 5), (SCALED, 0)],
 )
 def test_gated_layers_of_all_sizes_train_in_one_stack(candidates, hidden_units, digits, rows):
     estimator = thin([64], gating="layers", hidden_units=hidden_units)
@@ -85,7 +90,7 @@ def test_gated_layers_of_all_sizes_train_in_one_stack(candidates, hidden_units, 
     assert_same_modules(*both)
 
 
-@pytest.mark.parametrize("candidates", [WIDTHS, DEEP])
+@pytest.mark.parametrize("candidates", [WIDTHS, DEEP, SCALED])
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_widths_of_all_sizes_train_in_one_stack(candidates, optimizer, rows, encoder):
     assert_as_alone(thin(encoder, gating="head", optimizer=optimizer), candidates, *rows)

@@ -14,7 +14,7 @@ from torch import nn
 from sklearn_thin import ConvNetBackbone, MLPBackbone, THINClassifier, TorchvisionBackbone
 from sklearn_thin._backbones import build_backbone, module_input_shape
 from sklearn_thin._compat import import_torchvision
-from sklearn_thin.modules import MLP, ConvNet, TorchvisionFeatures, TreeGate
+from sklearn_thin.modules import MLP, ConvNet, ScalingLayer, TorchvisionFeatures, TreeGate
 
 
 def part_of(module, kind):
@@ -41,6 +41,37 @@ def test_mlp_blocks_are_linear_then_batch_norm_then_relu():
     with_dropout = MLP(6, (4,), dropout=0.2)
     assert isinstance(with_dropout[-1], nn.Dropout)
     assert with_dropout[-1].p == 0.2
+
+
+def test_a_scaling_layer_starts_as_the_rows_and_scales_each_column():
+    layer, x = ScalingLayer(3, lr_factor=2.0), torch.randn(5, 3)
+    assert torch.equal(layer(x), x)
+    layer.weight.data.copy_(torch.tensor([0.0, 0.5, -0.5]))
+    torch.testing.assert_close(layer(x), x * torch.tensor([1.0, 2.0, 0.0]))
+    assert ScalingLayer(12)(torch.randn(5, 3, 2, 2)).shape == (5, 12)
+
+
+@pytest.mark.parametrize("n_maps", [None, 1, 3])
+@pytest.mark.parametrize("widths", [(), (16,)])
+def test_scales_learn_which_columns_matter(n_maps, widths):
+    """The class is the sign of one of forty columns."""
+    X = np.random.RandomState(0).normal(size=(300, 40)).astype(np.float32)
+    gates = {"gating": "layers", "n_experts": n_maps, "depth": 1} if n_maps else {}
+    X[:, 1] = np.arange(300) % 2  # the exogenous column
+    backbone = MLPBackbone(widths, scale_lr_factor=6.0)
+    clf = THINClassifier(1, backbone=backbone, max_epochs=30, random_state=0, **gates)
+    clf.fit(X, X[:, 0] > 0)
+    scale = part_of(clf.module_, ScalingLayer).scale.detach().abs()
+    assert scale.argmax() == 0
+    assert scale[0] > 1.3 * scale[1:].mean()
+
+
+def test_tables_with_gated_layers_get_scales_by_default():
+    gated, _ = build_backbone("auto", (64,), (2, 3))
+    assert part_of(gated, ScalingLayer).lr_factor == 6.0
+    for given in ("auto", MLPBackbone()):
+        with pytest.raises(StopIteration):
+            part_of(build_backbone(given, (64,))[0], ScalingLayer)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +264,13 @@ def test_a_dropout_that_is_no_probability_is_refused_by_name(name, gated):
     match = rf"^The '{name}' parameter of MLPBackbone must be .* Got 1\.0"
     with pytest.raises(ValueError, match=match):
         build_backbone(MLPBackbone((8,), **{name: 1.0}), (4,), gated)
+
+
+@pytest.mark.parametrize("factor", [-1.0, np.inf, "6", None])
+def test_a_rate_of_scales_that_is_no_multiple_is_refused_by_name(factor):
+    match = r"^The 'scale_lr_factor' parameter of MLPBackbone must be a float in the range \[0"
+    with pytest.raises(ValueError, match=match):
+        build_backbone(MLPBackbone((8,), scale_lr_factor=factor), (4,))
 
 
 @pytest.mark.parametrize("backbone", [MLPBackbone((8, 8)), ConvNetBackbone((2,))])

@@ -37,6 +37,12 @@ DENSE = {  # parameters of a classifier of tables of numbers, whose encoder is E
     "erasure": {"dispelling": "erasure", "depth": 2},
     "alignment": {"dispelling": "alignment", "lam": 0.01},
     "input as representation": {"backbone": MLPBackbone(())},
+    "scaled columns": {"backbone": MLPBackbone((6,), scale_lr_factor=6.0)},
+    "layers of scaled columns": {
+        "gating": "layers",
+        "depth": 2,
+        "backbone": MLPBackbone((6,), scale_lr_factor=6.0),
+    },
     "PCA": {"exogenous": PCA(5)},
     "PCA with a predictor": {
         "exogenous": PCA(16),

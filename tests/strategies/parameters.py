@@ -188,6 +188,7 @@ WRONG_TRAINING = {
         MLPBackbone(("8",)),
         MLPBackbone((8,), dropout=1.5),
         MLPBackbone((8,), modulation_dropout=1.0),
+        MLPBackbone((8,), scale_lr_factor=-1.0),
         MLPBackbone,
         make_number,
         nn.Linear(977, 3),

@@ -18,8 +18,8 @@ B is for the figure of the choice. Both run only if `--sets` names them.
 
 "make_sites, uneven" has 60 sites of about 140 to 2 training rows, and all sites evenly held out.
 
-Printed are errors and log-losses as ratios to the default's in the same draws: the ratio of
-the means, its standard error by the delta method, and the number of draws. For the sites it also
+Printed are errors, log-losses and seconds as ratios to the default's in the same draws: the ratio
+of the means, its standard error by the delta method, and the number of draws. For the sites it also
 prints the points below the oracle. `--results` names a file of a JSON object a line. A command that
 is interrupted continues there.
 """
@@ -55,7 +55,7 @@ LATER = {  # later sessions: name -> fraction of the first session, half
 UNEVEN = "make_sites, uneven"
 EMBEDDED = "periodic embeddings"
 SETS = {**PEERS, **LATER, UNEVEN: make_sites}
-KINDS = {"error": "errors", "loss": "log-losses"}
+KINDS = {"error": "errors", "loss": "log-losses", "seconds": "seconds of one core"}
 
 
 class Embedded(MLPBackbone):

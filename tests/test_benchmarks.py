@@ -251,7 +251,7 @@ def test_choose_default_resumes_and_compares_candidates(run, tmp_path):
     printed = run("choose_default.py", *options)
     before = results.read_text()
     assert before.count("\n") == 2 * len(labels)
-    assert printed.count(" ± ") == 2 * 3  # errors and log-losses of three candidates
+    assert printed.count(" ± ") == 3 * 3  # errors, log-losses and seconds of three candidates
     assert printed.count("points below the oracle") == len(labels)
     assert run("choose_default.py", *options) == printed
     assert results.read_text() == before

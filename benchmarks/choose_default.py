@@ -89,6 +89,7 @@ def scaled(dropout, hidden, factor):
 # rates of the columns' scales, as multiples of the other weights' rate
 SCALES = {"no column scales": (0.5, 0.0), "column scales, 20 times": (0.5, 20.0)}
 FILM = {"gating": "layers", "depth": 0}
+POOLED = {"gating": "head", "depth": 0, "n_experts": 1}  # ignores the variable
 AS_PUBLISHED = {**FILM, "backbone": MLPBackbone((128, 128), 0.2)}
 CANDIDATES = {
     DEFAULT: {},
@@ -101,6 +102,8 @@ CANDIDATES = {
     **{f"rate {rate}": {"lr": rate} for rate in (0.002, 0.004)},
     **{label: {"backbone": scaled(0.35, *by), "gating": "layers"} for label, by in SCALES.items()},
     "FiLM, column scales": {**FILM, "backbone": scaled(0.2, 0.0, 6.0)},
+    "pooled": POOLED,
+    "pooled, column scales": {**POOLED, "backbone": MLPBackbone(scale_lr_factor=6.0)},
     EMBEDDED: {"backbone": Embedded(), "gating": "layers"},
     **{f"FiLM, candidate {i}": {**FILM, **each} for i, each in enumerate(NETWORK, 1)},
     # all others take fewer, larger steps

@@ -120,7 +120,8 @@ def read_column(table, i, name=None, *, exact=False):
 
 DATES = (
     "{} holds dates. A date is no number for a network: make columns of it that repeat in new "
-    "rows, such as month, weekday or hour, or days since an event, or leave the column out"
+    "rows, such as month, weekday or hour, or days since an event, or leave the column out. A date "
+    "that labels a batch may become text: .astype(str)"
 )
 
 

@@ -410,3 +410,12 @@ def test_categories_of_floats_may_have_gaps(dtype):
     known = KnownVariable("dose").fit(pd.DataFrame({"dose": dose}))
     assert known.classes_.tolist() == ["0.5", "2"]
     np.testing.assert_array_equal(known.transform(pd.DataFrame({"dose": dose}))[2], [0.5, 0.5])
+
+
+def test_a_known_column_of_dates_is_refused_with_the_way_to_labels():
+    X = frame()
+    X["day"] = pd.to_datetime(["2026-01-05", "2026-01-06"] * 2)
+    with pytest.raises(TypeError, match=r"'day' of X holds dates.*a batch.*: \.astype\(str\)$"):
+        KnownVariable("day").fit(X)
+    days = KnownVariable("day").fit(X.astype({"day": str})).levels_
+    assert days.tolist() == ["2026-01-05", "2026-01-06"]

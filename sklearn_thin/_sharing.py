@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import joblib
@@ -10,7 +11,7 @@ import numpy as np
 from sklearn.frozen import FrozenEstimator
 from torch import nn
 
-from sklearn_thin._pickling import pack
+from sklearn_thin._pickling import pack, with_defaults
 
 # settings of an estimator beside its parameters: metadata requests and `set_output`
 BESIDE = ("_metadata_request", "_sklearn_output_config")
@@ -85,12 +86,26 @@ def check_unchanged(estimator, parameters):
         value = getattr(estimator, name)
         # factories may count their calls
         same = value is was and callable(value) and not hasattr(value, "get_params")
-        if not same and identity(value) != key:
+        if not same and (now := identity(value)) != key and now != completed(key):
             raise ValueError(
                 f"{name} was {shown} when the network was built, and is {value!r} now: "
                 "a fit that goes on cannot change it. Set it back, or start anew with "
                 "warm_start=False and fit."
             )
+
+
+def completed(key):
+    """The :func:`identity` of an older version, with defaults of parameters that it lacked."""
+    if isinstance(key, frozenset):
+        return frozenset(map(completed, key))
+    if not isinstance(key, tuple):
+        return key
+    key = tuple(map(completed, key))
+    if not (len(key) == 3 and hasattr(key[0], "get_params")):
+        return key
+    kind, params, beside = key
+    defaults = {name: identity(value) for name, value in with_defaults(kind, {}).items()}
+    return kind, tuple(sorted((defaults | dict(params)).items(), key=itemgetter(0))), beside
 
 
 # ------------------------------------------------------------------------- the memo

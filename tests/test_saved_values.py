@@ -362,6 +362,17 @@ def test_a_number_of_an_older_version_is_not_clipped(tmp_path):
     assert THINClassifier(FrozenEstimator(clf.exogenous_), max_epochs=1).fit(X, [0, 1] * 2).net_
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
+def test_a_network_of_an_older_version_trains_on(tmp_path):
+    """Written before MLPBackbone had scales, of a THIN with the known column 0 among three."""
+    clf, X, y = kept("without-scales", tmp_path), np.eye(3).repeat(4, axis=0), [0, 1] * 6
+    assert clf.n_iter_ == 1
+    assert clf.partial_fit(X, y).n_iter_ == 2
+    clf.set_params(backbone__scale_lr_factor=6.0)
+    with pytest.raises(ValueError, match=r"^backbone was MLPBackbone\(.* and is MLPB"):
+        clf.partial_fit(X, y)
+
+
 @pytest.mark.parametrize(
     ("estimator", "name"),
     [

@@ -49,7 +49,7 @@ class MLPBackbone(Estimator):
 
     _parameter_constraints: dict = {
         **dict.fromkeys(("dropout", "modulation_dropout"), DROPOUT),
-        "scale_lr_factor": [Interval(Real, 0, None, closed="left")],
+        "scale_lr_factor": [Interval(Real, 0, 1e10, closed="both")],  # Adam squares it, in float32
     }
 
     def __init__(

@@ -57,6 +57,7 @@ BACKBONES = {
     + [MLPBackbone((10**6, 10**6)), ConvNetBackbone(hidden_layer_sizes=(MUCH,))],
     "dropout": [MLPBackbone((8,), p) for p in (HUGE, 1.0, -1, np.nan, "a")]
     + [ConvNetBackbone(dropout=1.5)],
+    "scale_lr_factor": [MLPBackbone((8,), scale_lr_factor=f) for f in (HUGE, 1e39, 1e30)],
     "channels": [ConvNetBackbone((n,)) for n in (MUCH, BEYOND, HUGE)],
     "kernel_size": [ConvNetBackbone(kernel_size=n) for n in (10**6, BEYOND, HUGE)],
     "pool": [ConvNetBackbone(pool=n) for n in (BEYOND, HUGE)],

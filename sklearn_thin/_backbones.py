@@ -37,7 +37,7 @@ class MLPBackbone(Estimator):
         Probability of a row without scales and shifts by the variable in training, in [0, 1).
         Only `gating="layers"` has them. It helps levels with few rows, and levels never seen.
     scale_lr_factor : float, default=0.0
-        Columns are multiplied by learned scales, whose rate is this multiple of `lr`; 0 for none.
+        Columns are multiplied by scales, which Adam learns at this multiple of `lr`; 0 for none.
         It helps where few of many columns matter (:class:`~sklearn_thin.modules.ScalingLayer`).
 
     Examples

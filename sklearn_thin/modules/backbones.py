@@ -10,14 +10,14 @@ class ScalingLayer(nn.Module):
     """Learned scale of each column, before the first linear layer: x·(1 + f·w).
 
     w starts at 0. Adam steps the scales f times as fast as other weights, so that a network learns
-    early which columns matter (Holzmüller et al., 2024).
+    early which columns matter (Holzmüller et al., 2024). SGD steps them f² times as fast.
 
     Parameters
     ----------
     in_features : int
         Columns, or values of an image.
     lr_factor : float, default=6.0
-        f, the rate of the scales as a multiple of the other weights' rate.
+        f, the rate of the scales under Adam as a multiple of the other weights' rate.
 
     Shape
     -----

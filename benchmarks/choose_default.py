@@ -81,13 +81,11 @@ def network(dropout, weight_decay, hidden=0.0):
     }
 
 
-def scaled(dropout, hidden, factor):
-    """The default's backbone with other dropouts, and another rate of the columns' scales."""
-    return MLPBackbone((128, 128), dropout, hidden, factor)
+def layers(dropout, hidden, factor):
+    """Gated layers of the default's widths; `factor` is the rate of the columns' scales."""
+    return {"backbone": MLPBackbone((128, 128), dropout, hidden, factor), "gating": "layers"}
 
 
-# rates of the columns' scales, as multiples of the other weights' rate
-SCALES = {"no column scales": (0.5, 0.0), "column scales, 20 times": (0.5, 20.0)}
 FILM = {"gating": "layers", "depth": 0}
 POOLED = {"gating": "head", "depth": 0, "n_experts": 1}  # ignores the variable
 AS_PUBLISHED = {**FILM, "backbone": MLPBackbone((128, 128), 0.2)}
@@ -100,8 +98,9 @@ CANDIDATES = {
     "FiLM, five seeds": {**AS_PUBLISHED, "five": True},
     "50 epochs": {"max_epochs": 50},
     **{f"rate {rate}": {"lr": rate} for rate in (0.002, 0.004)},
-    **{label: {"backbone": scaled(0.35, *by), "gating": "layers"} for label, by in SCALES.items()},
-    "FiLM, column scales": {**FILM, "backbone": scaled(0.2, 0.0, 6.0)},
+    "no column scales": layers(0.35, 0.5, 0.0),
+    "column scales, 20 times": layers(0.35, 0.5, 20.0),
+    "FiLM, column scales": {**FILM, **layers(0.2, 0.0, 6.0)},
     "pooled": POOLED,
     "pooled, column scales": {**POOLED, "backbone": MLPBackbone(scale_lr_factor=6.0)},
     EMBEDDED: {"backbone": Embedded(), "gating": "layers"},

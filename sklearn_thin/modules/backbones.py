@@ -68,7 +68,7 @@ class MLP(nn.Sequential):
     dropout : float, default=0.0
         Probability of zeroing a unit after each block.
     scale_lr_factor : float, default=0.0
-        Of a :class:`ScalingLayer` in front of the blocks; 0 for none.
+        `lr_factor` of a :class:`ScalingLayer` in front of the blocks. 0 is no such layer.
 
     Shape
     -----
